@@ -1,0 +1,179 @@
+"""Everything that can go wrong, as one tree.
+
+    ExhaustersError
+    ├── UsageError(ValueError)          bad input: names the value, what was expected, what to do
+    │   ├── LevelError                  a pressure level that is not a non-negative integer
+    │   ├── TargetSpecError             a target that cannot be parsed
+    │   ├── GridError                   a grid, cell or settings file that makes no sense
+    │   └── WorkloadError               a request, builder argument or trace line that makes no sense
+    ├── TargetError                     an SGLang that cannot be made ready
+    │   ├── TargetNotFoundError         no such release, folder or commit
+    │   ├── InstallError                the installer failed; carries its output
+    │   ├── MissingModuleError          an import that no listed distribution provides
+    │   └── SeamError                   the target lacks every known form of something we hold on to
+    ├── HostError                       the worker is gone or unusable; carries SGLang's message and log tail
+    │   ├── BootError                   the scheduler did not come up
+    │   ├── SchedulerFailedError        the scheduler raised (and sent SIGQUIT, as SGLang does)
+    │   ├── WorkerCrashedError          the process ended by a signal or by itself
+    │   ├── WorkerOutOfMemoryError      the process or its pools ran out of memory
+    │   └── WorkerHungError             no answer within the time limit; the worker was killed
+    ├── PressureError                   an exhauster could not do what it was asked
+    │   ├── AllocationShortError        the allocator gave less than it reported as available
+    │   └── WalkUnsupportedError        the tree offers no walk and no submitted prefix to pin through
+    ├── ScriptFailedError(AssertionError)   the script raised; carries the traceback from the worker
+    │   └── ResetError                  the engine did not become idle between two scripts
+    └── ConservationError               pages or rows do not add up; names the step and the numbers
+
+`UsageError` is also a `ValueError` and `ScriptFailedError` also an `AssertionError`, so that callers
+who know nothing of this tree catch what they would expect to catch.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class ExhaustersError(Exception):
+    """Root of every error this project raises on purpose."""
+
+
+class UsageError(ExhaustersError, ValueError):
+    """Bad input. The message names the value, what was expected and what to do."""
+
+
+class LevelError(UsageError):
+    """A pressure level that is not a non-negative integer."""
+
+
+class TargetSpecError(UsageError):
+    """A target that is not `release:X`, `path:DIR` or `git:DIR@REV`."""
+
+
+class GridError(UsageError):
+    """A grid, cell or settings file that makes no sense."""
+
+
+class WorkloadError(UsageError):
+    """A request, builder argument or trace line that makes no sense."""
+
+
+class TargetError(ExhaustersError):
+    """An SGLang that cannot be made ready to run."""
+
+
+class TargetNotFoundError(TargetError):
+    """No such release, folder or commit."""
+
+
+class InstallError(TargetError):
+    """The installer failed; the message ends with the last lines it printed."""
+
+
+class MissingModuleError(TargetError):
+    """The target imports a module that no listed distribution provides.
+
+    Attributes:
+        module: dotted name of the module that could not be imported.
+        distribution: the distribution that is believed to provide it.
+    """
+
+    def __init__(self, message: str, *, module: str, distribution: str) -> None:
+        super().__init__(message)
+        self.module = module
+        self.distribution = distribution
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuild, (type(self), self.args, self.__dict__.copy())
+
+
+class SeamError(TargetError):
+    """The target lacks every known form of something the harness must hold on to."""
+
+
+class HostError(ExhaustersError):
+    """The worker is gone or unusable.
+
+    Attributes:
+        log_tail: last lines the worker wrote to its log, newest last; may be empty.
+    """
+
+    def __init__(self, message: str, *, log_tail: str = "") -> None:
+        super().__init__(message)
+        self.log_tail = log_tail
+
+    def __str__(self) -> str:
+        message = super().__str__()
+        return (
+            f"{message}\n--- last lines of the worker's log ---\n{self.log_tail}"
+            if self.log_tail
+            else message
+        )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuild, (type(self), self.args, self.__dict__.copy())
+
+
+class BootError(HostError):
+    """The scheduler did not come up."""
+
+
+class SchedulerFailedError(HostError):
+    """The scheduler raised inside its own event loop."""
+
+
+class WorkerCrashedError(HostError):
+    """The worker process ended by a signal or by itself, without an answer."""
+
+
+class WorkerOutOfMemoryError(HostError):
+    """The worker, or one of SGLang's pools inside it, ran out of memory."""
+
+
+class WorkerHungError(HostError):
+    """The worker gave no answer within the time limit and was killed."""
+
+
+class PressureError(ExhaustersError):
+    """An exhauster could not do what it was asked."""
+
+
+class AllocationShortError(PressureError):
+    """The allocator gave less than it reported as available; what it gave was returned to it.
+
+    Attributes:
+        wanted_tokens, given_tokens, available_tokens: the three numbers of the message, in tokens
+            (rows for the request-row exhauster).
+    """
+
+    def __init__(self, message: str, *, wanted_tokens: int, given_tokens: int, available_tokens: int) -> None:
+        super().__init__(message)
+        self.wanted_tokens = wanted_tokens
+        self.given_tokens = given_tokens
+        self.available_tokens = available_tokens
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuild, (type(self), self.args, self.__dict__.copy())
+
+
+class WalkUnsupportedError(PressureError):
+    """The tree core offers no walk over its nodes and no submitted prefix to pin through."""
+
+
+class ScriptFailedError(ExhaustersError, AssertionError):
+    """A script raised inside the worker; the message is the worker's traceback."""
+
+
+class ResetError(ScriptFailedError):
+    """The engine did not become fully idle between two scripts."""
+
+
+class ConservationError(ExhaustersError):
+    """Pages or rows do not add up; the message names the step and the numbers."""
+
+
+def _rebuild(cls: type[Exception], args: tuple[Any, ...], state: dict[str, Any]) -> Exception:
+    """Unpickle an error whose constructor takes keyword-only arguments."""
+    error = cls.__new__(cls, *args)
+    error.args = args
+    error.__dict__.update(state)
+    return error

@@ -1,0 +1,55 @@
+"""Models without a network, offered to SGLang through its external-model door.
+
+SGLang imports every module of the package named by `SGLANG_EXTERNAL_MODEL_PACKAGE` and registers its
+`EntryClass`. The configurations below pick the class by architecture name.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+# Small enough that sampling costs next to nothing. Prompt tokens may be larger: nothing embeds them.
+VOCAB_SIZE = 128
+# A model that never stops by itself unless its emitted token is set to this one.
+EOS_TOKEN = 2
+
+_DENSE: Mapping[str, Any] = {
+    "architectures": ["NullForCausalLM"],
+    # SGLang asks transformers for a configuration class by this name; any plain decoder will do.
+    "model_type": "llama",
+    "hidden_size": 8,
+    "intermediate_size": 8,
+    "num_attention_heads": 1,
+    "num_key_value_heads": 1,
+    "head_dim": 8,
+    "num_hidden_layers": 1,
+    "vocab_size": VOCAB_SIZE,
+    "bos_token_id": 1,
+    "eos_token_id": EOS_TOKEN,
+    "torch_dtype": "float32",
+    "rms_norm_eps": 1e-6,
+    "tie_word_embeddings": False,
+    "max_position_embeddings": 1 << 20,
+}
+
+MODELS: Mapping[str, Mapping[str, Any]] = MappingProxyType({"dense": _DENSE})
+
+
+def write_model_folder(folder: Path, *, model: str, emitted_token: int) -> Path:
+    """Write the one file a model folder needs, `config.json`, and return the folder.
+
+    Raises:
+        ValueError: no such null model, or a token outside the vocabulary.
+    """
+    if model not in MODELS:
+        raise ValueError(f"model={model!r}: expected one of {sorted(MODELS)}")
+    if not 0 <= emitted_token < VOCAB_SIZE:
+        raise ValueError(f"emitted_token={emitted_token}: expected 0 <= token < {VOCAB_SIZE}")
+    folder.mkdir(parents=True, exist_ok=True)
+    config = {**MODELS[model], "null_emitted_token": emitted_token}
+    (folder / "config.json").write_text(json.dumps(config, indent=1))
+    return folder

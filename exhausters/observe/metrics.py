@@ -1,0 +1,147 @@
+"""The registry of metrics: the only place where a metric is described."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+# Kinds, and how two builds are compared in each (see docs/metrics.md).
+DECISION, WORK, MODELLED, HOST = "decision", "work", "modelled_time", "host_time"
+KINDS = (DECISION, WORK, MODELLED, HOST)
+# Directions. `none`: a change is worth telling, but neither way is better by itself.
+LOWER, HIGHER, NONE = "lower", "higher", "none"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Metric:
+    """One thing that is measured.
+
+    Attributes:
+        name: unique name, with the unit where the unit is not a count.
+        unit: unit of the value.
+        kind: one of `KINDS`.
+        better: `lower`, `higher` or `none`.
+        smallest_effect: smallest relative change worth a reviewer's time; 0 for exact kinds.
+        meaning: one sentence.
+    """
+
+    name: str
+    unit: str
+    kind: str
+    better: str
+    smallest_effect: float
+    meaning: str
+
+
+def _metric(name: str, unit: str, kind: str, better: str, meaning: str, *, effect: float = 0.0) -> Metric:
+    return Metric(name=name, unit=unit, kind=kind, better=better, smallest_effect=effect, meaning=meaning)
+
+
+_ALL = (
+    _metric("steps_to_drain", "steps", DECISION, LOWER, "Steps until the last request finished."),
+    _metric("prefill_steps", "steps", DECISION, LOWER, "Steps that ran a prefill batch."),
+    _metric("decode_steps", "steps", DECISION, LOWER, "Steps that ran a decode batch."),
+    _metric("mixed_steps", "steps", DECISION, NONE, "Steps that ran a batch of prefill and decode."),
+    _metric("idle_steps", "steps", DECISION, LOWER, "Steps without a forward."),
+    _metric(
+        "requests_per_prefill_batch",
+        "requests",
+        DECISION,
+        HIGHER,
+        "Mean requests of a prefill or mixed batch.",
+    ),
+    _metric(
+        "tokens_per_prefill_batch",
+        "tokens",
+        DECISION,
+        HIGHER,
+        "Mean prompt tokens of a prefill or mixed batch.",
+    ),
+    _metric(
+        "prefill_fill",
+        "ratio",
+        DECISION,
+        HIGHER,
+        "Mean prompt tokens of a prefill batch over the chunk budget.",
+    ),
+    _metric("running_batch_size_mean", "requests", DECISION, HIGHER, "Mean requests of a decode batch."),
+    _metric("running_batch_size_max", "requests", DECISION, HIGHER, "Most requests of a decode batch."),
+    _metric("wait_steps_p50", "steps", DECISION, LOWER, "Median steps from submission to the first prefill."),
+    _metric("wait_steps_p99", "steps", DECISION, LOWER, "99th percentile of the same."),
+    _metric("wait_steps_max", "steps", DECISION, LOWER, "Longest of the same."),
+    _metric("eviction_calls", "calls", DECISION, LOWER, "Calls of the tree cache's eviction."),
+    _metric("evict_asked_tokens", "tokens", DECISION, LOWER, "KV tokens that evictions were asked for."),
+    _metric("evicted_tokens", "tokens", DECISION, LOWER, "KV tokens that evictions freed."),
+    _metric("retractions", "requests", DECISION, LOWER, "Running requests that were put back to the queue."),
+    _metric("retracted_tokens", "tokens", DECISION, LOWER, "KV tokens that retractions threw away."),
+    _metric(
+        "prefill_tokens",
+        "tokens",
+        DECISION,
+        LOWER,
+        "Tokens computed by prefill, again or for the first time.",
+    ),
+    _metric(
+        "recomputed_tokens",
+        "tokens",
+        DECISION,
+        LOWER,
+        "Prefill tokens of a request that it had computed before.",
+    ),
+    _metric(
+        "recompute_tax",
+        "ratio",
+        DECISION,
+        LOWER,
+        "Recomputed prefill tokens over all computed prefill tokens.",
+    ),
+    _metric(
+        "cache_hit_tokens", "tokens", DECISION, HIGHER, "Prompt tokens found in the tree at first prefill."
+    ),
+    _metric("chunked_requests", "requests", DECISION, NONE, "Requests whose prompt was prefilled in chunks."),
+    _metric("chunks", "chunks", DECISION, LOWER, "Prefill chunks, over all requests that were chunked."),
+    _metric("chunk_tokens_mean", "tokens", DECISION, HIGHER, "Mean prompt tokens of a chunk."),
+    _metric("parked_steps", "steps", DECISION, LOWER, "Forwards that left the chunked request out."),
+    _metric("output_tokens", "tokens", DECISION, HIGHER, "Tokens emitted."),
+    _metric(
+        "unfinished_requests", "requests", DECISION, LOWER, "Requests that had not emitted all their tokens."
+    ),
+    _metric("modelled_seconds", "s", MODELLED, LOWER, "Modelled time from the start to the last step."),
+    _metric(
+        "chunked_prefill_tokens_per_second",
+        "tokens/s",
+        MODELLED,
+        HIGHER,
+        "Tokens of chunks over the modelled time of the steps that ran them.",
+    ),
+    _metric(
+        "output_tokens_per_second", "tokens/s", MODELLED, HIGHER, "Tokens emitted over all modelled time."
+    ),
+    _metric(
+        "scheduler_cpu_seconds",
+        "s",
+        HOST,
+        LOWER,
+        "CPU time of the scheduler's thread, all steps.",
+        effect=0.05,
+    ),
+    _metric(
+        "scheduler_cpu_ms_per_step",
+        "ms",
+        HOST,
+        LOWER,
+        "CPU time of the scheduler's thread a step.",
+        effect=0.05,
+    ),
+    _metric(
+        "prefill_tokens_per_cpu_second",
+        "tokens/s",
+        HOST,
+        HIGHER,
+        "Prefill tokens over the CPU time of the scheduler's thread.",
+        effect=0.05,
+    ),
+)
+
+METRICS: Mapping[str, Metric] = MappingProxyType({metric.name: metric for metric in _ALL})

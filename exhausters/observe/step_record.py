@@ -1,0 +1,52 @@
+"""What the scheduler decided in one step."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+# Forward modes of a step, in the field's words. `idle` steps run no forward.
+PREFILL, DECODE, MIXED, IDLE = "prefill", "decode", "mixed", "idle"
+MODES = (PREFILL, DECODE, MIXED, IDLE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepRecord:
+    """One iteration of the scheduler's event loop.
+
+    Attributes:
+        step: number of the step since the measured part of the run began, from 0.
+        mode: one of `MODES`.
+        rids: requests of the forward batch, in batch order; empty for an idle step.
+        tokens: tokens computed for each of them (1 for a decoding request).
+        prefix_tokens: tokens of each that were already in the KV pool; empty for decode steps.
+        chunked_rid: the request that is being prefilled in chunks, if any.
+        retracted_rids: requests that were retracted while this step's batch was formed.
+        retracted_tokens: KV tokens that those retractions threw away.
+        evict_calls, evict_asked_tokens, evict_given_tokens: calls of the tree cache's eviction, the tokens
+            they were asked for and the tokens they freed.
+        free_tokens, evictable_tokens, protected_tokens, held_tokens: KV tokens after the step: free in the
+            allocator, cached and evictable, cached and locked, and withheld by an exhauster.
+        free_rows, held_rows: request rows after the step: free, and withheld by an exhauster.
+        waiting: requests in the waiting queue after the step.
+        forward_ns: modelled duration of the step, in nanoseconds.
+    """
+
+    step: int
+    mode: str
+    rids: tuple[str, ...] = ()
+    tokens: tuple[int, ...] = ()
+    prefix_tokens: tuple[int, ...] = ()
+    chunked_rid: str | None = None
+    retracted_rids: tuple[str, ...] = ()
+    retracted_tokens: int = 0
+    evict_calls: int = 0
+    evict_asked_tokens: int = 0
+    evict_given_tokens: int = 0
+    free_tokens: int = 0
+    evictable_tokens: int = 0
+    protected_tokens: int = 0
+    held_tokens: int = 0
+    free_rows: int = 0
+    held_rows: int = 0
+    waiting: int = 0
+    forward_ns: int = 0

@@ -1,0 +1,217 @@
+"""From a decision log to the metrics of kinds decision and modelled time."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from exhausters.observe.decision_log import DecisionLog
+from exhausters.observe.step_record import DECODE, IDLE, MIXED, PREFILL, StepRecord
+
+Value = float | int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunFacts:
+    """What a log alone does not tell.
+
+    Attributes:
+        chunk_budget_tokens: the chunked-prefill size; None when chunking is off.
+        submitted_steps: step at which each request was submitted, by request id.
+        wanted_outputs: output tokens asked for, by request id.
+    """
+
+    chunk_budget_tokens: int | None
+    submitted_steps: Mapping[str, int]
+    wanted_outputs: Mapping[str, int]
+
+
+def summarize(log: DecisionLog, facts: RunFacts) -> dict[str, Value]:
+    """Return every decision and modelled-time metric of a run, by name."""
+    replay = _Replay(log, facts)
+    return {
+        **_step_metrics(log),
+        **_prefill_metrics(log, facts),
+        **_decode_metrics(log),
+        **_wait_metrics(replay, facts),
+        **_eviction_metrics(log),
+        **_cache_metrics(replay),
+        **_chunk_metrics(replay),
+        **_output_metrics(replay, facts),
+        **_modelled_metrics(log, replay),
+    }
+
+
+class _Replay:
+    """One pass over a log that follows each request."""
+
+    def __init__(self, log: DecisionLog, facts: RunFacts) -> None:
+        self.first_prefill_step: dict[str, int] = {}
+        self.outputs: Counter[str] = Counter()
+        self.cache_hit_tokens = 0
+        self.prefill_tokens = 0
+        self.recomputed_tokens = 0
+        self.chunk_tokens: list[int] = []
+        self.chunked_rids: set[str] = set()
+        self.chunk_step_ns = 0
+        self.parked_steps = 0
+        self._computed: dict[str, int] = {}
+        self._open_chunk: set[str] = set()
+        self._known = facts.submitted_steps
+        for record in log:
+            if record.mode == DECODE:
+                self._decode(record)
+            elif record.mode in (PREFILL, MIXED):
+                self._prefill(record)
+
+    def _decode(self, record: StepRecord) -> None:
+        self.outputs.update(record.rids)
+        for rid in record.rids:
+            self._computed[rid] = self._computed.get(rid, 0) + 1
+        self._count_park(record)
+
+    def _prefill(self, record: StepRecord) -> None:
+        has_chunk = False
+        for rid, computed, cached in zip(record.rids, record.tokens, record.prefix_tokens, strict=True):
+            if self._is_decoding(record, rid, computed, cached):
+                self.outputs[rid] += 1
+                self._computed[rid] += 1
+                continue
+            self._first(record, rid, cached)
+            self.prefill_tokens += computed
+            before = self._computed.get(rid, 0)
+            self.recomputed_tokens += max(0, min(before, cached + computed) - cached)
+            self._computed[rid] = max(before, cached + computed)
+            if rid == record.chunked_rid or rid in self._open_chunk:
+                has_chunk = True
+                self._chunk(record, rid, computed)
+            if rid != record.chunked_rid:
+                self.outputs[rid] += 1
+        if has_chunk:
+            self.chunk_step_ns += record.forward_ns
+        self._count_park(record)
+
+    def _is_decoding(self, record: StepRecord, rid: str, computed: int, cached: int) -> bool:
+        """In a mixed batch: one token on top of all that was computed, by a request past its prompt."""
+        return (
+            record.mode == MIXED
+            and computed == 1
+            and self.outputs[rid] > 0
+            and cached == self._computed.get(rid, 0)
+        )
+
+    def _first(self, record: StepRecord, rid: str, cached: int) -> None:
+        if rid not in self.first_prefill_step:
+            self.first_prefill_step[rid] = record.step
+            self.cache_hit_tokens += cached
+
+    def _chunk(self, record: StepRecord, rid: str, computed: int) -> None:
+        self.chunk_tokens.append(computed)
+        self.chunked_rids.add(rid)
+        if rid == record.chunked_rid:
+            self._open_chunk.add(rid)
+        else:
+            self._open_chunk.discard(rid)
+
+    def _count_park(self, record: StepRecord) -> None:
+        self.parked_steps += bool(self._open_chunk) and not self._open_chunk & set(record.rids)
+
+
+def _step_metrics(log: DecisionLog) -> dict[str, Value]:
+    modes = Counter(record.mode for record in log)
+    return {
+        "steps_to_drain": len(log),
+        "prefill_steps": modes[PREFILL],
+        "decode_steps": modes[DECODE],
+        "mixed_steps": modes[MIXED],
+        "idle_steps": modes[IDLE],
+    }
+
+
+def _prefill_metrics(log: DecisionLog, facts: RunFacts) -> dict[str, Value]:
+    batches = [record for record in log if record.mode in (PREFILL, MIXED)]
+    tokens = _mean([sum(record.tokens) for record in batches])
+    budget = facts.chunk_budget_tokens
+    return {
+        "requests_per_prefill_batch": _mean([len(record.rids) for record in batches]),
+        "tokens_per_prefill_batch": tokens,
+        "prefill_fill": tokens / budget if tokens is not None and budget else None,
+    }
+
+
+def _decode_metrics(log: DecisionLog) -> dict[str, Value]:
+    sizes = [len(record.rids) for record in log if record.mode == DECODE]
+    return {"running_batch_size_mean": _mean(sizes), "running_batch_size_max": max(sizes, default=None)}
+
+
+def _wait_metrics(replay: _Replay, facts: RunFacts) -> dict[str, Value]:
+    waits = sorted(
+        step - facts.submitted_steps[rid]
+        for rid, step in replay.first_prefill_step.items()
+        if rid in facts.submitted_steps
+    )
+    return {
+        "wait_steps_p50": percentile(waits, 50),
+        "wait_steps_p99": percentile(waits, 99),
+        "wait_steps_max": waits[-1] if waits else None,
+    }
+
+
+def _eviction_metrics(log: DecisionLog) -> dict[str, Value]:
+    return {
+        "eviction_calls": sum(record.evict_calls for record in log),
+        "evict_asked_tokens": sum(record.evict_asked_tokens for record in log),
+        "evicted_tokens": sum(record.evict_given_tokens for record in log),
+        "retractions": sum(len(record.retracted_rids) for record in log),
+        "retracted_tokens": sum(record.retracted_tokens for record in log),
+    }
+
+
+def _cache_metrics(replay: _Replay) -> dict[str, Value]:
+    computed = replay.prefill_tokens
+    return {
+        "prefill_tokens": computed,
+        "recomputed_tokens": replay.recomputed_tokens,
+        "recompute_tax": replay.recomputed_tokens / computed if computed else None,
+        "cache_hit_tokens": replay.cache_hit_tokens,
+    }
+
+
+def _chunk_metrics(replay: _Replay) -> dict[str, Value]:
+    return {
+        "chunked_requests": len(replay.chunked_rids),
+        "chunks": len(replay.chunk_tokens),
+        "chunk_tokens_mean": _mean(replay.chunk_tokens),
+        "parked_steps": replay.parked_steps,
+    }
+
+
+def _output_metrics(replay: _Replay, facts: RunFacts) -> dict[str, Value]:
+    short = [rid for rid, wanted in facts.wanted_outputs.items() if replay.outputs[rid] < wanted]
+    return {"output_tokens": replay.outputs.total(), "unfinished_requests": len(short)}
+
+
+def _modelled_metrics(log: DecisionLog, replay: _Replay) -> dict[str, Value]:
+    total_ns = sum(record.forward_ns for record in log)
+    return {
+        "modelled_seconds": total_ns / 1e9,
+        "chunked_prefill_tokens_per_second": _rate(sum(replay.chunk_tokens), replay.chunk_step_ns),
+        "output_tokens_per_second": _rate(replay.outputs.total(), total_ns),
+    }
+
+
+def _rate(count: int, duration_ns: int) -> float | None:
+    return count / (duration_ns / 1e9) if duration_ns else None
+
+
+def _mean(values: Sequence[int]) -> float | None:
+    return sum(values) / len(values) if values else None
+
+
+def percentile(ordered: Sequence[float], percent: float) -> float | None:
+    """Nearest-rank percentile of sorted values: always one of them, so that equal runs agree exactly."""
+    if not ordered:
+        return None
+    return ordered[max(0, math.ceil(percent / 100 * len(ordered)) - 1)]

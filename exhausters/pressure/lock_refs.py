@@ -1,0 +1,154 @@
+"""Takes evictable radix nodes away from the scheduler by locking them, as a running request would."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol
+
+from exhausters.pressure.base import Exhauster, attempt_all
+from exhausters.pressure.levels import check_level
+from exhausters.pressure.tree import NO_PARENT, NodeView, RadixTree, SubmittedPrompts, open_tree
+
+
+class LockScheduler(Protocol):
+    """The part of the scheduler that is needed here."""
+
+    tree_cache: Any
+
+
+@dataclass(frozen=True, kw_only=True, eq=False, slots=True)
+class _Pin:
+    """One `inc_lock_ref` call that took effect."""
+
+    tree: RadixTree
+    handle: Any
+    receipt: Any
+    node_count: int
+    token_count: int
+
+
+class ScriptedLockRefExhauster(Exhauster):
+    """Pins unlocked radix nodes through the cache's own `inc_lock_ref` until few are left.
+
+    Pins the nodes that SGLang's own exhauster pins, in the same order, but walks the tree once instead of
+    once per pin. One walk is enough: a lock covers the path to the root, and the walk meets parents first, so
+    each pin locks only the node itself and ancestors that could not be pinned on their own. Pinning neither
+    adds, removes nor reorders nodes, so the first unlocked node after a pin is the next one in the same
+    walk. Those ancestors are counted by climbing from the pinned node; each node is climbed over once.
+
+    Unlike SGLang's own, a pin that locks nothing new is given back, and nodes whose lock would fail halfway
+    (sliding-window tombstones of `SWARadixCache`) are passed over. Does nothing when the cache is disabled.
+
+    Release before SGLang flushes its cache: the pinned nodes are gone after a flush.
+    """
+
+    level_name: ClassVar[str] = "leave_refs"
+
+    def __init__(self, scheduler: LockScheduler, submitted_prompts: SubmittedPrompts | None = None) -> None:
+        """Act on `scheduler.tree_cache`.
+
+        Args:
+            scheduler: SGLang's scheduler.
+            submitted_prompts: gives all token sequences submitted so far, with their outputs where nodes of
+                outputs matter; only for cores that cannot be walked.
+        """
+        super().__init__()
+        self.scheduler = scheduler
+        self._submitted_prompts = submitted_prompts
+        self._pins: list[_Pin] = []
+        self._tree: RadixTree | None = None
+
+    @property
+    def pinned_nodes(self) -> int:
+        """Nodes that were unlocked until this exhauster locked them. A later split adds nodes, not pins."""
+        return sum(pin.node_count for pin in self._pins)
+
+    @property
+    def pinned_tokens(self) -> int:
+        """Tokens of those nodes."""
+        return sum(pin.token_count for pin in self._pins)
+
+    @property
+    def unlocked_nodes(self) -> int:
+        """Nodes without a lock now; walks the tree.
+
+        Raises:
+            WalkUnsupportedError: the tree cannot be walked.
+        """
+        return sum(1 for view in self._walk() if view.lock_refs == 0)
+
+    def exhaust(self, leave_refs: int) -> None:
+        """Lock nodes until at most `leave_refs` unlocked ones remain.
+
+        May be called again, with any level; earlier pins stay. Costs one walk.
+
+        Raises:
+            LevelError: `leave_refs` is not an integer >= 0.
+            WalkUnsupportedError: the tree cannot be walked.
+        """
+        self._take(check_level(self.level_name, leave_refs))
+
+    def reapply(self) -> None:
+        """Take again down to the held level; without a walk when surely nothing exceeds it."""
+        level = self.held_level
+        if level is not None and not self._surely_within(level):
+            self._take(level)
+
+    def _surely_within(self, level: int) -> bool:
+        # Every evictable node holds at least one page, and a cache counts its evictable tokens as it goes.
+        tree_cache = self.scheduler.tree_cache
+        try:
+            evictable_tokens = tree_cache.evictable_size()
+        except NotImplementedError:  # hybrid caches have one count per component instead
+            return False
+        page_size = getattr(tree_cache, "page_size", 1)
+        return isinstance(evictable_tokens, int) and evictable_tokens // page_size <= level
+
+    def _take(self, level: int) -> None:
+        views = self._walk()
+        tree = self._tree
+        unlocked = {position for position, view in enumerate(views) if view.lock_refs == 0}
+        for position, view in enumerate(views):
+            if tree is None or len(unlocked) <= level:
+                return
+            if position not in unlocked or not view.pinnable:
+                continue
+            receipt = tree.pin(view)
+            if receipt is None:
+                return
+            locked = _climb(views, position, unlocked)
+            unlocked.difference_update(locked)
+            self._pins.append(
+                _Pin(
+                    tree=tree,
+                    handle=view.handle,
+                    receipt=receipt,
+                    node_count=len(locked),
+                    token_count=sum(views[one].token_count for one in locked),
+                )
+            )
+
+    def _walk(self) -> list[NodeView]:
+        tree_cache = self.scheduler.tree_cache
+        if getattr(tree_cache, "disable", False):
+            return []
+        if self._tree is None or self._tree.tree_cache is not tree_cache:
+            self._tree = open_tree(tree_cache, self._submitted_prompts)
+        return self._tree.walk()
+
+    def _give_back(self) -> None:
+        pins, self._pins = self._pins, []
+        attempt_all("giving back locks", [_unpinning(pin) for pin in reversed(pins)])
+
+
+def _climb(views: list[NodeView], position: int, unlocked: set[int]) -> list[int]:
+    """The node and its ancestors up to the first that was locked before: all above that one are locked."""
+    locked = []
+    while position != NO_PARENT and position in unlocked:
+        locked.append(position)
+        position = views[position].parent
+    return locked
+
+
+def _unpinning(pin: _Pin) -> Any:
+    return lambda: pin.tree.unpin(pin.handle, pin.receipt)

@@ -1,0 +1,103 @@
+"""Our end of SGLang's scripted-runtime door: serves scripts, one step an iteration."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable, Generator, Iterator
+from inspect import isgenerator
+from multiprocessing.connection import Connection
+from typing import Any
+
+from exhausters.errors import ExhaustersError, ScriptFailedError, UsageError
+from exhausters.host.messages import HostSettings, RunScript, ScriptFailed, ScriptSucceeded, Shutdown
+from exhausters.scripted.context import ScriptedContext
+from exhausters.scripted.find import find_script
+from exhausters.scripted.reset import reset_engine
+
+
+class ScriptedSchedulerHook:
+    """SGLang calls `step()` at the top of each iteration and `on_run_batch` before each forward."""
+
+    def __init__(self, *, scheduler: Any, connection: Connection, clock: Any, settings: HostSettings) -> None:
+        self._scheduler = scheduler
+        self._connection = connection
+        self.settings = settings
+        self.context = ScriptedContext(
+            scheduler=scheduler,
+            inbox=scheduler.exhausters_inbox,
+            clock=clock,
+            emitted_token=settings.emitted_token,
+        )
+        self.observers = self.context.observers
+        self._serving = self._serve()
+
+    def step(self) -> None:
+        """Let the script act, then the engine take one iteration.
+
+        Raises:
+            SystemExit: the host asked for the end, or is gone.
+        """
+        for observer in self.observers:
+            observer.on_step()
+        self.context.pressure.reapply()
+        try:
+            next(self._serving)
+        except StopIteration:
+            raise SystemExit(0) from None
+
+    def on_run_batch(self, batch: Any) -> None:
+        """Note the batch that is about to run."""
+        chunked = self._scheduler.chunked_req
+        self.context.batch_log.record(batch, chunked.rid if chunked is not None else None)
+        for observer in self.observers:
+            observer.on_run_batch(batch)
+
+    def _serve(self) -> Iterator[None]:
+        """Answer the host's messages; between two of them the engine rests in `step`."""
+        while True:
+            try:
+                message = self._connection.recv()
+            except EOFError:
+                return
+            if isinstance(message, Shutdown):
+                return
+            reply = yield from self._answer(message)
+            self._reply(reply)
+
+    def _reply(self, reply: ScriptSucceeded | ScriptFailed) -> None:
+        try:
+            self._connection.send(reply)
+        except OSError:
+            raise
+        except Exception as error:
+            # What a script returns must travel to another process: say so instead of ending here.
+            text = f"the script's return value cannot be pickled: {error}"
+            self._connection.send(ScriptFailed(traceback=text, error=UsageError(text)))
+
+    def _answer(self, message: RunScript) -> Generator[None, None, ScriptSucceeded | ScriptFailed]:
+        try:
+            script = find_script(message.script)
+            if message.reset:
+                yield from reset_engine(self.context)
+            self.context.begin_script()
+            value = yield from self._run(script, message.args)
+        except Exception as error:
+            return _failed(error)
+        return ScriptSucceeded(value=value)
+
+    def _run(self, script: Callable[..., Any], args: tuple[Any, ...]) -> Generator[None, None, Any]:
+        try:
+            result = script(self.context, *args)
+            if isgenerator(result):
+                result = yield from result
+            return result
+        finally:
+            self.observers.clear()
+            self.context.release_pressure()
+
+
+def _failed(error: Exception) -> ScriptFailed:
+    # Assertion errors of a script and SGLang's own errors travel as text: the host's environment may
+    # not have what they are made of.
+    own = isinstance(error, ExhaustersError) and not isinstance(error, ScriptFailedError)
+    return ScriptFailed(traceback=traceback.format_exc(), error=error if own else None)

@@ -1,0 +1,94 @@
+"""`ScriptedTestCase`: a unittest class with a booted engine, as SGLang's scripted runtime has it."""
+
+from __future__ import annotations
+
+import os
+import unittest
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+from exhausters.errors import WorkerHungError
+from exhausters.host.messages import HostSettings
+from exhausters.host.process import SCRIPT_TIMEOUT_SECONDS, Host
+from exhausters.targets import NEWEST_RELEASE, prepare
+
+# Which SGLang the test cases run against, e.g. `release:0.5.20` or `path:/home/me/sglang`.
+TARGET_VARIABLE = "EXHAUSTERS_TARGET"
+
+
+class ScriptedServer:
+    """A booted engine that runs scripts; stands where SGLang's `ScriptedHttpServer` stands.
+
+    Attributes:
+        host: the worker behind it; `host.facts` and `host.ready.notes` tell what was booted.
+    """
+
+    def __init__(self, host: Host) -> None:
+        self.host = host
+
+    @classmethod
+    def start(
+        cls, *, target: str | None = None, settings: HostSettings | None = None, **engine_kwargs: Any
+    ) -> ScriptedServer:
+        """Boot an engine with SGLang's engine keywords.
+
+        Args:
+            target: which SGLang; by default the one named by the environment variable
+                EXHAUSTERS_TARGET, else the newest supported release.
+            settings: clock, emitted token and more; `engine_kwargs` win over its engine keywords.
+            engine_kwargs: keywords of SGLang's `ServerArgs`.
+        """
+        name = target or os.environ.get(TARGET_VARIABLE) or f"release:{NEWEST_RELEASE}"
+        base = settings or HostSettings()
+        merged = HostSettings(
+            engine={**base.engine, **engine_kwargs},
+            clock=base.clock,
+            model=base.model,
+            emitted_token=base.emitted_token,
+            tree_core=base.tree_core,
+            environment=base.environment,
+            memory_limit_bytes=base.memory_limit_bytes,
+        )
+        return cls(Host(prepare(name), merged))
+
+    def execute_script(
+        self, script_fn: Callable[..., Any], *, args: tuple[Any, ...] = (), timeout_s: float | None = None
+    ) -> Any:
+        """Reset the engine, run a script to its end, and return what it returned.
+
+        Raises:
+            AssertionError: the script raised; the message is its traceback (a ScriptFailedError).
+            TimeoutError: it did not end in time; the engine is gone (its cause is a WorkerHungError).
+        """
+        timeout_seconds = SCRIPT_TIMEOUT_SECONDS if timeout_s is None else timeout_s
+        try:
+            return self.host.run(script_fn, *args, timeout_seconds=timeout_seconds)
+        except WorkerHungError as error:
+            raise TimeoutError(str(error)) from error
+
+    def shutdown(self) -> None:
+        """End the engine; harmless when repeated."""
+        self.host.close()
+
+
+class ScriptedTestCase(unittest.TestCase):
+    """A test case whose class boots one engine from `ENGINE_KWARGS` and shares it between tests."""
+
+    ENGINE_KWARGS: ClassVar[dict[str, Any]] = {}
+    server: ClassVar[ScriptedServer]
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        """Boot the engine."""
+        super().setUpClass()
+        if not cls.ENGINE_KWARGS:
+            raise AssertionError(f"{cls.__name__}: set ENGINE_KWARGS to the engine's keywords (not empty)")
+        cls.server = ScriptedServer.start(**cls.ENGINE_KWARGS)
+
+    @classmethod
+    def tearDownClass(cls) -> None:
+        """End the engine."""
+        try:
+            cls.server.shutdown()
+        finally:
+            super().tearDownClass()

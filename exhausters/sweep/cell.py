@@ -1,0 +1,113 @@
+"""One point of a grid: workload, pressure levels, engine settings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from exhausters.errors import GridError
+from exhausters.pressure.levels import PressureLevels
+
+POLICIES = ("fcfs", "lpm", "dfs-weight", "lof", "random", "routing-key", "hrrn")
+TREE_CORES = ("default", "python", "rust")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineSettings:
+    """What a scheduler is booted with; cells that share it can share one booted worker.
+
+    Attributes:
+        page_size: tokens a KV page.
+        policy: SGLang's scheduling policy.
+        chunked_prefill_size: prefill tokens a batch may compute; -1 turns chunking off.
+        mixed_chunk: let decoding requests ride in prefill batches.
+        overlap: SGLang's overlap event loop (True) or its normal one.
+        tree_core: `default`, `python` or `rust`.
+        radix_cache: keep finished prefixes in the tree cache.
+        priority_scheduling: order by request priority.
+        max_total_tokens: KV pool, in tokens.
+        max_running_requests: request rows.
+        model: name of the null model.
+
+    Raises:
+        GridError: a value of the wrong type or out of range.
+    """
+
+    page_size: int = 16
+    policy: str = "fcfs"
+    chunked_prefill_size: int = 256
+    mixed_chunk: bool = False
+    overlap: bool = True
+    tree_core: str = "default"
+    radix_cache: bool = True
+    priority_scheduling: bool = False
+    max_total_tokens: int = 4_096
+    max_running_requests: int = 64
+    model: str = "dense"
+
+    def __post_init__(self) -> None:
+        for name in ("page_size", "max_total_tokens", "max_running_requests"):
+            _require_integer(name, getattr(self, name), minimum=1)
+        _require_integer("chunked_prefill_size", self.chunked_prefill_size, minimum=-1)
+        for name in ("mixed_chunk", "overlap", "radix_cache", "priority_scheduling"):
+            if not isinstance(getattr(self, name), bool):
+                raise GridError(f"{name}={getattr(self, name)!r}: expected true or false")
+        if self.policy not in POLICIES:
+            raise GridError(f"policy={self.policy!r}: expected one of {', '.join(POLICIES)}")
+        if self.tree_core not in TREE_CORES:
+            raise GridError(f"tree_core={self.tree_core!r}: expected one of {', '.join(TREE_CORES)}")
+
+    def engine_keywords(self) -> dict[str, Any]:
+        """Return the keywords of SGLang's `ServerArgs` that say the same."""
+        return {
+            "page_size": self.page_size,
+            "schedule_policy": self.policy,
+            "chunked_prefill_size": self.chunked_prefill_size,
+            "enable_mixed_chunk": self.mixed_chunk,
+            "disable_overlap_schedule": not self.overlap,
+            "disable_radix_cache": not self.radix_cache,
+            "enable_priority_scheduling": self.priority_scheduling,
+            "max_total_tokens": self.max_total_tokens,
+            "max_running_requests": self.max_running_requests,
+        }
+
+    @property
+    def label(self) -> str:
+        """The settings in one word, those at their defaults left out except page size."""
+        parts = [f"p{self.page_size}"]
+        defaults = EngineSettings()
+        for name in (one.name for one in fields(self) if one.name != "page_size"):
+            value = getattr(self, name)
+            if value != getattr(defaults, name):
+                parts.append(f"{name}={str(value).lower() if isinstance(value, bool) else value}")
+        return ",".join(parts)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cell:
+    """One point of a grid.
+
+    Attributes:
+        workload: canonical text of a workload (see docs/workloads.md).
+        levels: the pressure.
+        engine: what the scheduler is booted with.
+    """
+
+    workload: str
+    levels: PressureLevels = field(default_factory=PressureLevels)
+    engine: EngineSettings = field(default_factory=EngineSettings)
+
+    @property
+    def id(self) -> str:
+        """A stable, readable name, equal for equal cells of any grid."""
+        levels = [
+            f"{name}={'all' if (value := getattr(self.levels, f'leave_{name}')) is None else value}"
+            for name in ("pages", "refs", "rows")
+        ]
+        held = "held" if self.levels.held else "one_shot"
+        return "/".join((self.workload, self.engine.label, ",".join(levels), held))
+
+
+def _require_integer(name: str, value: object, *, minimum: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or value < minimum:
+        raise GridError(f"{name}={value!r}: expected an integer >= {minimum}")

@@ -1,0 +1,77 @@
+"""Submits a workload's requests when they are due in modelled time."""
+
+from __future__ import annotations
+
+import heapq
+from collections import defaultdict
+from collections.abc import Sequence
+
+from exhausters.observe.recorder import Recorder
+from exhausters.scripted.context import ScriptedContext
+from exhausters.workloads import Request
+
+
+class Feeder:
+    """Knows what has arrived, what waits for another request to finish, and what is done.
+
+    Attributes:
+        submitted_steps: step at which each request was submitted, by request id.
+    """
+
+    def __init__(self, context: ScriptedContext, requests: Sequence[Request], recorder: Recorder) -> None:
+        self._context = context
+        self._recorder = recorder
+        self._start_seconds = context.clock.elapsed_seconds
+        self._wanted = {request.rid: request.max_new_tokens for request in requests}
+        # (due, position, request): the position keeps the workload's order among equal times.
+        self._due: list[tuple[float, int, Request]] = []
+        self._followers: dict[str, list[tuple[int, Request]]] = defaultdict(list)
+        for position, request in enumerate(requests):
+            if request.after is None:
+                heapq.heappush(self._due, (request.arrival_seconds, position, request))
+            else:
+                self._followers[request.after].append((position, request))
+        self.submitted_steps: dict[str, int] = {}
+
+    @property
+    def is_done(self) -> bool:
+        """Whether everything was submitted; what waits for an aborted request never will be."""
+        self._release_followers(all_idle=True)
+        return not self._due
+
+    @property
+    def unfinished_rids(self) -> list[str]:
+        """Requests that have not emitted all the tokens they asked for."""
+        outputs = self._recorder.outputs
+        return [rid for rid, wanted in self._wanted.items() if outputs[rid] < wanted]
+
+    def submit_due(self) -> None:
+        """Submit what is due now."""
+        if self._followers:
+            self._release_followers(all_idle=False)
+        now = self._now()
+        while self._due and self._due[0][0] <= now:
+            _, _, request = heapq.heappop(self._due)
+            self.submitted_steps[request.rid] = self._recorder.step_count
+            self._context.submit_request(request)
+
+    def skip_to_next_arrival(self) -> None:
+        """Move the clock to the next arrival: nothing runs or waits until then."""
+        if self._due:
+            self._context.clock.advance(max(0.0, self._due[0][0] - self._now()))
+
+    def _release_followers(self, *, all_idle: bool) -> None:
+        """Make due what follows requests that have finished, `arrival_seconds` after now.
+
+        Args:
+            all_idle: nothing runs or waits, so whatever was submitted has ended, aborted or not.
+        """
+        now = self._now()
+        for rid in list(self._followers):
+            ended = all_idle and rid in self.submitted_steps
+            if ended or self._recorder.outputs[rid] >= self._wanted[rid]:
+                for position, request in self._followers.pop(rid):
+                    heapq.heappush(self._due, (now + request.arrival_seconds, position, request))
+
+    def _now(self) -> float:
+        return self._context.clock.elapsed_seconds - self._start_seconds

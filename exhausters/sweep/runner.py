@@ -1,0 +1,164 @@
+"""Run a grid on one target: one worker for each engine setting, several workers side by side."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from exhausters.errors import (
+    ExhaustersError,
+    HostError,
+    TargetError,
+    WorkerHungError,
+    WorkerOutOfMemoryError,
+)
+from exhausters.host.messages import HostSettings
+from exhausters.host.process import Host
+from exhausters.observe.decision_log import DecisionLog
+from exhausters.sweep.cell import Cell, EngineSettings
+from exhausters.sweep.drain import run_cell
+from exhausters.sweep.grid import Grid
+from exhausters.sweep.record import CRASHED, OUT_OF_MEMORY, TIMEOUT, CellResult, RunRecord
+from exhausters.targets import PreparedTarget
+from exhausters.workloads import Workload, parse_workload
+
+# Far above what any cell of the built-in grids needs (about a second); a cell that takes longer hangs.
+CELL_TIMEOUT_SECONDS = 300.0
+# More workers than this wait for memory bandwidth rather than for a core.
+MAX_WORKERS = 8
+
+OnRecord = Callable[[RunRecord], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SweepOptions:
+    """How a sweep is run; nothing here changes an exact number.
+
+    Attributes:
+        workers: schedulers side by side; None for one per core this process may use.
+        clock: `virtual` or `real`.
+        cell_timeout_seconds: real seconds after which a cell's worker is killed.
+    """
+
+    workers: int | None = None
+    clock: str = "virtual"
+    cell_timeout_seconds: float = CELL_TIMEOUT_SECONDS
+
+
+def sweep(
+    target: PreparedTarget,
+    grid: Grid,
+    options: SweepOptions | None = None,
+    *,
+    on_record: OnRecord = lambda record: None,
+) -> tuple[RunRecord, ...]:
+    """Run every cell of the grid and return the records in the grid's order.
+
+    A cell whose worker dies, or whose engine does not boot, has a record with that outcome; no cell is
+    missing. `on_record` is called from one thread at a time, in the order in which cells end.
+
+    Raises:
+        WorkloadError: a workload that cannot be built; raised before anything is booted.
+    """
+    options = options or SweepOptions()
+    workloads = {cell.workload: parse_workload(cell.workload) for cell in grid.cells}
+    lock = threading.Lock()
+    records: dict[str, RunRecord] = {}
+
+    def keep(cell: Cell, result: CellResult) -> None:
+        with lock:
+            record = records[cell.id] = RunRecord(cell=cell, target=target.name, result=result)
+            on_record(record)
+
+    count = options.workers or min(MAX_WORKERS, len(os.sched_getaffinity(0)))
+    batches = list(share_out(grid.cells, count))
+    with ThreadPoolExecutor(max_workers=count, thread_name_prefix="sweep") as pool:
+        jobs = [pool.submit(_run_batch, target, batch, workloads, options, keep) for batch in batches]
+        for job in jobs:
+            job.result()
+    return tuple(records[cell.id] for cell in grid.cells)
+
+
+def share_out(cells: Sequence[Cell], workers: int) -> Iterator[tuple[Cell, ...]]:
+    """Split cells into batches of one engine setting each, enough of them to keep all workers busy.
+
+    A boot costs as much as many cells, so a setting is split only while there are fewer batches than
+    workers.
+    """
+    groups: dict[EngineSettings, list[Cell]] = {}
+    for cell in cells:
+        groups.setdefault(cell.engine, []).append(cell)
+    pieces = max(1, workers // max(1, len(groups)))
+    for group in groups.values():
+        for first in range(min(pieces, len(group))):
+            yield tuple(group[first::pieces])
+
+
+def _run_batch(
+    target: PreparedTarget,
+    cells: Sequence[Cell],
+    workloads: dict[str, Workload],
+    options: SweepOptions,
+    keep: Callable[[Cell, CellResult], None],
+) -> None:
+    """Run cells of one engine setting on one worker, booting another when it dies."""
+    host: Host | None = None
+    try:
+        for cell in cells:
+            try:
+                if host is None:
+                    host = boot(target, cell.engine, clock=options.clock)
+                keep(cell, _run_one(host, cell, workloads[cell.workload], options))
+            except HostError as error:
+                keep(cell, failed_result(error))
+                host = None
+            except ExhaustersError as error:
+                # The script or an exhauster failed; the engine is reset before the next cell.
+                keep(cell, failed_result(error))
+                if isinstance(error, TargetError):
+                    host = None
+    finally:
+        if host is not None:
+            host.close()
+
+
+def boot(target: PreparedTarget, engine: EngineSettings, *, clock: str = "virtual") -> Host:
+    """Boot one worker with a cell's engine settings; raises what `Host` raises."""
+    return Host(
+        target,
+        HostSettings(
+            engine=engine.engine_keywords(), clock=clock, model=engine.model, tree_core=engine.tree_core
+        ),
+    )
+
+
+def _run_one(host: Host, cell: Cell, workload: Workload, options: SweepOptions) -> CellResult:
+    result: CellResult = host.run(run_cell, cell, workload, timeout_seconds=options.cell_timeout_seconds)
+    facts = {name: value for name, value in host.facts.items() if name != "pid"}
+    return CellResult(
+        outcome=result.outcome,
+        reason=result.reason,
+        log=result.log,
+        metrics=result.metrics,
+        provenance={**facts, **result.provenance},
+    )
+
+
+def failed_result(error: ExhaustersError) -> CellResult:
+    """Return the result of a cell that ended with an error: an outcome, its reason, no steps."""
+    outcome = CRASHED
+    if isinstance(error, WorkerOutOfMemoryError):
+        outcome = OUT_OF_MEMORY
+    elif isinstance(error, WorkerHungError):
+        outcome = TIMEOUT
+    first_line = str(error).split("\n", 1)[0]
+    return CellResult(
+        outcome=outcome,
+        reason=f"{type(error).__name__}: {first_line}",
+        log=DecisionLog(()),
+        metrics={},
+        provenance={"error": str(error)},
+    )

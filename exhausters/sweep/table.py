@@ -1,0 +1,83 @@
+"""The table that a sweep prints."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import groupby
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from exhausters.observe.metrics import METRICS
+from exhausters.sweep.record import DRAINED, FAILURES, RunRecord
+
+# Columns: metric, heading, digits after the point.
+_COLUMNS = (
+    ("steps_to_drain", "steps", 0),
+    ("prefill_steps", "prefill\nbatches", 0),
+    ("requests_per_prefill_batch", "reqs/\nbatch", 2),
+    ("tokens_per_prefill_batch", "tokens/\nbatch", 1),
+    ("evicted_tokens", "evicted\ntokens", 0),
+    ("retractions", "retrac-\ntions", 0),
+    ("chunks", "chunks", 0),
+    ("chunked_prefill_tokens_per_second", "chunk\ntok/s", 0),
+)
+
+
+def records_table(records: Sequence[RunRecord], *, title: str) -> Group:
+    """Return a table of one row a cell, in parts headed by workload and engine settings."""
+    parts: list[RenderableType] = [Text(title, style="bold")]
+    for heading, rows in groupby(records, key=_heading):
+        table = _empty_table(heading)
+        for record in rows:
+            table.add_row(*_row(record))
+        parts.append(table)
+    return Group(*parts)
+
+
+def _heading(record: RunRecord) -> str:
+    return f"{record.cell.workload}  ({record.cell.engine.label})"
+
+
+def _empty_table(heading: str) -> Table:
+    table = Table(
+        title=heading,
+        title_justify="left",
+        title_style="bold cyan",
+        header_style="bold",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+        show_edge=False,
+    )
+    # Fixed widths, so that the parts line up below each other.
+    for name in ("leave\npages", "leave\nrefs", "leave\nrows", "taken"):
+        table.add_column(name, justify="right", no_wrap=True, min_width=5)
+    table.add_column("outcome", no_wrap=True, min_width=7)
+    for name, text, _ in _COLUMNS:
+        if name not in METRICS:
+            raise KeyError(name)
+        table.add_column(text, justify="right", no_wrap=True, min_width=max(map(len, text.split("\n"))))
+    return table
+
+
+def _row(record: RunRecord) -> list[str | Text]:
+    levels = record.cell.levels
+    outcome = record.result.outcome
+    style = "green" if outcome == DRAINED else "red" if outcome in FAILURES else "yellow"
+    cells: list[str | Text] = [
+        _level(levels.leave_pages),
+        _level(levels.leave_refs),
+        _level(levels.leave_rows),
+        "held" if levels.held else "once",
+        Text(outcome, style=style),
+    ]
+    for name, _, digits in _COLUMNS:
+        value = record.result.metrics.get(name)
+        cells.append("–" if value is None else f"{value:,.{digits}f}")
+    return cells
+
+
+def _level(level: int | None) -> str:
+    return "all" if level is None else str(level)

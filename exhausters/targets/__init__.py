@@ -1,0 +1,27 @@
+"""Makes any SGLang ready to run: a release, a checkout or a commit becomes a Python environment.
+
+Runs in the harness's own environment and never imports sglang. The road through the files:
+`spec` (what the user wrote) -> `fetch` (where its sources are) -> `pins` and `distributions` (what it
+needs) -> `environments` (a cached environment, made by `installer`) -> `prepare` (all of it in one call).
+"""
+
+from exhausters.targets.distributions import explain_missing_module
+from exhausters.targets.prepare import PreparedTarget, prepare
+from exhausters.targets.spec import (
+    NEWEST_RELEASE,
+    SUPPORTED_RELEASES,
+    TargetSpec,
+    expand_targets,
+    parse_target,
+)
+
+__all__ = [
+    "NEWEST_RELEASE",
+    "SUPPORTED_RELEASES",
+    "PreparedTarget",
+    "TargetSpec",
+    "expand_targets",
+    "explain_missing_module",
+    "parse_target",
+    "prepare",
+]

@@ -1,0 +1,95 @@
+"""The few questions asked of git. None of them changes a repository or its working tree."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+from exhausters.errors import TargetError
+
+__all__ = ["checkout_state", "export_folder", "git_dir", "has_folder", "resolve_commit"]
+
+
+def git_dir(directory: Path) -> Path | None:
+    """Return the absolute git folder of the repository around `directory`, or None if there is none."""
+    done = _git(["-C", str(directory), "rev-parse", "--absolute-git-dir"])
+    return Path(_text(done)) if done.returncode == 0 else None
+
+
+def resolve_commit(repository: Path, revision: str) -> str | None:
+    """Return the 40 hexadecimal digits of the commit `revision` names, or None if it names none."""
+    done = _git(
+        [
+            f"--git-dir={repository}",
+            "rev-parse",
+            "--verify",
+            "--quiet",
+            "--end-of-options",
+            f"{revision}^{{commit}}",
+        ]
+    )
+    return _text(done) if done.returncode == 0 else None
+
+
+def checkout_state(source_dir: Path) -> tuple[str | None, bool]:
+    """Return (commit, dirty) of the SGLang sources in `source_dir`.
+
+    The commit is None if git does not track them, even where some other repository surrounds them.
+    `dirty` is whether a tracked file below `source_dir` differs from the commit or a file that git does
+    not ignore was added.
+    """
+    here = ["-C", str(source_dir)]
+    if _git([*here, "ls-files", "--error-unmatch", "--", "sglang/__init__.py"]).returncode != 0:
+        return None, False
+    head = _git([*here, "rev-parse", "--verify", "--quiet", "HEAD"])
+    if head.returncode != 0:
+        return None, False
+    # Without this option git would rewrite the index of a repository that is only looked at.
+    status = _git(["--no-optional-locks", *here, "status", "--porcelain", "--", "."])
+    return _text(head), bool(_text(status))
+
+
+def has_folder(repository: Path, commit: str, folder: str) -> bool:
+    """Return whether `folder` exists in `commit`."""
+    done = _git([f"--git-dir={repository}", "cat-file", "-t", f"{commit}:{folder}"])
+    return done.returncode == 0 and _text(done) == "tree"
+
+
+def export_folder(repository: Path, commit: str, folder: str, destination: Path) -> None:
+    """Write `folder` as it is in `commit` into the existing folder `destination`.
+
+    Raises:
+        TargetError: git or tar failed; the message ends with what they printed.
+    """
+    archive = [f"--git-dir={repository}", "archive", "--format=tar", f"{commit}:{folder}"]
+    with subprocess.Popen(
+        ["git", *archive], env=_environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as sender:
+        unpacked = subprocess.run(
+            ["tar", "-xf", "-", "-C", str(destination)], stdin=sender.stdout, capture_output=True, check=False
+        )
+        errors = sender.stderr.read() if sender.stderr is not None else b""
+    if sender.returncode != 0 or unpacked.returncode != 0:
+        output = (errors + unpacked.stderr).decode(errors="replace").strip()
+        raise TargetError(
+            f"{repository}: could not export {folder}/ of commit {commit}; check the repository with "
+            f"`git fsck`\n{output}"
+        )
+
+
+def _git(arguments: list[str]) -> subprocess.CompletedProcess[bytes]:
+    try:
+        return subprocess.run(["git", *arguments], env=_environment(), capture_output=True, check=False)
+    except FileNotFoundError as error:
+        raise TargetError("git: command not found; install git to use checkouts and commits") from error
+
+
+def _environment() -> dict[str, str]:
+    # Inside a git hook these name the repository of the hook, not the one that is asked about.
+    local = {"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_OBJECT_DIRECTORY"}
+    return {name: value for name, value in os.environ.items() if name not in local}
+
+
+def _text(done: subprocess.CompletedProcess[bytes]) -> str:
+    return done.stdout.decode(errors="replace").strip()

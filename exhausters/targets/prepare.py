@@ -1,0 +1,123 @@
+"""From what the user wrote to a target that is ready to boot, in one call."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from exhausters.errors import TargetError
+from exhausters.targets.cache import Progress, cache_root
+from exhausters.targets.environments import (
+    Interpreter,
+    current_interpreter,
+    environment_for,
+    environment_key,
+)
+from exhausters.targets.fetch import Sources, fetch_commit, fetch_path, fetch_release
+from exhausters.targets.installer import Installer
+from exhausters.targets.pins import Statement, pins_for, read_statement
+from exhausters.targets.spec import TargetSpec, parse_target
+
+__all__ = ["PreparedTarget", "prepare"]
+
+_VERSION_LINE = re.compile(r"^(?:__version__|version)\s*(?::[^=]+)?=\s*[^\n\"']*[\"']([^\"']+)[\"']", re.M)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PreparedTarget:
+    """An SGLang that a worker can boot. Can be pickled.
+
+    Attributes:
+        spec: what the user asked for.
+        name: the spec's canonical text, such as "release:0.5.23".
+        version: the version the sources state, or "unknown" (checkouts seldom state one).
+        commit: 40 hexadecimal digits, or None for releases and for folders that git does not track.
+        dirty: whether the files differ from `commit`.
+        source_dirs: what goes first on the worker's `sys.path`, in order.
+        python: the interpreter to run the worker with.
+        pins: what its environment was asked to hold, sorted; `--no-deps` marks those without dependencies.
+        environment_key: equal keys share one environment.
+        pycache_prefix: if not None, the worker must be started with `PYTHONPYCACHEPREFIX` set to it, so
+            that no bytecode is written into the user's checkout.
+    """
+
+    spec: TargetSpec
+    name: str
+    version: str
+    commit: str | None
+    dirty: bool
+    source_dirs: tuple[Path, ...]
+    python: Path
+    pins: tuple[str, ...]
+    environment_key: str
+    pycache_prefix: Path | None
+
+
+def prepare(
+    target: str | TargetSpec,
+    *,
+    on_progress: Progress | None = None,
+    installer: Installer | None = None,
+) -> PreparedTarget:
+    """Return `target`, ready to boot; fetches and installs only what the cache does not hold.
+
+    Args:
+        target: a spec or its text.
+        on_progress: told, in one short line each, what takes time: fetching, building, waiting.
+        installer: stands in for uv.
+
+    Raises:
+        TargetSpecError: the text names no target.
+        TargetNotFoundError: no such release, folder or commit.
+        InstallError: the package index or uv failed.
+        TargetError: the target does not support this Python, or states no requirements.
+    """
+    spec = parse_target(target) if isinstance(target, str) else target
+    python = current_interpreter()
+    sources = _sources(spec, python, installer, on_progress)
+    statement = read_statement(sources.source_dir)
+    _check_python(spec, statement, python)
+    pins = pins_for(statement)
+    return PreparedTarget(
+        spec=spec,
+        name=spec.text,
+        version=statement.version or _version_in(sources.source_dir),
+        commit=sources.commit,
+        dirty=sources.dirty,
+        source_dirs=(sources.source_dir,),
+        python=environment_for(pins, python, installer=installer, on_progress=on_progress),
+        pins=pins.lines(),
+        environment_key=environment_key(pins, python),
+        pycache_prefix=None if sources.is_ours else cache_root() / "pycache",
+    )
+
+
+def _sources(
+    spec: TargetSpec, python: Interpreter, installer: Installer | None, on_progress: Progress | None
+) -> Sources:
+    if spec.kind == "release" and spec.version is not None:
+        return fetch_release(spec.version, python, installer=installer, on_progress=on_progress)
+    if spec.kind == "path" and spec.directory is not None:
+        return fetch_path(spec.directory)
+    if spec.kind == "git" and spec.directory is not None and spec.revision is not None:
+        return fetch_commit(spec.directory, spec.revision, on_progress=on_progress)
+    raise TargetError(f"{spec!r}: incomplete target; make specs with parse_target()")
+
+
+def _check_python(spec: TargetSpec, statement: Statement, python: Interpreter) -> None:
+    if not statement.requires_python.contains(python.version, prereleases=True):
+        raise TargetError(
+            f"{spec.text}: requires Python {statement.requires_python}, the harness has {python.version}; "
+            "make the harness's environment with a Python in that range"
+        )
+
+
+def _version_in(source_dir: Path) -> str:
+    for name in ("_version.py", "version.py"):
+        file = source_dir / "sglang" / name
+        if file.is_file():
+            match = _VERSION_LINE.search(file.read_text(encoding="utf-8", errors="replace"))
+            if match is not None:
+                return match[1]
+    return "unknown"

@@ -1,0 +1,156 @@
+"""What a user writes to name an SGLang, and the releases this project promises to run.
+
+    release:0.5.23      a published release, fetched through the user's own package index
+    path:DIR            a checkout (DIR/python/sglang) or a folder that contains sglang/, used in place
+    git:DIR@REV         one commit of a local repository, bare or not; its working tree stays untouched
+
+Parsing looks at the text only: whether the release, folder or commit exists is found out by
+`exhausters.targets.prepare.prepare`.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from packaging.version import InvalidVersion, Version
+
+from exhausters.errors import TargetSpecError
+
+__all__ = [
+    "NEWEST_RELEASE",
+    "SUPPORTED_RELEASES",
+    "TargetKind",
+    "TargetSpec",
+    "expand_targets",
+    "parse_target",
+]
+
+SUPPORTED_RELEASES: tuple[str, ...] = (
+    "0.5.13",
+    "0.5.13.post1",
+    "0.5.14",
+    "0.5.15",
+    "0.5.15.post1",
+    "0.5.16",
+    "0.5.17",
+    "0.5.18",
+    "0.5.19",
+    "0.5.20",
+    "0.5.21",
+    "0.5.22",
+    "0.5.23",
+)
+"""Releases that `make test-releases` runs, oldest first. Any other release is accepted without promise."""
+
+NEWEST_RELEASE: str = SUPPORTED_RELEASES[-1]
+
+TargetKind = Literal["release", "path", "git"]
+
+_FORMS = "release:0.5.23, path:DIR or git:DIR@REV"
+
+# The last "@" separates, except that a revision may itself end in "@{...}" (git's reflog syntax).
+_GIT_FORM = re.compile(r"(?P<directory>.+)@(?P<revision>(?![-{])[^@\s]+(?:@\{[^}]*\})?)")
+_REMOTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://|[^/@]+@[^/:]+:")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TargetSpec:
+    """One SGLang, as named by the user.
+
+    Attributes:
+        kind: which of the three forms it is.
+        text: the canonical form; two specs with equal text name the same target.
+        version: the release's version (kind "release"), else None.
+        directory: absolute folder (kinds "path" and "git"), else None.
+        revision: anything git can resolve to a commit (kind "git"), else None.
+    """
+
+    kind: TargetKind
+    text: str
+    version: str | None = None
+    directory: Path | None = None
+    revision: str | None = None
+
+    def __str__(self) -> str:
+        return self.text
+
+
+def parse_target(text: str) -> TargetSpec:
+    """Return the spec that `text` stands for.
+
+    Raises:
+        TargetSpecError: the text has none of the three forms.
+    """
+    kind, separator, rest = text.strip().partition(":")
+    if not separator or not rest:
+        raise TargetSpecError(f"target {text!r}: expected {_FORMS}")
+    if kind == "release":
+        return _release(text, rest)
+    if kind == "path":
+        directory = _absolute(rest)
+        return TargetSpec(kind="path", text=f"path:{directory}", directory=directory)
+    if kind == "git":
+        return _git(text, rest)
+    raise TargetSpecError(f"target {text!r}: unknown kind {kind!r}; expected {_FORMS}")
+
+
+def expand_targets(text: str) -> tuple[TargetSpec, ...]:
+    """Return the targets that `text` stands for: one, or a range of supported releases.
+
+    `release:0.5.13..0.5.23` takes every supported release from the first to the last, both included,
+    oldest first; an end that is left out (`release:0.5.20..`, `release:..`) is the end of the list.
+
+    Raises:
+        TargetSpecError: not a target, or an end of the range is not a supported release.
+    """
+    kind, _, rest = text.strip().partition(":")
+    if kind != "release" or ".." not in rest:
+        return (parse_target(text),)
+    first, _, last = rest.partition("..")
+    start = _place_of(text, first or SUPPORTED_RELEASES[0])
+    stop = _place_of(text, last or NEWEST_RELEASE)
+    if start > stop:
+        raise TargetSpecError(f"target {text!r}: the range runs backwards; put the older release first")
+    return tuple(parse_target(f"release:{version}") for version in SUPPORTED_RELEASES[start : stop + 1])
+
+
+def _place_of(text: str, version: str) -> int:
+    wanted = _release(text, version).version
+    if wanted not in SUPPORTED_RELEASES:
+        raise TargetSpecError(
+            f"target {text!r}: {version} is not a supported release; a range needs two of "
+            f"{', '.join(SUPPORTED_RELEASES)}"
+        )
+    return SUPPORTED_RELEASES.index(wanted)
+
+
+def _release(text: str, version: str) -> TargetSpec:
+    try:
+        canonical = str(Version(version))
+    except InvalidVersion:
+        raise TargetSpecError(
+            f"target {text!r}: {version!r} is not a version; expected one such as release:{NEWEST_RELEASE}"
+        ) from None
+    return TargetSpec(kind="release", text=f"release:{canonical}", version=canonical)
+
+
+def _git(text: str, rest: str) -> TargetSpec:
+    if _REMOTE.match(rest):
+        raise TargetSpecError(
+            f"target {text!r}: expected a local repository; clone it first, then use git:DIR@REV"
+        )
+    match = _GIT_FORM.fullmatch(rest)
+    if match is None:
+        raise TargetSpecError(
+            f"target {text!r}: expected git:DIR@REV, a local repository and a commit, tag or branch"
+        )
+    directory = _absolute(match["directory"])
+    revision = match["revision"]
+    return TargetSpec(kind="git", text=f"git:{directory}@{revision}", directory=directory, revision=revision)
+
+
+def _absolute(directory: str) -> Path:
+    return Path(directory).expanduser().absolute()

@@ -1,0 +1,52 @@
+"""Workloads: frozen, seeded lists of requests with arrival times.
+
+A workload comes from a synthetic builder or a trace reader, by name (`build`), by text
+(`parse_workload`) or by calling the function itself.
+"""
+
+from __future__ import annotations
+
+from exhausters.workloads.azure import read_azure
+from exhausters.workloads.hits import BlockHits, TokenHits, block_hit_fraction, block_hits, token_hits
+from exhausters.workloads.mooncake import read_mooncake
+from exhausters.workloads.request import Request, Segment, Workload, WorkloadSummary
+from exhausters.workloads.request_log import read_sglang_log
+from exhausters.workloads.spec import READERS, WorkloadSpec, build, parse_spec, parse_workload
+from exhausters.workloads.synthetic import (
+    BUILDERS,
+    Builder,
+    agents,
+    bursts,
+    long_context,
+    many_leaves,
+    retraction_storm,
+    shared_prefix,
+)
+
+__all__ = [
+    "BUILDERS",
+    "READERS",
+    "BlockHits",
+    "Builder",
+    "Request",
+    "Segment",
+    "TokenHits",
+    "Workload",
+    "WorkloadSpec",
+    "WorkloadSummary",
+    "agents",
+    "block_hit_fraction",
+    "block_hits",
+    "build",
+    "bursts",
+    "long_context",
+    "many_leaves",
+    "parse_spec",
+    "parse_workload",
+    "read_azure",
+    "read_mooncake",
+    "read_sglang_log",
+    "retraction_storm",
+    "shared_prefix",
+    "token_hits",
+]
