@@ -14,8 +14,10 @@ TARGET ?= release:0.5.23
 GRID ?= quick
 OUT ?= results/bench
 PYTEST_ARGS ?=
+RESULTS ?= results
+REPORT_OUT ?= results/report
 
-.PHONY: help setup bench test test-releases test-slow lint format constraints clean
+.PHONY: help setup bench report test test-releases test-slow lint format constraints clean
 
 help:  ## list the chores
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1  \2/p' $(MAKEFILE_LIST) | awk '{n=$$1; $$1=""; printf "  %-14s%s\n", n, $$0}'
@@ -48,6 +50,9 @@ $(STAMP):
 
 bench: setup  ## sweep the quick grid on one release (TARGET=, GRID=, OUT=)
 	$(VENV)/bin/exhausters sweep --target $(TARGET) --grid $(GRID) --out $(OUT)
+
+report: setup  ## report on all results there are, newest build against the one before (RESULTS=, REPORT_OUT=)
+	$(PY) -m reports build $(RESULTS) --out $(REPORT_OUT)
 
 test: setup  ## the tests that take seconds, the newest release included (PYTEST_ARGS=)
 	$(PY) -m pytest -m "not releases and not slow" $(PYTEST_ARGS)

@@ -1,4 +1,4 @@
-"""The command line: `exhausters doctor` and `exhausters sweep`.
+"""The command line: `exhausters doctor`, `exhausters sweep` and `exhausters mirror`.
 
 Exit codes: 0 all cells have an outcome of the scheduler's own; 1 is left to verdicts (`python -m reports`);
 2 something is broken: bad input, a target that cannot be made ready, a worker that crashed or hung.
@@ -17,10 +17,11 @@ from rich.console import Console
 
 from exhausters.errors import ExhaustersError
 from exhausters.sweep.record import DRAINED, FAILURES, RunRecord
-from exhausters.targets import NEWEST_RELEASE
+from exhausters.targets import NEWEST_RELEASE, SUPPORTED_RELEASES
 
 BROKEN = 2
-_TABLE_WIDTH = 120
+DEFAULT_MIRROR = ".cache/sglang.git"
+_TABLE_WIDTH = 132
 
 app = typer.Typer(
     help="Run the real SGLang scheduler on a CPU under scripted pressure.",
@@ -60,8 +61,15 @@ def sweep(
         int | None, typer.Option(min=1, help="Schedulers side by side [default: one per core].")
     ] = None,
     clock: Annotated[str, typer.Option(help="virtual (reproducible) or real.")] = "virtual",
+    forward_time: Annotated[
+        str, typer.Option(help="constant, linear, or roofline[:MODEL@DEVICE]: how long a forward takes.")
+    ] = "linear",
+    work: Annotated[bool, typer.Option(help="Count calls and operators in a second pass.")] = True,
+    skip_bad_lines: Annotated[bool, typer.Option(help="Skip and count broken lines of traces.")] = False,
 ) -> None:
     """Run every cell of a grid on one SGLang, print a table, and write the records."""
+    from exhausters.observe.models import forward_time_model
+    from exhausters.sweep.drain import RunOptions
     from exhausters.sweep.grid import load_grid
     from exhausters.sweep.progress import SweepProgress
     from exhausters.sweep.runner import SweepOptions
@@ -72,8 +80,11 @@ def sweep(
 
     console, errors = _output_console(), Console(stderr=True)
     with _errors_shown(errors):
-        cells = load_grid(grid)
-        options = SweepOptions(workers=workers, clock=clock)
+        cells = load_grid(grid, skip_bad_lines=skip_bad_lines)
+        for left_out in cells.left_out:
+            errors.print(f"left out: {left_out}", markup=False, highlight=False)
+        run = RunOptions(forward_time=forward_time_model(forward_time), count_work=work)
+        options = SweepOptions(workers=workers, clock=clock, run=run)
         with SweepProgress(errors, total=len(cells.cells)) as progress:
             prepared = prepare(target, on_progress=progress.say)
             with SweepWriter(out, target=prepared, grid=cells) as writer:
@@ -98,7 +109,7 @@ def _print_outcomes(console: Console, records: tuple[RunRecord, ...], out: Path)
     for record in records:
         if record.result.outcome != DRAINED:
             line = f"{record.result.outcome}: {record.cell.id}: {record.result.reason}"
-            console.print(line, markup=False, highlight=False)
+            console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 @app.command()
@@ -110,6 +121,43 @@ def doctor(target: TargetOption = _DEFAULT_TARGET) -> None:
     with _errors_shown(Console(stderr=True)):
         if not examine(target, console):
             raise typer.Exit(BROKEN)
+
+
+@app.command()
+def mirror(
+    range_: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[RANGE]",
+            help="0.5.13..0.5.23, both ends included; by default all supported ones, of a clone its HEAD.",
+        ),
+    ] = None,
+    source: Annotated[
+        str, typer.Option("--from", metavar="SOURCE", help="pypi, or a real clone: a folder or a URL.")
+    ] = "pypi",
+    into: Annotated[Path, typer.Option(help="A bare repository, made if need be.")] = Path(DEFAULT_MIRROR),
+) -> None:
+    """Make a local history of SGLang for commit ranges: a commit and a tag for each release."""
+    from exhausters.mirror import configured_index, mirror_clone, mirror_releases, parse_range
+    from exhausters.mirror.progress import MirrorProgress
+
+    errors = Console(stderr=True)
+    with _errors_shown(errors), MirrorProgress(errors) as progress:
+        if source == "pypi":
+            report = mirror_releases(
+                parse_range(range_ or f"{SUPPORTED_RELEASES[0]}..{NEWEST_RELEASE}"),
+                into,
+                configured_index(),
+                on_progress=progress.say,
+                on_step=progress.step,
+            )
+        else:
+            report = mirror_clone(source, range_, into, on_progress=progress.say)
+        for note in report.notes:
+            progress.note(note)
+    held = f"{report.tags[0]} to {report.tags[-1]}" if report.tags else "no release"
+    line = f"{report.directory}: {len(report.tags)} releases, {held}; {len(report.added)} added"
+    _output_console().print(line, markup=False, highlight=False)
 
 
 if __name__ == "__main__":

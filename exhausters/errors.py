@@ -10,7 +10,8 @@
     │   ├── TargetNotFoundError         no such release, folder or commit
     │   ├── InstallError                the installer failed; carries its output
     │   ├── MissingModuleError          an import that no listed distribution provides
-    │   └── SeamError                   the target lacks every known form of something we hold on to
+    │   ├── SeamError                   the target lacks every known form of something we hold on to
+    │   └── MirrorError                 a local history of SGLang that cannot be made
     ├── HostError                       the worker is gone or unusable; carries SGLang's message and log tail
     │   ├── BootError                   the scheduler did not come up
     │   ├── SchedulerFailedError        the scheduler raised (and sent SIGQUIT, as SGLang does)
@@ -22,7 +23,9 @@
     │   └── WalkUnsupportedError        the tree offers no walk and no submitted prefix to pin through
     ├── ScriptFailedError(AssertionError)   the script raised; carries the traceback from the worker
     │   └── ResetError                  the engine did not become idle between two scripts
-    └── ConservationError               pages or rows do not add up; names the step and the numbers
+    ├── ConservationError               pages or rows do not add up; names the step and the numbers
+    ├── LogFormatError                  a file that is no decision log, is cut off, or of another version
+    └── StoreError                      a folder that holds no sweep, or one that cannot be read
 
 `UsageError` is also a `ValueError` and `ScriptFailedError` also an `AssertionError`, so that callers
 who know nothing of this tree catch what they would expect to catch.
@@ -90,16 +93,22 @@ class SeamError(TargetError):
     """The target lacks every known form of something the harness must hold on to."""
 
 
+class MirrorError(TargetError):
+    """A local history of SGLang that cannot be made, or a folder that holds something else."""
+
+
 class HostError(ExhaustersError):
     """The worker is gone or unusable.
 
     Attributes:
         log_tail: last lines the worker wrote to its log, newest last; may be empty.
+        salvaged: what the running script had measured until then; None when it offers nothing.
     """
 
-    def __init__(self, message: str, *, log_tail: str = "") -> None:
+    def __init__(self, message: str, *, log_tail: str = "", salvaged: Any = None) -> None:
         super().__init__(message)
         self.log_tail = log_tail
+        self.salvaged = salvaged
 
     def __str__(self) -> str:
         message = super().__str__()
@@ -169,6 +178,14 @@ class ResetError(ScriptFailedError):
 
 class ConservationError(ExhaustersError):
     """Pages or rows do not add up; the message names the step and the numbers."""
+
+
+class LogFormatError(ExhaustersError):
+    """A file that is no decision log, is cut off, or has another format version."""
+
+
+class StoreError(ExhaustersError):
+    """A folder that holds no sweep, or one that cannot be read."""
 
 
 def _rebuild(cls: type[Exception], args: tuple[Any, ...], state: dict[str, Any]) -> Exception:

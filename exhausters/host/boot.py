@@ -6,6 +6,7 @@ Three supported doors are used: the external-model package for the null model, t
 
 from __future__ import annotations
 
+import importlib
 import inspect
 import logging
 import os
@@ -21,6 +22,7 @@ from exhausters.host.engine_args import server_arguments
 from exhausters.host.messages import HostSettings
 from exhausters.host.null_models import write_model_folder
 
+_TORCHVISION_LIBRARIES: list[Any] = []
 _SCHEDULER_MODULE = "sglang.srt.managers.scheduler"
 
 
@@ -52,26 +54,31 @@ def import_scheduler(source_dirs: tuple[str, ...]) -> Any:
     found = Path(inspect.getfile(sglang)).resolve()
     if not any(found.is_relative_to(Path(folder).resolve()) for folder in source_dirs):
         raise SeamError(f"imported sglang from {found}, expected it below {', '.join(source_dirs)}")
-    module = __import__(_SCHEDULER_MODULE, fromlist=["Scheduler"])
+    module = importlib.import_module(_SCHEDULER_MODULE)
     cpu_kernels.install()
+    seams.settle_feature_transport()
     return module
 
 
 def _define_torchvision_operators() -> None:
-    """Declare the two operators that torchvision registers fakes for.
+    """Let torchvision be imported without its compiled half, which SGLang's imports want and nothing calls.
 
-    SGLang's multimodal processors import torchvision; its CUDA half, which declares them, cannot be
-    loaded with a CPU torch, and nothing here calls them.
+    torchvision registers fakes for two operators that its compiled half declares; a build that does not
+    match the CPU torch fails there. Declaring them first is enough.
     """
     import torch
 
-    if hasattr(torch.ops, "torchvision") and hasattr(torch.ops.torchvision, "nms"):
-        return
-    library = torch.library.Library("torchvision", "DEF")
-    for name in ("nms", "qnms"):
-        library.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-    # The registration lasts as long as this object.
-    import_scheduler.torchvision_library = library  # type: ignore[attr-defined]
+    try:
+        importlib.import_module("torchvision")
+    except RuntimeError:
+        # Kept for the life of the process: the registration ends with the object.
+        _TORCHVISION_LIBRARIES.append(torch.library.Library("torchvision", "DEF"))
+        for name in ("nms", "qnms"):
+            _TORCHVISION_LIBRARIES[-1].define(
+                f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
+            )
+        for name in [name for name in sys.modules if name.partition(".")[0] == "torchvision"]:
+            del sys.modules[name]
 
 
 class FailureNote(logging.Handler):

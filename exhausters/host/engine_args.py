@@ -22,6 +22,8 @@ _FORCED: Mapping[str, Any] = {
     "disable_cuda_graph": True,
     "enable_metrics": False,
     "random_seed": 0,
+    # SGLang's own guess reserves for a GPU and can leave nothing; `max_total_tokens` decides here.
+    "mem_fraction_static": 0.9,
 }
 
 # Used unless the script or grid says otherwise.

@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+# Step records of the running script, in the run folder: what is left of it when the worker is killed.
+SPOOL_NAME = "steps.spool"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HostSettings:
@@ -63,6 +66,7 @@ class WorkerFailed:
         traceback: SGLang's own traceback text.
         missing_module: dotted name of a module that could not be imported.
         out_of_memory: whether the cause was memory of the process or of SGLang's pools.
+        salvaged: what the running script had until then, when it offers that.
     """
 
     phase: str
@@ -70,6 +74,7 @@ class WorkerFailed:
     error: BaseException | None = None
     missing_module: str | None = None
     out_of_memory: bool = False
+    salvaged: Any = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -30,6 +30,7 @@ from exhausters.errors import (
     WorkerOutOfMemoryError,
 )
 from exhausters.host.messages import (
+    SPOOL_NAME,
     HostSettings,
     RunScript,
     ScriptFailed,
@@ -40,6 +41,8 @@ from exhausters.host.messages import (
     WorkerFailed,
     WorkerReady,
 )
+from exhausters.host.out_of_memory import says_out_of_memory
+from exhausters.observe.spool import read_spool
 from exhausters.targets import PreparedTarget, explain_missing_module
 
 BOOT_TIMEOUT_SECONDS = 300.0
@@ -96,6 +99,11 @@ class Host:
     def worker_pid(self) -> int:
         """Process id of the worker, the process that runs the scheduler."""
         return int(self.ready.facts["pid"])
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether another script can be run: neither closed nor gone."""
+        return self._dead is None and not self._closed
 
     def run(
         self,
@@ -252,6 +260,7 @@ class Host:
             f"{self.target.name}: no answer to {doing} within {timeout_seconds:g} s; "
             "the worker was killed. Raise the time limit, or look for a loop in the script.",
             log_tail=self.log_tail(),
+            salvaged=self._spooled(),
         )
 
     def _crashed(self, doing: str) -> HostError:
@@ -259,8 +268,21 @@ class Host:
         code = ended.get("exit_code")
         message = f"{self.target.name}: the worker ended during {doing}: {_describe_end(code)}"
         if code == -signal.SIGKILL and ended.get("oom_kills", 0) > 0:
-            return WorkerOutOfMemoryError(f"{message} by the kernel, out of memory", log_tail=self.log_tail())
-        return WorkerCrashedError(message, log_tail=self.log_tail())
+            message += " by the kernel, out of memory"
+            return WorkerOutOfMemoryError(message, log_tail=self.log_tail(), salvaged=self._spooled())
+        limit_bytes = self.settings.memory_limit_bytes
+        if limit_bytes is not None:
+            message += f" (it had a memory limit of {limit_bytes:,} bytes)"
+        # A library that gets no memory ends the process; what it printed comes before all stacks.
+        is_abort = code == -signal.SIGABRT
+        said = self.log_tail(lines=10_000) if is_abort else ""
+        kind: type[HostError] = WorkerCrashedError
+        if is_abort and says_out_of_memory(said, limited=limit_bytes is not None):
+            kind = WorkerOutOfMemoryError
+        return kind(message, log_tail=self.log_tail(), salvaged=self._spooled())
+
+    def _spooled(self) -> Any:
+        return read_spool(self._run_dir / SPOOL_NAME) or None
 
     def _failure(self, reply: Any) -> BaseException:
         if not isinstance(reply, WorkerFailed):
@@ -268,16 +290,16 @@ class Host:
         if reply.error is not None:
             return reply.error
         if reply.missing_module is not None:
-            return explain_missing_module(reply.missing_module)
+            return explain_missing_module(reply.missing_module, stated=self.target.pins)
         last_line = reply.traceback.strip().rsplit("\n", 1)[-1]
         where = {"import": "importing SGLang", "boot": "booting the scheduler"}.get(
             reply.phase, "the scheduler's event loop"
         )
         message = f"{self.target.name}: {where} failed: {last_line}\n{reply.traceback.strip()}"
         if reply.out_of_memory:
-            return WorkerOutOfMemoryError(message, log_tail=self.log_tail())
+            return WorkerOutOfMemoryError(message, log_tail=self.log_tail(), salvaged=reply.salvaged)
         kind = SchedulerFailedError if reply.phase == "loop" else BootError
-        return kind(message, log_tail=self.log_tail())
+        return kind(message, log_tail=self.log_tail(), salvaged=reply.salvaged)
 
     def _died(self, error: BaseException) -> BaseException:
         self._dead = error if isinstance(error, HostError) else HostError(str(error))
@@ -299,11 +321,17 @@ class Host:
         """Leave no process, socket or file behind."""
         process = getattr(self, "_process", None)
         if process is not None:
+            # The end of the life socket makes the supervisor kill the worker, wait for it, and end.
+            self._data.close()
+            self._life.close()
+            with suppress(OSError):
+                ended = os.pidfd_open(process.pid)
+                select.select([ended], [], [], SHUTDOWN_TIMEOUT_SECONDS)
+                os.close(ended)
+            # Not waited for yet, so that its number, which names the group, cannot be another's by now.
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
-            self._data.close()
-            self._life.close()
         shutil.rmtree(self._run_dir, ignore_errors=True)
 
 

@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import inspect
 import os
+import sys
 from collections import deque
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 from exhausters.errors import SeamError
 
 STRICT_IDLE_CHECK = "SGLANG_ENABLE_STRICT_MEM_CHECK_DURING_IDLE"
+TREE_SANITY_CHECK = "SGLANG_ENABLE_TREE_CACHE_SANITY_CHECK"
 
 
 class Inbox:
@@ -76,12 +79,42 @@ def replace_channels(scheduler: Any) -> Inbox:
     return inbox
 
 
-def set_strict_idle_check(enabled: bool) -> None:
-    """Let SGLang raise (or only log) when its idle check finds pages missing.
+def settle_feature_transport() -> None:
+    """Tell SGLang at once that tensors of multimodal requests travel in the plain way.
 
-    SGLang reads the variable each time it reports. Withheld pages look like a leak to it.
+    It would find out at the first request, and up to 0.5.18 import the whole HTTP side for that. The
+    answer makes no difference to an engine without a tokenizer.
     """
-    os.environ[STRICT_IDLE_CHECK] = "1" if enabled else "0"
+    module: Any = sys.modules.get("sglang.srt.managers.mm_utils")
+    if module is not None and hasattr(module, "_is_default_tensor_transport"):
+        vars(module)["_is_default_tensor_transport"] = True
+
+
+def set_idle_checks(scheduler: Any, enabled: bool) -> None:
+    """Turn SGLang's own checks of an idle engine on or off; withheld pages and pins look like leaks to them.
+
+    The leak check reads its variable each time it reports, and raises or only logs. The tree's sanity check,
+    which hybrid models run, reads one too from 0.5.19 on; before, it has no switch and is stood in for on the
+    cache object itself.
+    """
+    value = "1" if enabled else "0"
+    os.environ[STRICT_IDLE_CHECK] = value
+    os.environ[TREE_SANITY_CHECK] = value
+    tree = scheduler.tree_cache
+    if enabled:
+        vars(tree).pop("sanity_check", None)
+    elif hasattr(tree, "sanity_check"):
+        tree.sanity_check = _no_check
+
+
+def _no_check() -> None:
+    """Stand in for a check that cannot hold while something is withheld."""
+
+
+@cache
+def _parameters(cls: Any) -> Mapping[str, inspect.Parameter]:
+    # Once for each class: a msgspec structure evaluates all its type hints to answer this.
+    return inspect.signature(cls).parameters
 
 
 def construct(cls: Any, wanted: Mapping[str, Any]) -> Any:
@@ -90,7 +123,7 @@ def construct(cls: Any, wanted: Mapping[str, Any]) -> Any:
     Raises:
         SeamError: the release requires a keyword that is not among them.
     """
-    parameters = inspect.signature(cls).parameters
+    parameters = _parameters(cls)
     given = {name: value for name, value in wanted.items() if name in parameters}
     missing = [
         name

@@ -107,8 +107,10 @@ def main(data_fd: int, life_fd: int, run_dir: str) -> None:
     _wait(os.pidfd_open(child), child, life)
     _, status = os.waitpid(child, 0)
     _report(life, status, len(sigquits))
-    if life.recv(1) == b"":  # the host has read the status and the log, or is gone
-        shutil.rmtree(run_dir, ignore_errors=True)
+    # Until the host has read the status and the log, or is gone (with what it was told unread, perhaps).
+    with contextlib.suppress(ConnectionResetError):
+        life.recv(1)
+    shutil.rmtree(run_dir, ignore_errors=True)
     os.killpg(0, signal.SIGKILL)
 
 

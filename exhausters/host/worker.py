@@ -7,15 +7,14 @@ import resource
 import signal
 import threading
 import traceback
+from dataclasses import replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
 from exhausters.errors import ExhaustersError
-from exhausters.host.messages import HostSettings, WorkerConfig, WorkerFailed, WorkerReady
-
-# What SGLang and torch say when the process or a pool of SGLang has run out of memory.
-_OUT_OF_MEMORY_PHRASES = ("out of memory", "can't allocate memory", "cannot allocate memory", "memoryerror")
+from exhausters.host.messages import SPOOL_NAME, HostSettings, WorkerConfig, WorkerFailed, WorkerReady
+from exhausters.host.out_of_memory import says_out_of_memory
 
 
 def main(data_fd: int) -> int:
@@ -26,6 +25,7 @@ def main(data_fd: int) -> int:
     # A host that waited too long asks for the stacks before it kills.
     faulthandler.register(signal.SIGUSR1, all_threads=True)
     _limit_memory(config.settings.memory_limit_bytes)
+    limited = config.settings.memory_limit_bytes is not None
     phase = "import"
     try:
         from exhausters.host import boot
@@ -47,10 +47,11 @@ def main(data_fd: int) -> int:
         return stop.code if isinstance(stop.code, int) else 0
     except BaseException as error:
         traceback.print_exc()
-        connection.send(_failed(phase, traceback.format_exc(), error))
+        connection.send(_failed(phase, traceback.format_exc(), error, limited=limited))
         return 1
     # SGLang returns from its loop only after an exception, which it has logged.
-    connection.send(_failed("loop" if state.is_started else "boot", failure.text, None))
+    failed = _failed("loop" if state.is_started else "boot", failure.text, None, limited=limited)
+    connection.send(replace(failed, salvaged=state.salvage()))
     return 1
 
 
@@ -62,18 +63,33 @@ class _Serving:
         self._config = config
         self._clock = clock
         self._scheduler: Any = None
+        self._hook: Any = None
         self.is_started = False
 
     def make_hook(self, scheduler: Any) -> Any:
         from exhausters.scripted.hook import ScriptedSchedulerHook
 
         self._scheduler = scheduler
-        return ScriptedSchedulerHook(
+        self._hook = ScriptedSchedulerHook(
             scheduler=scheduler,
             connection=self._connection,
             clock=self._clock,
             settings=self._config.settings,
+            spool_path=Path(self._config.run_dir) / SPOOL_NAME,
         )
+        return self._hook
+
+    def salvage(self) -> Any:
+        """What the running script has until now; None when it offers nothing, or cannot."""
+        ask = self._hook.context.salvage if self._hook is not None else None
+        if ask is None:
+            return None
+        try:
+            return ask()
+        except Exception:
+            # The scheduler has failed already, and its error is what must be told.
+            traceback.print_exc()
+            return None
 
     def started(self, notes: tuple[str, ...]) -> None:
         from exhausters.host import seams
@@ -109,8 +125,7 @@ def _limit_memory(limit_bytes: int | None) -> None:
         resource.setrlimit(resource.RLIMIT_AS, (limit_bytes, limit_bytes))
 
 
-def _failed(phase: str, text: str, error: BaseException | None) -> WorkerFailed:
-    lowered = text.lower()
+def _failed(phase: str, text: str, error: BaseException | None, *, limited: bool) -> WorkerFailed:
     known: BaseException | None = error if isinstance(error, ExhaustersError) else None
     if isinstance(error, ModuleNotFoundError) and error.name:
         # The parent, which has the table of pins, explains this one.
@@ -119,5 +134,5 @@ def _failed(phase: str, text: str, error: BaseException | None) -> WorkerFailed:
         phase=phase,
         traceback=text,
         error=known,
-        out_of_memory=any(phrase in lowered for phrase in _OUT_OF_MEMORY_PHRASES),
+        out_of_memory=says_out_of_memory(text, limited=limited),
     )

@@ -6,12 +6,13 @@ import gzip
 import hashlib
 import io
 import json
+import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from exhausters.errors import ExhaustersError
+from exhausters.errors import LogFormatError
 from exhausters.observe.step_record import StepRecord
 
 # Raise when the meaning or the form of a line changes; files of other versions are refused.
@@ -21,10 +22,6 @@ _FORMAT_NAME = "exhausters-decision-log"
 _FIELDS = tuple(field.name for field in fields(StepRecord))
 _RID_FIELDS = ("rids", "retracted_rids")
 _DEFAULTS = {field.name: field.default for field in fields(StepRecord)}
-
-
-class LogFormatError(ExhaustersError):
-    """A file that is no decision log, is cut off, or has another format version."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +75,11 @@ class DecisionLog:
         steps: list[StepRecord] = []
         before: dict[str, Any] = {}
         for number, line in enumerate(lines[1:]):
-            before = {**before, **json.loads(line)}
-            steps.append(_decode(number, before, header["rids"]))
+            try:
+                before = {**before, **json.loads(line)}
+                steps.append(_decode(number, before, header["rids"]))
+            except (ValueError, TypeError, IndexError) as error:
+                raise LogFormatError(f"step {number} of the log is broken: {error}") from error
         return cls(tuple(steps))
 
     def write(self, path: Path) -> None:
@@ -96,7 +96,7 @@ class DecisionLog:
         """
         try:
             return cls.from_text(gzip.decompress(path.read_bytes()).decode())
-        except (EOFError, gzip.BadGzipFile, UnicodeDecodeError, json.JSONDecodeError) as error:
+        except (EOFError, gzip.BadGzipFile, zlib.error, UnicodeDecodeError) as error:
             raise LogFormatError(f"{path}: not a complete decision log: {error}") from error
 
 
@@ -159,6 +159,8 @@ def _read_header(line: str) -> dict[str, Any]:
             f"decision log of format version {header.get('version')}, this is version {FORMAT_VERSION}: "
             "read it with the harness that wrote it, or sweep again"
         )
+    if not isinstance(header.get("steps"), int) or not isinstance(header.get("rids"), list):
+        raise LogFormatError("not a decision log: the header tells no number of steps or no request ids")
     return header
 
 

@@ -14,11 +14,13 @@ class ForwardShape:
         prefill_tokens: prompt tokens computed.
         decode_requests: requests that decode one token.
         kv_tokens_read: KV tokens that attention reads, over all requests of the batch.
+        attended_pairs: pairs of a computed token and one it attends to, over all requests.
     """
 
     prefill_tokens: int
     decode_requests: int
     kv_tokens_read: int
+    attended_pairs: int = 0
 
 
 class ForwardTimeModel(Protocol):

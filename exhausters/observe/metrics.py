@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from exhausters.observe.phases import PHASES
+
 # Kinds, and how two builds are compared in each (see docs/metrics.md).
 DECISION, WORK, MODELLED, HOST = "decision", "work", "modelled_time", "host_time"
 KINDS = (DECISION, WORK, MODELLED, HOST)
@@ -73,6 +75,9 @@ _ALL = (
     _metric("eviction_calls", "calls", DECISION, LOWER, "Calls of the tree cache's eviction."),
     _metric("evict_asked_tokens", "tokens", DECISION, LOWER, "KV tokens that evictions were asked for."),
     _metric("evicted_tokens", "tokens", DECISION, LOWER, "KV tokens that evictions freed."),
+    _metric(
+        "window_evicted_tokens", "tokens", DECISION, LOWER, "Sliding-window tokens that evictions freed."
+    ),
     _metric("retractions", "requests", DECISION, LOWER, "Running requests that were put back to the queue."),
     _metric("retracted_tokens", "tokens", DECISION, LOWER, "KV tokens that retractions threw away."),
     _metric(
@@ -105,9 +110,22 @@ _ALL = (
     _metric("parked_steps", "steps", DECISION, LOWER, "Forwards that left the chunked request out."),
     _metric("output_tokens", "tokens", DECISION, HIGHER, "Tokens emitted."),
     _metric(
+        "wasted_decode_tokens",
+        "tokens",
+        DECISION,
+        LOWER,
+        "Tokens decoded past the end of a request, before the loop noticed that it had ended.",
+    ),
+    _metric(
         "unfinished_requests", "requests", DECISION, LOWER, "Requests that had not emitted all their tokens."
     ),
-    _metric("modelled_seconds", "s", MODELLED, LOWER, "Modelled time from the start to the last step."),
+    _metric(
+        "modelled_seconds",
+        "s",
+        MODELLED,
+        LOWER,
+        "Modelled time of all steps; gaps without a request are not in it.",
+    ),
     _metric(
         "chunked_prefill_tokens_per_second",
         "tokens/s",
@@ -117,6 +135,27 @@ _ALL = (
     ),
     _metric(
         "output_tokens_per_second", "tokens/s", MODELLED, HIGHER, "Tokens emitted over all modelled time."
+    ),
+    _metric(
+        "time_to_first_token_p50_seconds", "s", MODELLED, LOWER, "Median time from arrival to first token."
+    ),
+    _metric("time_to_first_token_p99_seconds", "s", MODELLED, LOWER, "99th percentile of the same."),
+    _metric(
+        "time_per_output_token_p50_seconds",
+        "s",
+        MODELLED,
+        LOWER,
+        "Median of a request's mean time between tokens.",
+    ),
+    _metric("time_per_output_token_p99_seconds", "s", MODELLED, LOWER, "99th percentile of the same."),
+    _metric("end_to_end_p50_seconds", "s", MODELLED, LOWER, "Median time from arrival to last token."),
+    _metric("end_to_end_p99_seconds", "s", MODELLED, LOWER, "99th percentile of the same."),
+    _metric(
+        "goodput_requests_per_second",
+        "requests/s",
+        MODELLED,
+        HIGHER,
+        "Finished requests that kept both latency limits, over all modelled time.",
     ),
     _metric(
         "scheduler_cpu_seconds",
@@ -134,6 +173,17 @@ _ALL = (
         "CPU time of the scheduler's thread a step.",
         effect=0.05,
     ),
+    *(
+        _metric(
+            f"scheduler_cpu_ms_per_step_{phase}",
+            "ms",
+            HOST,
+            LOWER,
+            f"The same, in the phase {phase} only.",
+            effect=0.10,
+        )
+        for phase in PHASES
+    ),
     _metric(
         "prefill_tokens_per_cpu_second",
         "tokens/s",
@@ -144,4 +194,24 @@ _ALL = (
     ),
 )
 
-METRICS: Mapping[str, Metric] = MappingProxyType({metric.name: metric for metric in _ALL})
+# What is counted, with what it means; each exists for a whole step and for each phase of it.
+_COUNTS = {
+    "python_calls": "Calls of Python functions",
+    "c_calls": "Calls of C functions from Python",
+    "aten_operators": "Tensor operators",
+    "host_synchronisations": "Operators and methods that would make a GPU program wait for a value",
+    "tensor_allocations": "Tensors that operators made",
+}
+_WORK = tuple(
+    _metric(
+        f"{name}_per_step{suffix}",
+        "1/step",
+        WORK,
+        LOWER,
+        f"{meaning} a step{where}.",
+    )
+    for name, meaning in _COUNTS.items()
+    for suffix, where in (("", ""), *((f"_{phase}", f", in the phase {phase}") for phase in PHASES))
+)
+
+METRICS: Mapping[str, Metric] = MappingProxyType({metric.name: metric for metric in (*_ALL, *_WORK)})

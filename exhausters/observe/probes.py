@@ -8,35 +8,50 @@ from typing import Any
 from exhausters.errors import SeamError
 
 
-class CallProbe:
-    """Replaces one method of an object by a wrapper that tells `after(result, first argument)`.
+def wrap(
+    owner: Any, name: str, make_wrapper: Callable[[Callable[..., Any]], Callable[..., Any]]
+) -> Callable[[], None]:
+    """Put a wrapper in the place of a method of an object or a class; returns what takes it off again.
 
-    The wrapper sits on the object itself, in front of its class, so removing it leaves SGLang as it was.
+    On an instance the wrapper sits in front of the class's function, so taking it off leaves no trace.
+    Several wrappers are taken off in reverse order.
+
+    Raises:
+        SeamError: there is no such method.
     """
+    original = getattr(owner, name, None)
+    if original is None:
+        kind = owner if isinstance(owner, type) else type(owner)
+        raise SeamError(f"{kind.__name__} has no {name} to observe")
+    own = vars(owner).get(name)
+    setattr(owner, name, make_wrapper(original))
+
+    def take_off() -> None:
+        if own is None:
+            delattr(owner, name)
+        else:
+            setattr(owner, name, own)
+
+    return take_off
+
+
+class CallProbe:
+    """Replaces one method of an object by a wrapper that tells `after(result, first argument)`."""
 
     def __init__(self, owner: Any, name: str, after: Callable[[Any, Any], None]) -> None:
-        original = getattr(owner, name, None)
-        if original is None:
-            raise SeamError(f"{type(owner).__name__} has no {name} to observe")
-        self._owner = owner
-        self._name = name
-        # A class keeps its own function; an instance gets an attribute in front of its class's.
-        self._is_class = isinstance(owner, type)
+        def make(original: Callable[..., Any]) -> Callable[..., Any]:
+            def observed(*args: Any, **keywords: Any) -> Any:
+                result = original(*args, **keywords)
+                after(result, args[0] if args else None)
+                return result
 
-        def observed(*args: Any, **keywords: Any) -> Any:
-            result = original(*args, **keywords)
-            after(result, args[0] if args else None)
-            return result
+            return observed
 
-        setattr(owner, name, observed)
-        self._original = original
+        self._take_off = wrap(owner, name, make)
 
     def remove(self) -> None:
         """Put the original back."""
-        if self._is_class:
-            setattr(self._owner, self._name, self._original)
-        else:
-            delattr(self._owner, self._name)
+        self._take_off()
 
 
 def eviction_method(tree_cache: Any) -> str:
@@ -55,3 +70,8 @@ def tokens_asked(params: Any) -> int:
 def tokens_given(result: Any) -> int:
     """Full-attention tokens that an eviction freed."""
     return int(getattr(result, "num_tokens_evicted", 0) or 0)
+
+
+def window_tokens_given(result: Any) -> int:
+    """Sliding-window tokens that an eviction freed."""
+    return int(getattr(result, "swa_num_tokens_evicted", 0) or 0)

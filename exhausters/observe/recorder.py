@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
-from exhausters.observe import probes
+from exhausters.observe import conservation, probes
 from exhausters.observe.decision_log import DecisionLog
 from exhausters.observe.forward_time import ForwardShape, ForwardTimeModel
+from exhausters.observe.pools import PoolReader
+from exhausters.observe.spool import StepSpool
 from exhausters.observe.step_record import DECODE, IDLE, MIXED, PREFILL, StepRecord
 from exhausters.pressure import PressureSet
 
@@ -26,12 +29,22 @@ class Recorder:
     idle_step_ns = 1_000_000
 
     def __init__(
-        self, *, scheduler: Any, clock: Any, pressure: PressureSet, forward_time: ForwardTimeModel
+        self,
+        *,
+        scheduler: Any,
+        clock: Any,
+        pressure: PressureSet,
+        forward_time: ForwardTimeModel,
+        spool_path: Path | None = None,
     ) -> None:
         self._scheduler = scheduler
         self._clock = clock
         self._pressure = pressure
         self._forward_time = forward_time
+        self._spool = StepSpool(spool_path)
+        self._pools = PoolReader(scheduler)
+        self._holders = conservation.Holders(scheduler)
+        self._start_seconds = clock.elapsed_seconds
         self._steps: list[StepRecord] = []
         self._kv_tokens: dict[str, int] = {}
         self.outputs: Counter[str] = Counter()
@@ -47,10 +60,10 @@ class Recorder:
     def start(self) -> None:
         """Begin to count: wrap eviction and retraction."""
         tree = self._scheduler.tree_cache
-        self._probes = [
-            probes.CallProbe(tree, probes.eviction_method(tree), self._note_eviction),
-            probes.CallProbe(_batch_class(self._scheduler), "retract_decode", self._note_retraction),
-        ]
+        # On the class: every batch of the run is a new object. The running batch is there from boot on.
+        batch_class = type(self._scheduler.running_batch)
+        self._probes.append(probes.CallProbe(tree, probes.eviction_method(tree), self._note_eviction))
+        self._probes.append(probes.CallProbe(batch_class, "retract_decode", self._note_retraction))
 
     def stop(self) -> None:
         """Remove the wrappers; harmless when repeated."""
@@ -75,6 +88,8 @@ class Recorder:
     def on_run_batch(self, batch: Any) -> None:
         """Note the batch that is about to run."""
         self._rids = tuple([req.rid for req in batch.reqs])
+        chunked = self._scheduler.chunked_req
+        self._chunked_rid = chunked.rid if chunked is not None else None
         mode = batch.forward_mode
         if mode.is_decode():
             self._note_decode()
@@ -82,36 +97,70 @@ class Recorder:
             self._note_extend(batch, mixed=mode.is_mixed())
 
     def on_step(self) -> None:
-        """Close the record of the step that has ended."""
-        scheduler = self._scheduler
-        tree = scheduler.tree_cache
-        held = self._pressure
+        """Close the record of the step that has ended, and count the pools to their totals.
+
+        Raises:
+            ConservationError: pages or rows are missing, or there twice; the record is kept all the same.
+        """
         forward_ns = self._forward_ns()
-        self._steps.append(
-            StepRecord(
-                step=len(self._steps),
-                mode=self._mode,
-                rids=self._rids,
-                tokens=self._tokens,
-                prefix_tokens=self._prefix_tokens,
-                chunked_rid=self._chunked_rid,
-                retracted_rids=tuple(self._retracted),
-                retracted_tokens=self._retracted_tokens,
-                evict_calls=self._evict_calls,
-                evict_asked_tokens=self._evict_asked,
-                evict_given_tokens=self._evict_given,
-                free_tokens=int(scheduler.token_to_kv_pool_allocator.available_size()),
-                evictable_tokens=_size(tree, "evictable_size"),
-                protected_tokens=_size(tree, "protected_size"),
-                held_tokens=held.kv_pool.held_tokens,
-                free_rows=int(scheduler.req_to_token_pool.available_size()),
-                held_rows=held.req_rows.held_rows,
-                waiting=len(scheduler.waiting_queue),
-                forward_ns=forward_ns,
-            )
-        )
         self._clock.advance(forward_ns / 1e9)
+        in_use_tokens, rows_in_use = self._holders.in_use()
+        record = self._record(forward_ns, in_use_tokens)
+        self._steps.append(record)
+        self._spool.offer(self._steps)
         self._open_step()
+        self._check(record, rows_in_use)
+
+    def _record(self, forward_ns: int, in_use_tokens: int) -> StepRecord:
+        pools, window = self._pools, self._pools.window()
+        return StepRecord(
+            step=len(self._steps),
+            mode=self._mode,
+            rids=self._rids,
+            tokens=self._tokens,
+            prefix_tokens=self._prefix_tokens,
+            chunked_rid=self._chunked_rid,
+            retracted_rids=tuple(self._retracted),
+            retracted_tokens=self._retracted_tokens,
+            evict_calls=self._evict_calls,
+            evict_asked_tokens=self._evict_asked,
+            evict_given_tokens=self._evict_given,
+            free_tokens=pools.free_tokens(),
+            evictable_tokens=pools.evictable_tokens(),
+            protected_tokens=pools.protected_tokens(),
+            held_tokens=self._pressure.kv_pool.held_tokens,
+            free_rows=pools.free_rows(),
+            held_rows=self._pressure.req_rows.held_rows,
+            waiting=len(self._scheduler.waiting_queue),
+            in_use_tokens=in_use_tokens,
+            window_free_tokens=window.free_tokens,
+            window_evictable_tokens=window.evictable_tokens,
+            window_protected_tokens=window.protected_tokens,
+            window_evicted_tokens=self._window_evicted,
+            forward_ns=forward_ns,
+            end_ns=round((self._clock.elapsed_seconds - self._start_seconds) * 1e9),
+        )
+
+    def _check(self, record: StepRecord, rows_in_use: int) -> None:
+        cached = record.evictable_tokens + record.protected_tokens
+        tokens = conservation.PoolCount(
+            pool="KV tokens",
+            total=self._pools.total_tokens,
+            free=record.free_tokens,
+            held=record.held_tokens,
+            cached=cached,
+            in_use=record.in_use_tokens,
+        )
+        rows = conservation.PoolCount(
+            pool="request rows",
+            total=self._pools.total_rows,
+            free=record.free_rows,
+            held=record.held_rows,
+            cached=0,
+            in_use=rows_in_use,
+        )
+        conservation.check(tokens, step=record.step)
+        conservation.check(rows, step=record.step)
 
     def _open_step(self) -> None:
         self._mode = IDLE
@@ -119,7 +168,7 @@ class Recorder:
         self._chunked_rid = None
         self._retracted = []
         self._retracted_tokens = 0
-        self._evict_calls = self._evict_asked = self._evict_given = 0
+        self._evict_calls = self._evict_asked = self._evict_given = self._window_evicted = 0
         self._shape = ForwardShape(prefill_tokens=0, decode_requests=0, kv_tokens_read=0)
 
     def _note_decode(self) -> None:
@@ -131,24 +180,29 @@ class Recorder:
             kv[rid] = length = kv.get(rid, 0) + 1
             read += length
         self.outputs.update(self._rids)
-        self._shape = ForwardShape(prefill_tokens=0, decode_requests=len(self._rids), kv_tokens_read=read)
+        self._shape = ForwardShape(
+            prefill_tokens=0, decode_requests=len(self._rids), kv_tokens_read=read, attended_pairs=read
+        )
 
     def _note_extend(self, batch: Any, *, mixed: bool) -> None:
         self._mode = MIXED if mixed else PREFILL
         self._tokens = tuple(batch.extend_lens)
         self._prefix_tokens = tuple(batch.prefix_lens)
-        chunked = self._scheduler.chunked_req
-        self._chunked_rid = chunked.rid if chunked is not None else None
         # SGLang appends the decoding requests of a mixed batch, one token each.
         decoding = len(batch.decoding_reqs) if mixed and batch.decoding_reqs else 0
-        read = 0
+        read = pairs = 0
         for rid, computed, cached in zip(self._rids, self._tokens, self._prefix_tokens, strict=True):
             self._kv_tokens[rid] = length = cached + computed
             read += length
+            # Each computed token attends to the cached ones and, causally, to those before it and itself.
+            pairs += computed * cached + computed * (computed + 1) // 2
             if rid != self._chunked_rid:
                 self.outputs[rid] += 1
         self._shape = ForwardShape(
-            prefill_tokens=sum(self._tokens) - decoding, decode_requests=decoding, kv_tokens_read=read
+            prefill_tokens=sum(self._tokens) - decoding,
+            decode_requests=decoding,
+            kv_tokens_read=read,
+            attended_pairs=pairs,
         )
 
     def _forward_ns(self) -> int:
@@ -158,25 +212,10 @@ class Recorder:
         self._evict_calls += 1
         self._evict_asked += probes.tokens_asked(params)
         self._evict_given += probes.tokens_given(result)
+        self._window_evicted += probes.window_tokens_given(result)
 
     def _note_retraction(self, result: Any, _batch: Any) -> None:
         # (retracted requests, new estimate of the token ratio, requests to abort) in every release.
         for req in result[0]:
             self._retracted.append(req.rid)
             self._retracted_tokens += self._kv_tokens.pop(req.rid, 0)
-
-
-def _size(tree: Any, name: str) -> int:
-    """Tokens of one part of the cache; hybrid caches tell the full-attention part under a longer name."""
-    value = getattr(tree, name)()
-    if isinstance(value, tuple):
-        value = value[0]
-    return int(value)
-
-
-def _batch_class(scheduler: Any) -> type:
-    import importlib
-
-    module = importlib.import_module("sglang.srt.managers.schedule_batch")
-    batch_class: type = module.ScheduleBatch
-    return batch_class

@@ -28,7 +28,12 @@ class StepRecord:
             allocator, cached and evictable, cached and locked, and withheld by an exhauster.
         free_rows, held_rows: request rows after the step: free, and withheld by an exhauster.
         waiting: requests in the waiting queue after the step.
+        in_use_tokens: KV tokens that requests own after the step, whole pages.
+        window_free_tokens, window_evictable_tokens, window_protected_tokens: the same of the sliding-window
+            pool; 0 for a dense model.
+        window_evicted_tokens: sliding-window tokens that evictions freed.
         forward_ns: modelled duration of the step, in nanoseconds.
+        end_ns: modelled time at its end, since the measured part of the run began.
     """
 
     step: int
@@ -49,4 +54,10 @@ class StepRecord:
     free_rows: int = 0
     held_rows: int = 0
     waiting: int = 0
+    in_use_tokens: int = 0
+    window_free_tokens: int = 0
+    window_evictable_tokens: int = 0
+    window_protected_tokens: int = 0
+    window_evicted_tokens: int = 0
     forward_ns: int = 0
+    end_ns: int = 0

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-import math
+from array import array
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from exhausters.observe.decision_log import DecisionLog
+from exhausters.observe.latency import GoodputLimits, latency_metrics, request_times
+from exhausters.observe.quantile import percentile
+from exhausters.observe.recompute import ComputedPrefixes
 from exhausters.observe.step_record import DECODE, IDLE, MIXED, PREFILL, StepRecord
 
 Value = float | int | None
@@ -21,11 +24,22 @@ class RunFacts:
         chunk_budget_tokens: the chunked-prefill size; None when chunking is off.
         submitted_steps: step at which each request was submitted, by request id.
         wanted_outputs: output tokens asked for, by request id.
+        arrival_ns: modelled time at which each request arrived, by request id.
+        sequences: token ids of prompt and outputs, by request id; without them only what a request computed
+            itself is known to be recomputed.
+        warm_rids: requests of the warm-up, whose sequences were computed before the run.
+        page_size: tokens a page, the unit in which prefixes can be shared.
+        goodput: limits that a request must keep to count.
     """
 
     chunk_budget_tokens: int | None
     submitted_steps: Mapping[str, int]
     wanted_outputs: Mapping[str, int]
+    arrival_ns: Mapping[str, int] = field(default_factory=dict)
+    sequences: Mapping[str, array[int]] = field(default_factory=dict)
+    warm_rids: tuple[str, ...] = ()
+    page_size: int = 1
+    goodput: GoodputLimits = field(default_factory=GoodputLimits)
 
 
 def summarize(log: DecisionLog, facts: RunFacts) -> dict[str, Value]:
@@ -33,14 +47,15 @@ def summarize(log: DecisionLog, facts: RunFacts) -> dict[str, Value]:
     replay = _Replay(log, facts)
     return {
         **_step_metrics(log),
-        **_prefill_metrics(log, facts),
+        **_prefill_metrics(log, replay, facts),
         **_decode_metrics(log),
         **_wait_metrics(replay, facts),
         **_eviction_metrics(log),
         **_cache_metrics(replay),
         **_chunk_metrics(replay),
         **_output_metrics(replay, facts),
-        **_modelled_metrics(log, replay),
+        **_modelled_metrics(log, replay, facts),
+        **_latency_metrics(log, facts),
     }
 
 
@@ -52,14 +67,15 @@ class _Replay:
         self.outputs: Counter[str] = Counter()
         self.cache_hit_tokens = 0
         self.prefill_tokens = 0
+        self.batch_prompt_tokens: list[int] = []
         self.recomputed_tokens = 0
         self.chunk_tokens: list[int] = []
         self.chunked_rids: set[str] = set()
         self.chunk_step_ns = 0
         self.parked_steps = 0
-        self._computed: dict[str, int] = {}
         self._open_chunk: set[str] = set()
-        self._known = facts.submitted_steps
+        self._prefixes = ComputedPrefixes(facts.sequences, page_size=facts.page_size)
+        self._prefixes.add_all(facts.warm_rids)
         for record in log:
             if record.mode == DECODE:
                 self._decode(record)
@@ -69,26 +85,27 @@ class _Replay:
     def _decode(self, record: StepRecord) -> None:
         self.outputs.update(record.rids)
         for rid in record.rids:
-            self._computed[rid] = self._computed.get(rid, 0) + 1
+            self._prefixes.decode(rid)
         self._count_park(record)
 
     def _prefill(self, record: StepRecord) -> None:
         has_chunk = False
+        prompt_tokens = 0
         for rid, computed, cached in zip(record.rids, record.tokens, record.prefix_tokens, strict=True):
             if self._is_decoding(record, rid, computed, cached):
                 self.outputs[rid] += 1
-                self._computed[rid] += 1
+                self._prefixes.decode(rid)
                 continue
             self._first(record, rid, cached)
-            self.prefill_tokens += computed
-            before = self._computed.get(rid, 0)
-            self.recomputed_tokens += max(0, min(before, cached + computed) - cached)
-            self._computed[rid] = max(before, cached + computed)
+            prompt_tokens += computed
+            self.recomputed_tokens += self._prefixes.prefill(rid, cached=cached, computed=computed)
             if rid == record.chunked_rid or rid in self._open_chunk:
                 has_chunk = True
                 self._chunk(record, rid, computed)
             if rid != record.chunked_rid:
                 self.outputs[rid] += 1
+        self.prefill_tokens += prompt_tokens
+        self.batch_prompt_tokens.append(prompt_tokens)
         if has_chunk:
             self.chunk_step_ns += record.forward_ns
         self._count_park(record)
@@ -99,7 +116,7 @@ class _Replay:
             record.mode == MIXED
             and computed == 1
             and self.outputs[rid] > 0
-            and cached == self._computed.get(rid, 0)
+            and cached == self._prefixes.computed_tokens(rid)
         )
 
     def _first(self, record: StepRecord, rid: str, cached: int) -> None:
@@ -116,7 +133,7 @@ class _Replay:
             self._open_chunk.discard(rid)
 
     def _count_park(self, record: StepRecord) -> None:
-        self.parked_steps += bool(self._open_chunk) and not self._open_chunk & set(record.rids)
+        self.parked_steps += record.chunked_rid is not None and record.chunked_rid not in record.rids
 
 
 def _step_metrics(log: DecisionLog) -> dict[str, Value]:
@@ -130,9 +147,9 @@ def _step_metrics(log: DecisionLog) -> dict[str, Value]:
     }
 
 
-def _prefill_metrics(log: DecisionLog, facts: RunFacts) -> dict[str, Value]:
+def _prefill_metrics(log: DecisionLog, replay: _Replay, facts: RunFacts) -> dict[str, Value]:
     batches = [record for record in log if record.mode in (PREFILL, MIXED)]
-    tokens = _mean([sum(record.tokens) for record in batches])
+    tokens = _mean(replay.batch_prompt_tokens)
     budget = facts.chunk_budget_tokens
     return {
         "requests_per_prefill_batch": _mean([len(record.rids) for record in batches]),
@@ -164,6 +181,7 @@ def _eviction_metrics(log: DecisionLog) -> dict[str, Value]:
         "eviction_calls": sum(record.evict_calls for record in log),
         "evict_asked_tokens": sum(record.evict_asked_tokens for record in log),
         "evicted_tokens": sum(record.evict_given_tokens for record in log),
+        "window_evicted_tokens": sum(record.window_evicted_tokens for record in log),
         "retractions": sum(len(record.retracted_rids) for record in log),
         "retracted_tokens": sum(record.retracted_tokens for record in log),
     }
@@ -189,17 +207,33 @@ def _chunk_metrics(replay: _Replay) -> dict[str, Value]:
 
 
 def _output_metrics(replay: _Replay, facts: RunFacts) -> dict[str, Value]:
-    short = [rid for rid, wanted in facts.wanted_outputs.items() if replay.outputs[rid] < wanted]
-    return {"output_tokens": replay.outputs.total(), "unfinished_requests": len(short)}
+    wasted = sum(max(0, replay.outputs[rid] - wanted) for rid, wanted in facts.wanted_outputs.items())
+    return {
+        "output_tokens": _useful_outputs(replay, facts),
+        "wasted_decode_tokens": wasted,
+        "unfinished_requests": sum(
+            replay.outputs[rid] < wanted for rid, wanted in facts.wanted_outputs.items()
+        ),
+    }
 
 
-def _modelled_metrics(log: DecisionLog, replay: _Replay) -> dict[str, Value]:
+def _useful_outputs(replay: _Replay, facts: RunFacts) -> int:
+    return sum(min(replay.outputs[rid], wanted) for rid, wanted in facts.wanted_outputs.items())
+
+
+def _modelled_metrics(log: DecisionLog, replay: _Replay, facts: RunFacts) -> dict[str, Value]:
     total_ns = sum(record.forward_ns for record in log)
     return {
         "modelled_seconds": total_ns / 1e9,
         "chunked_prefill_tokens_per_second": _rate(sum(replay.chunk_tokens), replay.chunk_step_ns),
-        "output_tokens_per_second": _rate(replay.outputs.total(), total_ns),
+        "output_tokens_per_second": _rate(_useful_outputs(replay, facts), total_ns),
     }
+
+
+def _latency_metrics(log: DecisionLog, facts: RunFacts) -> dict[str, Value]:
+    times = request_times(log, arrival_ns=facts.arrival_ns, wanted_outputs=facts.wanted_outputs)
+    duration_ns = log.steps[-1].end_ns if log.steps else 0
+    return latency_metrics(times, duration_ns=duration_ns, limits=facts.goodput)
 
 
 def _rate(count: int, duration_ns: int) -> float | None:
@@ -208,10 +242,3 @@ def _rate(count: int, duration_ns: int) -> float | None:
 
 def _mean(values: Sequence[int]) -> float | None:
     return sum(values) / len(values) if values else None
-
-
-def percentile(ordered: Sequence[float], percent: float) -> float | None:
-    """Nearest-rank percentile of sorted values: always one of them, so that equal runs agree exactly."""
-    if not ordered:
-        return None
-    return ordered[max(0, math.ceil(percent / 100 * len(ordered)) - 1)]

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import uuid
 from array import array
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from exhausters.errors import UsageError
 from exhausters.host import seams
+from exhausters.host.carryover import Carryover
 from exhausters.pressure import PressureLevels, PressureSet
 from exhausters.pressure.tree import NodeView, open_tree
 from exhausters.scripted import messages, queries
@@ -17,6 +19,7 @@ from exhausters.scripted.req_handle import ScriptedReqHandle
 
 if TYPE_CHECKING:
     from exhausters.host.clock import RealClock, VirtualClock
+    from exhausters.observe.phases import PhaseSwitch
     from exhausters.workloads import Request
 
 _PAUSE_MODES = ("retract", "in_place")
@@ -42,19 +45,45 @@ class ScriptedContext:
         scheduler: SGLang's own scheduler object.
         clock: the worker's clock; `clock.advance(seconds)` moves modelled time.
         observers: are told of every step and batch until the script ends.
+        phases: splits steps into phases while a run is timed or counted.
+        emitted_token: what the null model emits for every request and step.
+        salvage: returns what the running script has so far; asked for when the scheduler fails.
     """
 
     def __init__(
-        self, *, scheduler: Any, inbox: seams.Inbox, clock: VirtualClock | RealClock, emitted_token: int
+        self,
+        *,
+        scheduler: Any,
+        inbox: seams.Inbox,
+        clock: VirtualClock | RealClock,
+        emitted_token: int,
+        message_maker: Any = messages,
+        spool_path: Path | None = None,
     ) -> None:
+        """See the class.
+
+        Args:
+            scheduler: SGLang's own scheduler object.
+            inbox: what the scheduler receives from.
+            clock: the worker's clock.
+            emitted_token: what the null model emits for every request and step.
+            spool_path: file for what must outlive the worker; None for none.
+            message_maker: has the functions of `exhausters.scripted.messages`; another one only
+                where the scheduler is a fake, because those import sglang.
+        """
         self.scheduler = scheduler
         self.clock = clock
         self.batch_log = BatchLog()
         self.seen_rids: set[str] = set()
         self.observers: list[Observer] = []
+        self.phases: PhaseSwitch | None = None
+        self.salvage: Callable[[], Any] | None = None
+        self.spool_path = spool_path
         self._inbox = inbox
+        self._messages = message_maker
         self._started = 0
-        self._emitted_token = emitted_token
+        self._carryover: Carryover | None = None
+        self.emitted_token = emitted_token
         self._submitted: list[array[int]] = []
         self.pressure = PressureSet(scheduler, submitted_prompts=lambda: self._submitted)
 
@@ -112,9 +141,9 @@ class ScriptedContext:
         if rid is None:
             rid = f"scripted-{self._started}-{uuid.uuid4().hex}"
         self._started += 1
-        request = messages.generate_request(rid=rid, input_ids=input_ids, sampling=sampling, **keywords)
+        request = self._messages.generate_request(rid=rid, input_ids=input_ids, sampling=sampling, **keywords)
         # With its output, which is known: cores without a walk are pinned through these sequences.
-        outputs = array("q", [self._emitted_token]) * int(sampling.get("max_new_tokens") or 0)
+        outputs = array("q", [self.emitted_token]) * int(sampling.get("max_new_tokens") or 0)
         self._submitted.append(request.input_ids + outputs)
         self._inbox.put(request)
         return ScriptedReqHandle(rid=rid, context=self)
@@ -128,7 +157,7 @@ class ScriptedContext:
             "temperature": 0.0,
         }
         return self.submit(
-            request.tokens(self._emitted_token),
+            request.tokens(self.emitted_token),
             rid=request.rid,
             sampling=sampling,
             priority=request.priority,
@@ -138,23 +167,23 @@ class ScriptedContext:
         """Pause the engine, giving running requests' KV back (`retract`) or keeping it."""
         if mode not in _PAUSE_MODES:
             raise UsageError(f"mode={mode!r}: expected one of {_PAUSE_MODES}")
-        self._inbox.put(messages.pause_generation(mode))
+        self._inbox.put(self._messages.pause_generation(mode))
 
     def continue_generation(self, *, torch_empty_cache: bool = False) -> None:
         """Resume a paused engine."""
-        self._inbox.put(messages.continue_generation(torch_empty_cache))
+        self._inbox.put(self._messages.continue_generation(torch_empty_cache))
 
     def abort_all(self) -> None:
         """Abort every request."""
-        self._inbox.put(messages.abort(abort_all=True))
+        self._inbox.put(self._messages.abort(abort_all=True))
 
     def abort(self, handle: ScriptedReqHandle, *, await_arrival: bool = True) -> None:
         """Abort one request; `await_arrival` is taken for SGLang's sake, arrival is certain here."""
-        self._inbox.put(messages.abort(rid=handle.rid))
+        self._inbox.put(self._messages.abort(rid=handle.rid))
 
     def flush_cache(self) -> None:
         """Empty the tree cache; SGLang refuses while anything runs or waits."""
-        self._inbox.put(messages.flush_cache())
+        self._inbox.put(self._messages.flush_cache())
 
     def evict_radix(self, *, prefix_tokens: list[int] | None) -> None:
         """Evict the whole tree cache; as in SGLang's runtime, only `prefix_tokens=None` is supported."""
@@ -164,22 +193,23 @@ class ScriptedContext:
 
     def exhaust_kv(self, *, leave_pages: int) -> None:
         """Take KV tokens from the allocator until `leave_pages` pages remain."""
-        seams.set_strict_idle_check(False)
+        seams.set_idle_checks(self.scheduler, False)
         self.pressure.kv_pool.exhaust(leave_pages=leave_pages)
 
     def exhaust_lock_refs(self, *, leave_refs: int) -> None:
         """Pin tree nodes until at most `leave_refs` unlocked ones remain."""
+        seams.set_idle_checks(self.scheduler, False)
         self.pressure.lock_refs.exhaust(leave_refs=leave_refs)
 
     def exhaust_rows(self, *, leave_rows: int) -> None:
         """Take request rows until `leave_rows` remain."""
-        seams.set_strict_idle_check(False)
+        seams.set_idle_checks(self.scheduler, False)
         self.pressure.req_rows.exhaust(leave_rows=leave_rows)
 
     def apply_pressure(self, levels: PressureLevels) -> None:
         """Take every level given, once or held."""
         if levels.given():
-            seams.set_strict_idle_check(False)
+            seams.set_idle_checks(self.scheduler, False)
             self.pressure.apply(levels)
 
     def release_pressure(self) -> None:
@@ -188,7 +218,7 @@ class ScriptedContext:
             self.pressure.release()
         finally:
             # SGLang's own idle check counts again from the next idle iteration on.
-            seams.set_strict_idle_check(True)
+            seams.set_idle_checks(self.scheduler, True)
 
     def _release_exhausted_pools(self) -> None:
         self.release_pressure()
@@ -268,6 +298,12 @@ class ScriptedContext:
     def has_unreceived(self) -> bool:
         """Whether messages wait that the scheduler has not received yet."""
         return len(self._inbox) > 0
+
+    def forget_carryover(self) -> None:
+        """Put back what earlier scripts left in the engine's counters (the first call only remembers)."""
+        if self._carryover is None:
+            self._carryover = Carryover(self.scheduler)
+        self._carryover.restore()
 
     def begin_script(self) -> None:
         """Forget what earlier scripts submitted and ran."""

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator
 from inspect import isgenerator
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any
 
 from exhausters.errors import ExhaustersError, ScriptFailedError, UsageError
 from exhausters.host.messages import HostSettings, RunScript, ScriptFailed, ScriptSucceeded, Shutdown
+from exhausters.scripted import messages
 from exhausters.scripted.context import ScriptedContext
 from exhausters.scripted.find import find_script
 from exhausters.scripted.reset import reset_engine
@@ -18,7 +20,16 @@ from exhausters.scripted.reset import reset_engine
 class ScriptedSchedulerHook:
     """SGLang calls `step()` at the top of each iteration and `on_run_batch` before each forward."""
 
-    def __init__(self, *, scheduler: Any, connection: Connection, clock: Any, settings: HostSettings) -> None:
+    def __init__(
+        self,
+        *,
+        scheduler: Any,
+        connection: Connection,
+        clock: Any,
+        settings: HostSettings,
+        message_maker: Any = messages,
+        spool_path: Path | None = None,
+    ) -> None:
         self._scheduler = scheduler
         self._connection = connection
         self.settings = settings
@@ -27,6 +38,8 @@ class ScriptedSchedulerHook:
             inbox=scheduler.exhausters_inbox,
             clock=clock,
             emitted_token=settings.emitted_token,
+            message_maker=message_maker,
+            spool_path=spool_path,
         )
         self.observers = self.context.observers
         self._serving = self._serve()
@@ -37,22 +50,42 @@ class ScriptedSchedulerHook:
         Raises:
             SystemExit: the host asked for the end, or is gone.
         """
-        for observer in self.observers:
-            observer.on_step()
-        self.context.pressure.reapply()
+        phases = self.context.phases
+        if phases is not None:
+            phases.end_step()
+        failure = self._close_step()
         try:
-            next(self._serving)
+            if failure is None:
+                next(self._serving)
+            else:
+                # The script's failure, not the engine's: raised where the script has yielded.
+                self._serving.throw(failure)
         except StopIteration:
             raise SystemExit(0) from None
 
+    def _close_step(self) -> ExhaustersError | None:
+        """Let the observers and the held exhausters act; return what they raised."""
+        try:
+            for observer in self.observers:
+                observer.on_step()
+            self.context.pressure.reapply()
+        except ExhaustersError as error:
+            return error
+        return None
+
     def on_run_batch(self, batch: Any) -> None:
         """Note the batch that is about to run."""
+        phases = self.context.phases
+        if phases is not None:
+            phases.pause()
         chunked = self._scheduler.chunked_req
         self.context.batch_log.record(batch, chunked.rid if chunked is not None else None)
         for observer in self.observers:
             observer.on_run_batch(batch)
+        if phases is not None:
+            phases.unpause()
 
-    def _serve(self) -> Iterator[None]:
+    def _serve(self) -> Generator[None, None, None]:
         """Answer the host's messages; between two of them the engine rests in `step`."""
         while True:
             try:
@@ -93,11 +126,13 @@ class ScriptedSchedulerHook:
             return result
         finally:
             self.observers.clear()
+            self.context.phases = None
+            self.context.salvage = None
             self.context.release_pressure()
 
 
 def _failed(error: Exception) -> ScriptFailed:
     # Assertion errors of a script and SGLang's own errors travel as text: the host's environment may
     # not have what they are made of.
-    own = isinstance(error, ExhaustersError) and not isinstance(error, ScriptFailedError)
+    own = isinstance(error, ExhaustersError) and type(error) is not ScriptFailedError
     return ScriptFailed(traceback=traceback.format_exc(), error=error if own else None)

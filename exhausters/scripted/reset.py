@@ -44,3 +44,4 @@ def reset_engine(context: ScriptedContext) -> Iterator[None]:
     context.flush_cache()
     yield
     yield
+    context.forget_carryover()

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from exhausters.errors import GridError
+from exhausters.host.null_models import MODELS
 from exhausters.pressure.levels import PressureLevels
 
 POLICIES = ("fcfs", "lpm", "dfs-weight", "lof", "random", "routing-key", "hrrn")
@@ -56,6 +57,8 @@ class EngineSettings:
             raise GridError(f"policy={self.policy!r}: expected one of {', '.join(POLICIES)}")
         if self.tree_core not in TREE_CORES:
             raise GridError(f"tree_core={self.tree_core!r}: expected one of {', '.join(TREE_CORES)}")
+        if self.model not in tuple(MODELS):
+            raise GridError(f"model={self.model!r}: expected one of {', '.join(MODELS)}")
 
     def engine_keywords(self) -> dict[str, Any]:
         """Return the keywords of SGLang's `ServerArgs` that say the same."""

@@ -1,18 +1,23 @@
-"""The script of a cell, run inside the worker: warm up, take, submit, drain, give back."""
+"""The script of a cell, run inside the worker: one timed pass over its workload, one counted pass."""
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Generator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from exhausters.errors import ScriptFailedError
-from exhausters.host.clock import real_thread_time_ns
 from exhausters.observe.forward_time import ForwardTimeModel, LinearForwardTime
+from exhausters.observe.host_time import HostTimer, host_metrics
+from exhausters.observe.latency import GoodputLimits
+from exhausters.observe.phases import PhaseListener, PhaseSwitch
 from exhausters.observe.recorder import Recorder
 from exhausters.observe.step_record import IDLE
 from exhausters.observe.summary import RunFacts, summarize
+from exhausters.observe.work import WorkCounter, work_metrics
 from exhausters.scripted.context import ScriptedContext
+from exhausters.scripted.reset import reset_engine
 from exhausters.sweep.cell import Cell
 from exhausters.sweep.feeder import Feeder
 from exhausters.sweep.record import ABORTED, DRAINED, STALLED, TIMEOUT, CellResult
@@ -22,6 +27,8 @@ from exhausters.workloads import Workload
 # without a forward are a livelock.
 STALL_STEPS = 64
 MAX_STEPS = 50_000
+# A pass in which torch met an operator for the first time is counted again; one more is enough.
+_COUNT_ATTEMPTS = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,53 +44,141 @@ class DrainLimits:
     max_steps: int = MAX_STEPS
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunOptions:
+    """How a cell is run.
+
+    Attributes:
+        forward_time: the model that moves the virtual clock.
+        limits: when a run is given up.
+        count_work: run a second pass that counts calls and operators.
+        goodput: limits that a request must keep to count towards goodput.
+    """
+
+    forward_time: ForwardTimeModel = field(default_factory=LinearForwardTime)
+    limits: DrainLimits = field(default_factory=DrainLimits)
+    count_work: bool = True
+    goodput: GoodputLimits = field(default_factory=GoodputLimits)
+
+
 def run_cell(
-    context: ScriptedContext,
-    cell: Cell,
-    workload: Workload,
-    forward_time: ForwardTimeModel | None = None,
-    limits: DrainLimits | None = None,
+    context: ScriptedContext, cell: Cell, workload: Workload, options: RunOptions | None = None
 ) -> Generator[None, None, CellResult]:
     """Run one cell and return its result; every way a run can end is an outcome, not an exception.
+
+    The first pass takes decisions, modelled time and host time; the second counts work, because counting
+    slows the loop. Both start from a reset engine, so both must decide the same: `repeatable` in the
+    provenance says whether they did.
 
     Raises:
         ScriptFailedError: the warm-up, which runs without pressure, did not drain.
         PressureError: an exhauster could not take its level.
+        ConservationError: pages or rows did not add up after a step.
     """
-    limits = limits or DrainLimits()
-    model = forward_time or LinearForwardTime()
-    yield from _warm_up(context, workload, limits)
+    options = options or RunOptions()
+    timer = HostTimer()
+    timed = yield from _one_pass(context, cell, workload, options, timer)
+    result = replace(timed, metrics={**timed.metrics, **host_metrics(timer, timed.metrics)})
+    if options.count_work:
+        context.salvage = lambda: result
+        counter, counted = yield from _count(context, cell, workload, options)
+        repeatable = counted.log.digest == timed.log.digest
+        return replace(
+            result,
+            metrics={**result.metrics, **work_metrics(counter, steps=len(counted.log))},
+            provenance={**result.provenance, "repeatable": repeatable},
+        )
+    return result
+
+
+def _count(
+    context: ScriptedContext, cell: Cell, workload: Workload, options: RunOptions
+) -> Generator[None, None, tuple[WorkCounter, CellResult]]:
+    for _ in range(_COUNT_ATTEMPTS):
+        yield from reset_engine(context)
+        context.begin_script()
+        counter = WorkCounter()
+        counter.start()
+        try:
+            result = yield from _one_pass(context, cell, workload, options, counter)
+        finally:
+            counter.stop()
+        if not counter.is_cold:
+            break
+    return counter, result
+
+
+def _one_pass(
+    context: ScriptedContext, cell: Cell, workload: Workload, options: RunOptions, listener: PhaseListener
+) -> Generator[None, None, CellResult]:
+    """Warm up, take, submit, drain, give back."""
+    yield from _warm_up(context, workload, options.limits)
     context.apply_pressure(cell.levels)
     recorder = Recorder(
-        scheduler=context.scheduler, clock=context.clock, pressure=context.pressure, forward_time=model
+        scheduler=context.scheduler,
+        clock=context.clock,
+        pressure=context.pressure,
+        forward_time=options.forward_time,
+        spool_path=context.spool_path,
     )
     feeder = Feeder(context, workload.requests, recorder)
-    recorder.start()
-    context.observers.append(recorder)
-    started_ns = real_thread_time_ns()
+    if context.salvage is None:  # else an earlier pass has all there is to lose
+        context.salvage = lambda: _result(context, cell, workload, options, recorder, feeder, ("", ""))
     try:
-        outcome, reason = yield from _drain(context, feeder, recorder, limits)
+        recorder.start()
+        context.phases = PhaseSwitch(context.scheduler, listener)
+        context.observers.append(recorder)
+        ended = yield from _drain(context, feeder, recorder, options.limits)
     finally:
-        cpu_ns = real_thread_time_ns() - started_ns
+        if context.phases is not None:
+            context.phases.remove()
+        context.phases = None
         recorder.stop()
         context.observers.clear()
     context.release_pressure()
+    return _result(context, cell, workload, options, recorder, feeder, ended)
+
+
+def _result(
+    context: ScriptedContext,
+    cell: Cell,
+    workload: Workload,
+    options: RunOptions,
+    recorder: Recorder,
+    feeder: Feeder,
+    ended: tuple[str, str],
+) -> CellResult:
+    outcome, reason = ended
+    log = recorder.log
     facts = RunFacts(
-        chunk_budget_tokens=cell.engine.chunked_prefill_size
-        if cell.engine.chunked_prefill_size > 0
-        else None,
+        chunk_budget_tokens=max(cell.engine.chunked_prefill_size, 0) or None,
         submitted_steps=feeder.submitted_steps,
         wanted_outputs={request.rid: request.max_new_tokens for request in workload.requests},
+        arrival_ns=feeder.arrival_ns,
+        sequences=_sequences(workload, context.emitted_token),
+        warm_rids=tuple(request.rid for request in workload.warmup_requests),
+        page_size=cell.engine.page_size,
+        goodput=options.goodput,
     )
-    metrics = summarize(recorder.log, facts)
-    metrics.update(_host_metrics(metrics, cpu_ns))
     return CellResult(
         outcome=outcome,
         reason=reason,
-        log=recorder.log,
-        metrics=metrics,
-        provenance={"forward_time_model": model.name, "workload_digest": workload.digest},
+        log=log,
+        metrics=summarize(log, facts),
+        provenance={
+            "forward_time_model": options.forward_time.name,
+            "workload_digest": workload.digest,
+            "workload_source": dict(workload.source),
+        },
     )
+
+
+def _sequences(workload: Workload, emitted_token: int) -> Mapping[str, array[int]]:
+    """Prompt and outputs of every request: what its prefixes are computed from."""
+    return {
+        request.rid: request.tokens(emitted_token) + array("q", [emitted_token]) * request.max_new_tokens
+        for request in (*workload.warmup_requests, *workload.requests)
+    }
 
 
 def _warm_up(
@@ -101,9 +196,11 @@ def _warm_up(
 def _drain(
     context: ScriptedContext, feeder: Feeder, recorder: Recorder, limits: DrainLimits
 ) -> Generator[None, None, tuple[str, str]]:
+    phases: Any = context.phases
     idle_steps = 0
     while True:
         feeder.submit_due()
+        phases.resume()
         yield
         if context.is_fully_idle and not context.has_unreceived:
             idle_steps = 0
@@ -135,13 +232,3 @@ def _stall_reason(context: ScriptedContext, idle_steps: int) -> str:
         f"no forward for {idle_steps} steps while {len(waiting)} requests wait{first}; "
         f"{stats['kv_pool_free']} KV tokens and {stats['req_pool_free']} rows were free"
     )
-
-
-def _host_metrics(metrics: Mapping[str, Any], cpu_ns: int) -> dict[str, float | None]:
-    seconds = cpu_ns / 1e9
-    steps = metrics["steps_to_drain"]
-    return {
-        "scheduler_cpu_seconds": seconds,
-        "scheduler_cpu_ms_per_step": seconds * 1e3 / steps if steps else None,
-        "prefill_tokens_per_cpu_second": metrics["prefill_tokens"] / seconds if seconds else None,
-    }

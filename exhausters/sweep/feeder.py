@@ -16,6 +16,7 @@ class Feeder:
 
     Attributes:
         submitted_steps: step at which each request was submitted, by request id.
+        arrival_ns: modelled time at which each was due, since the start, by request id.
     """
 
     def __init__(self, context: ScriptedContext, requests: Sequence[Request], recorder: Recorder) -> None:
@@ -32,6 +33,7 @@ class Feeder:
             else:
                 self._followers[request.after].append((position, request))
         self.submitted_steps: dict[str, int] = {}
+        self.arrival_ns: dict[str, int] = {}
 
     @property
     def is_done(self) -> bool:
@@ -51,7 +53,8 @@ class Feeder:
             self._release_followers(all_idle=False)
         now = self._now()
         while self._due and self._due[0][0] <= now:
-            _, _, request = heapq.heappop(self._due)
+            due, _, request = heapq.heappop(self._due)
+            self.arrival_ns[request.rid] = round(due * 1e9)
             self.submitted_steps[request.rid] = self._recorder.step_count
             self._context.submit_request(request)
 

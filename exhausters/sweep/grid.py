@@ -8,8 +8,12 @@
     leave_refs = ["all", 0]
     page_size = [16]
 
+    [optional]
+    workload = ["mooncake:$TRACES/mooncake_conversation.jsonl,scale=1/32"]
+
 Every axis is a list; `"all"` leaves a resource alone. Axes are those of `AXES`; what is not given has the
-default of `EngineSettings`, no pressure, and one-shot taking.
+default of `EngineSettings`, no pressure, and one-shot taking. Optional workloads join the axis when their
+trace is there; what is left out is told.
 """
 
 from __future__ import annotations
@@ -18,14 +22,14 @@ import hashlib
 import itertools
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 from exhausters.errors import GridError, UsageError
 from exhausters.pressure.levels import PressureLevels
 from exhausters.sweep.cell import Cell, EngineSettings
-from exhausters.workloads import parse_spec
+from exhausters.workloads import TRACES_VARIABLE, parse_spec, resolve_trace_path
 
 _FOLDER = Path(__file__).with_name("grids")
 BUILT_IN = tuple(sorted(path.stem for path in _FOLDER.glob("*.toml")))
@@ -43,10 +47,12 @@ class Grid:
     Attributes:
         name: what the file calls itself.
         cells: all cells, engine settings outermost so that one boot serves neighbours.
+        left_out: optional workloads whose trace is not at hand, each with the reason.
     """
 
     name: str
     cells: tuple[Cell, ...]
+    left_out: tuple[str, ...] = ()
 
     @property
     def digest(self) -> str:
@@ -54,8 +60,12 @@ class Grid:
         return hashlib.sha256("\n".join(cell.id for cell in self.cells).encode()).hexdigest()
 
 
-def load_grid(text: str) -> Grid:
+def load_grid(text: str, *, skip_bad_lines: bool = False) -> Grid:
     """Return a built-in grid by name, or the one in a TOML file.
+
+    Args:
+        text: the name or the path.
+        skip_bad_lines: let traces skip, and count, lines they cannot read.
 
     Raises:
         GridError: no such name or file, or a file that makes no sense; names the place.
@@ -72,12 +82,12 @@ def load_grid(text: str) -> Grid:
         raise GridError(f"grid {text!r}: not TOML: {error}") from error
     except OSError as error:
         raise GridError(f"grid {text!r}: {error.strerror}") from error
-    return parse_grid(document, source=text)
+    return parse_grid(document, source=text, skip_bad_lines=skip_bad_lines)
 
 
-def parse_grid(document: Mapping[str, Any], *, source: str) -> Grid:
+def parse_grid(document: Mapping[str, Any], *, source: str, skip_bad_lines: bool = False) -> Grid:
     """Turn a parsed TOML document into a grid; raises GridError naming `source` and the axis."""
-    unknown = set(document) - {"name", "axes"}
+    unknown = set(document) - {"name", "axes", "optional"}
     axes = document.get("axes")
     if unknown or not isinstance(axes, Mapping):
         raise GridError(f"grid {source!r}: expected `name` and a table [axes], found {sorted(document)}")
@@ -88,10 +98,45 @@ def parse_grid(document: Mapping[str, Any], *, source: str) -> Grid:
             raise GridError(f"grid {source!r}: {axis} = {values!r}: expected a list with at least one value")
     if "workload" not in axes:
         raise GridError(f"grid {source!r}: the axis workload is missing")
+    optional = document.get("optional", {})
+    if not isinstance(optional, Mapping) or set(optional) - {"workload"}:
+        raise GridError(
+            f"grid {source!r}: [optional] = {optional!r}: expected a table with a list `workload`"
+        )
     try:
-        return Grid(name=str(document.get("name", source)), cells=tuple(_cells(axes)))
+        present, left_out = _split_optional(optional.get("workload", []))
+        workloads = [_workload_text(text, skip_bad_lines) for text in (*axes["workload"], *present)]
+        cells = _cells({**axes, "workload": workloads})
+        return Grid(name=str(document.get("name", source)), cells=tuple(cells), left_out=tuple(left_out))
     except UsageError as error:
         raise GridError(f"grid {source!r}: {error}") from error
+
+
+def _workload_text(text: object, skip_bad_lines: bool) -> str:
+    if not isinstance(text, str):
+        raise GridError(f"workload={text!r}: expected a workload as text, e.g. 'shared_prefix:seed=3'")
+    spec = parse_spec(text)
+    if skip_bad_lines and "path" in spec.arguments:
+        spec = replace(spec, arguments={**spec.arguments, "skip_bad_lines": True})
+    return spec.text
+
+
+def _split_optional(workloads: list[Any]) -> tuple[list[str], list[str]]:
+    """Return the workloads whose trace is there, and a sentence for each of the others."""
+    present: list[str] = []
+    left_out: list[str] = []
+    for text in workloads:
+        path = str(parse_spec(text).arguments["path"])
+        try:
+            file = resolve_trace_path(path)
+        except UsageError as error:
+            left_out.append(f"{text}: {error}")
+            continue
+        if file.is_file():
+            present.append(text)
+        else:
+            left_out.append(f"{text}: there is no {file.name} in the folder given by {TRACES_VARIABLE}")
+    return present, left_out
 
 
 def _cells(axes: Mapping[str, list[Any]]) -> list[Cell]:
@@ -113,10 +158,10 @@ def _cell(engine: EngineSettings, values: dict[str, Any]) -> Cell:
     levels = {
         axis: None if values.get(axis, _UNTOUCHED) == _UNTOUCHED else values[axis] for axis in _LEVEL_AXES
     }
+    pressure = PressureLevels(**levels, held=values.get("held", False))
     # Nothing taken is the same cell however it would be taken again.
-    held = bool(values.get("held", False)) and any(level is not None for level in levels.values())
     return Cell(
-        workload=parse_spec(values["workload"]).text,
-        levels=PressureLevels(**levels, held=held),
+        workload=values["workload"],
+        levels=pressure if pressure.given() else PressureLevels(),
         engine=engine,
     )

@@ -40,7 +40,7 @@ class SweepProgress:
         """Show what is being done now."""
         self._bar.update(self._task, description=what)
         if not self._console.is_terminal:
-            self._console.print(what, markup=False, highlight=False)
+            self._console.print(what, markup=False, highlight=False, soft_wrap=True)
 
     def cell_ended(self, record: RunRecord) -> None:
         """Count a cell."""
@@ -48,7 +48,7 @@ class SweepProgress:
         self._bar.update(self._task, advance=1, description=record.cell.id)
         if not self._console.is_terminal:
             line = f"[{self._done}/{self._total}] {record.result.outcome:9} {record.cell.id}"
-            self._console.print(line, markup=False, highlight=False)
+            self._console.print(line, markup=False, highlight=False, soft_wrap=True)
 
     def __enter__(self) -> SweepProgress:
         self._bar.start()

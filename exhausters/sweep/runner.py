@@ -6,20 +6,23 @@ import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from exhausters.errors import (
     ExhaustersError,
     HostError,
     TargetError,
+    UsageError,
+    WorkerCrashedError,
     WorkerHungError,
     WorkerOutOfMemoryError,
 )
 from exhausters.host.messages import HostSettings
 from exhausters.host.process import Host
 from exhausters.observe.decision_log import DecisionLog
+from exhausters.observe.summary import RunFacts, summarize
 from exhausters.sweep.cell import Cell, EngineSettings
-from exhausters.sweep.drain import run_cell
+from exhausters.sweep.drain import RunOptions, run_cell
 from exhausters.sweep.grid import Grid
 from exhausters.sweep.record import CRASHED, OUT_OF_MEMORY, TIMEOUT, CellResult, RunRecord
 from exhausters.targets import PreparedTarget
@@ -29,6 +32,7 @@ from exhausters.workloads import Workload, parse_workload
 CELL_TIMEOUT_SECONDS = 300.0
 # More workers than this wait for memory bandwidth rather than for a core.
 MAX_WORKERS = 8
+CLOCKS = ("virtual", "real")
 
 OnRecord = Callable[[RunRecord], None]
 
@@ -41,11 +45,22 @@ class SweepOptions:
         workers: schedulers side by side; None for one per core this process may use.
         clock: `virtual` or `real`.
         cell_timeout_seconds: real seconds after which a cell's worker is killed.
+        run: how each cell is run.
+
+    Raises:
+        UsageError: an unknown clock, or fewer than one worker.
     """
 
     workers: int | None = None
     clock: str = "virtual"
     cell_timeout_seconds: float = CELL_TIMEOUT_SECONDS
+    run: RunOptions = field(default_factory=RunOptions)
+
+    def __post_init__(self) -> None:
+        if self.clock not in CLOCKS:
+            raise UsageError(f"clock={self.clock!r}: expected one of {', '.join(CLOCKS)}")
+        if self.workers is not None and self.workers < 1:
+            raise UsageError(f"workers={self.workers}: expected an integer >= 1, or None for one per core")
 
 
 def sweep(
@@ -106,20 +121,24 @@ def _run_batch(
 ) -> None:
     """Run cells of one engine setting on one worker, booting another when it dies."""
     host: Host | None = None
+    unbootable: ExhaustersError | None = None
     try:
         for cell in cells:
+            if unbootable is not None:
+                keep(cell, failed_result(unbootable))
+                continue
             try:
                 if host is None:
                     host = boot(target, cell.engine, clock=options.clock)
                 keep(cell, _run_one(host, cell, workloads[cell.workload], options))
-            except HostError as error:
-                keep(cell, failed_result(error))
-                host = None
             except ExhaustersError as error:
-                # The script or an exhauster failed; the engine is reset before the next cell.
-                keep(cell, failed_result(error))
-                if isinstance(error, TargetError):
+                keep(cell, failed_result(error, workloads[cell.workload]))
+                if host is None and not isinstance(error, WorkerCrashedError):
+                    # The same settings would fail to boot in the same way again.
+                    unbootable = error
+                elif isinstance(error, (HostError, TargetError)):
                     host = None
+                # Else the script or an exhauster failed; the engine is reset before the next cell.
     finally:
         if host is not None:
             host.close()
@@ -136,7 +155,9 @@ def boot(target: PreparedTarget, engine: EngineSettings, *, clock: str = "virtua
 
 
 def _run_one(host: Host, cell: Cell, workload: Workload, options: SweepOptions) -> CellResult:
-    result: CellResult = host.run(run_cell, cell, workload, timeout_seconds=options.cell_timeout_seconds)
+    result: CellResult = host.run(
+        run_cell, cell, workload, options.run, timeout_seconds=options.cell_timeout_seconds
+    )
     facts = {name: value for name, value in host.facts.items() if name != "pid"}
     return CellResult(
         outcome=result.outcome,
@@ -147,18 +168,34 @@ def _run_one(host: Host, cell: Cell, workload: Workload, options: SweepOptions) 
     )
 
 
-def failed_result(error: ExhaustersError) -> CellResult:
-    """Return the result of a cell that ended with an error: an outcome, its reason, no steps."""
+def failed_result(error: ExhaustersError, workload: Workload | None = None) -> CellResult:
+    """Return the result of a cell that ended with an error: an outcome, its reason, and what was measured."""
     outcome = CRASHED
     if isinstance(error, WorkerOutOfMemoryError):
         outcome = OUT_OF_MEMORY
     elif isinstance(error, WorkerHungError):
         outcome = TIMEOUT
     first_line = str(error).split("\n", 1)[0]
+    kept = _salvaged(getattr(error, "salvaged", None), workload)
     return CellResult(
         outcome=outcome,
         reason=f"{type(error).__name__}: {first_line}",
-        log=DecisionLog(()),
-        metrics={},
-        provenance={"error": str(error)},
+        log=kept.log,
+        metrics=kept.metrics,
+        provenance={**kept.provenance, "error": str(error), "partial": len(kept.log) > 0},
     )
+
+
+def _salvaged(salvaged: object, workload: Workload | None) -> CellResult:
+    """What is left of a run: a whole result so far, or only the step records a killed worker wrote."""
+    if isinstance(salvaged, CellResult):
+        return salvaged
+    steps = salvaged if isinstance(salvaged, tuple) else ()
+    log = DecisionLog(steps)
+    metrics: dict[str, float | int | None] = {}
+    if steps and workload is not None:
+        wanted = {request.rid: request.max_new_tokens for request in workload.requests}
+        metrics = summarize(
+            log, RunFacts(chunk_budget_tokens=None, submitted_steps={}, wanted_outputs=wanted)
+        )
+    return CellResult(outcome="", reason="", log=log, metrics=metrics)

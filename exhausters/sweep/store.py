@@ -11,16 +11,12 @@ from types import TracebackType
 from typing import Any
 
 from exhausters import __version__
-from exhausters.errors import ExhaustersError, UsageError
+from exhausters.errors import StoreError, UsageError
 from exhausters.sweep.grid import Grid
 from exhausters.sweep.record import SCHEMA_VERSION, RunRecord
 from exhausters.targets import PreparedTarget
 
 HEADER_NAME, RECORDS_NAME, LOGS_NAME = "sweep.json", "records.jsonl", "logs"
-
-
-class StoreError(ExhaustersError):
-    """A folder that holds no sweep, or one that cannot be read."""
 
 
 class SweepWriter:
@@ -32,9 +28,11 @@ class SweepWriter:
 
     def __init__(self, folder: Path, *, target: PreparedTarget, grid: Grid) -> None:
         self._folder = folder
+        self._grid = grid
+        self._lines: dict[str, str] = {}
         if (folder / HEADER_NAME).exists():
             self._clear()
-        elif folder.exists() and any(folder.iterdir()):
+        elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise UsageError(f"--out {folder}: expected an empty folder or an earlier sweep; choose another")
         (folder / LOGS_NAME).mkdir(parents=True, exist_ok=True)
         self._header = {
@@ -58,11 +56,19 @@ class SweepWriter:
         log_name = f"{hashlib.sha256(record.cell.id.encode()).hexdigest()[:16]}.log.gz"
         record.result.log.write(self._folder / LOGS_NAME / log_name)
         line = {**record.to_json(), "log": f"{LOGS_NAME}/{log_name}"}
-        self._records.write(json.dumps(line) + "\n")
+        self._lines[record.cell.id] = json.dumps(line) + "\n"
+        self._records.write(self._lines[record.cell.id])
         self._records.flush()
 
     def finish(self) -> None:
-        """Say that every cell has its record."""
+        """Say that every cell has its record, and put the lines in the grid's order.
+
+        Cells end in the order in which workers get to them, which is not the same twice.
+        """
+        self._records.close()
+        scratch = (self._folder / RECORDS_NAME).with_suffix(".tmp")
+        scratch.write_text("".join(self._lines[cell.id] for cell in self._grid.cells))
+        scratch.replace(self._folder / RECORDS_NAME)
         self._header["complete"] = True
         self._write_header()
 
@@ -110,8 +116,10 @@ def read_sweep(folder: Path) -> StoredSweep:
     try:
         header = json.loads((folder / HEADER_NAME).read_text())
         lines = (folder / RECORDS_NAME).read_text().splitlines()
-    except (OSError, json.JSONDecodeError) as error:
+    except (OSError, ValueError) as error:
         raise StoreError(f"{folder}: holds no readable sweep ({error})") from error
+    if not isinstance(header, dict):
+        raise StoreError(f"{folder}: holds no readable sweep ({HEADER_NAME} is no table)")
     if header.get("schema") != SCHEMA_VERSION:
         raise StoreError(
             f"{folder}: schema {header.get('schema')}, this harness reads {SCHEMA_VERSION}; sweep again"

@@ -20,9 +20,11 @@ _COLUMNS = (
     ("requests_per_prefill_batch", "reqs/\nbatch", 2),
     ("tokens_per_prefill_batch", "tokens/\nbatch", 1),
     ("evicted_tokens", "evicted\ntokens", 0),
+    ("recompute_tax", "recom-\nputed", 3),
     ("retractions", "retrac-\ntions", 0),
     ("chunks", "chunks", 0),
     ("chunked_prefill_tokens_per_second", "chunk\ntok/s", 0),
+    ("time_to_first_token_p99_seconds", "ttft\np99 s", 3),
 )
 
 

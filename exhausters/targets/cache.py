@@ -15,7 +15,7 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-__all__ = ["MARKER", "Progress", "build_once", "cache_root", "is_complete"]
+__all__ = ["MARKER", "Progress", "build_once", "cache_root", "is_complete", "locked"]
 
 MARKER = "complete.json"
 
@@ -60,7 +60,7 @@ def build_once(
     if is_complete(folder) and is_usable(folder):
         return folder
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with _lock(folder.with_name(folder.name + ".lock"), what=folder.name, on_progress=on_progress):
+    with locked(folder.with_name(folder.name + ".lock"), what=folder.name, on_progress=on_progress):
         if is_complete(folder) and is_usable(folder):
             return folder
         _wipe(folder)
@@ -75,8 +75,13 @@ def build_once(
 
 
 @contextlib.contextmanager
-def _lock(path: Path, *, what: str, on_progress: Progress | None) -> Iterator[None]:
-    """Hold an exclusive lock on `path`; the kernel gives it back if this process dies."""
+def locked(path: Path, *, what: str, on_progress: Progress | None = None) -> Iterator[None]:
+    """Hold an exclusive lock on the file `path`; the kernel gives it back if this process dies.
+
+    Args:
+        path: made if need be, and left behind.
+        what: what is being built, for `on_progress`, which is told when another process holds the lock.
+    """
     with path.open("a+") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,4 +1,4 @@
-"""The few questions asked of git. None of them changes a repository or its working tree."""
+"""The only place that runs git. No question asked here changes a repository or its working tree."""
 
 from __future__ import annotations
 
@@ -8,7 +8,15 @@ from pathlib import Path
 
 from exhausters.errors import TargetError
 
-__all__ = ["checkout_state", "export_folder", "git_dir", "has_folder", "resolve_commit"]
+__all__ = [
+    "checkout_state",
+    "export_folder",
+    "git_dir",
+    "git_environment",
+    "has_folder",
+    "resolve_commit",
+    "run_git",
+]
 
 
 def git_dir(directory: Path) -> Path | None:
@@ -64,7 +72,7 @@ def export_folder(repository: Path, commit: str, folder: str, destination: Path)
     """
     archive = [f"--git-dir={repository}", "archive", "--format=tar", f"{commit}:{folder}"]
     with subprocess.Popen(
-        ["git", *archive], env=_environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        ["git", *archive], env=git_environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE
     ) as sender:
         unpacked = subprocess.run(
             ["tar", "-xf", "-", "-C", str(destination)], stdin=sender.stdout, capture_output=True, check=False
@@ -78,14 +86,30 @@ def export_folder(repository: Path, commit: str, folder: str, destination: Path)
         )
 
 
-def _git(arguments: list[str]) -> subprocess.CompletedProcess[bytes]:
+def run_git(arguments: list[str], *, stdin: str = "", error: type[TargetError] = TargetError) -> str:
+    """Run git and return what it printed, stripped; raises `error` with git's words if it fails."""
+    done = _git(arguments, stdin=stdin)
+    if done.returncode != 0:
+        words = done.stderr.decode(errors="replace").strip() or f"exit code {done.returncode}"
+        raise error(f"`git {' '.join(arguments)}` failed: {words}")
+    return _text(done)
+
+
+def _git(arguments: list[str], *, stdin: str = "") -> subprocess.CompletedProcess[bytes]:
     try:
-        return subprocess.run(["git", *arguments], env=_environment(), capture_output=True, check=False)
+        return subprocess.run(
+            ["git", *arguments],
+            env=git_environment(),
+            input=stdin.encode(),
+            capture_output=True,
+            check=False,
+        )
     except FileNotFoundError as error:
         raise TargetError("git: command not found; install git to use checkouts and commits") from error
 
 
-def _environment() -> dict[str, str]:
+def git_environment() -> dict[str, str]:
+    """Return the environment to run git in: this process's, naming no repository."""
     # Inside a git hook these name the repository of the hook, not the one that is asked about.
     local = {"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_OBJECT_DIRECTORY"}
     return {name: value for name, value in os.environ.items() if name not in local}

@@ -22,10 +22,12 @@ from exhausters.workloads.synthetic import (
     retraction_storm,
     shared_prefix,
 )
+from exhausters.workloads.traces import TRACES_VARIABLE, resolve_trace_path
 
 __all__ = [
     "BUILDERS",
     "READERS",
+    "TRACES_VARIABLE",
     "BlockHits",
     "Builder",
     "Request",
@@ -46,6 +48,7 @@ __all__ = [
     "read_azure",
     "read_mooncake",
     "read_sglang_log",
+    "resolve_trace_path",
     "retraction_storm",
     "shared_prefix",
     "token_hits",

@@ -16,6 +16,11 @@ from exhausters.errors import WorkloadError
 from exhausters.workloads.request import SECONDS_MAX, Request, Segment, Workload, require_int
 from exhausters.workloads.trace_fields import exact_fraction, short
 
+#: Folder of public traces, see docs/workloads.md.
+TRACES_VARIABLE = "EXHAUSTERS_TRACES"
+#: What stands for that folder in a path.
+TRACES_PREFIX = "$TRACES/"
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TraceOptions:
@@ -125,7 +130,7 @@ def read_trace(
         WorkloadError: the file cannot be read, a line makes no sense (names file, line and field)
             and `skip_bad_lines` is off, or too few requests are left.
     """
-    file = Path(path)
+    file = resolve_trace_path(path)
     lines = _numbered_lines(file)
     if header is not None:
         _read_header(file, lines, header)
@@ -139,6 +144,23 @@ def read_trace(
             f"({tally.lines_read} lines read, {tally.skipped_lines} skipped)"
         )
     return _workload(file, trace_format, tally, options)
+
+
+def resolve_trace_path(path: str | os.PathLike[str]) -> Path:
+    """Return the file that `path` names; `$TRACES/…` lies in the folder given by EXHAUSTERS_TRACES.
+
+    A workload named that way has the same text, and so its cells the same ids, on every machine.
+
+    Raises:
+        WorkloadError: `$TRACES/…`, and EXHAUSTERS_TRACES is not set.
+    """
+    text = os.fspath(path)
+    if not text.startswith(TRACES_PREFIX):
+        return Path(text)
+    folder = os.environ.get(TRACES_VARIABLE)
+    if not folder:
+        raise WorkloadError(f"{text}: set {TRACES_VARIABLE} to the folder that holds the trace")
+    return Path(folder) / text.removeprefix(TRACES_PREFIX)
 
 
 def _read_header(file: Path, lines: Iterator[tuple[int, bytes]], header: ParseHeader) -> None:

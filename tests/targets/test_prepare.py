@@ -3,7 +3,6 @@ from __future__ import annotations
 import os
 import pickle
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
@@ -285,12 +284,10 @@ def import_scheduler(target: PreparedTarget) -> None:
 
 @pytest.mark.real
 def test_newest_release_for_real() -> None:
-    """The newest release's scheduler can be imported from its environment; a warm prepare takes no time."""
+    """The newest release's scheduler can be imported; a warm prepare calls no installer."""
     target = prepare(f"release:{NEWEST_RELEASE}")
     fake = FakeInstaller(fails=True)
-    started_seconds = time.perf_counter()
     assert prepare(f"release:{NEWEST_RELEASE}", installer=fake) == target
-    assert time.perf_counter() - started_seconds < 0.2
     assert fake.calls == []
     import_scheduler(target)
 

@@ -36,7 +36,17 @@ _DENSE: Mapping[str, Any] = {
     "max_position_embeddings": 1 << 20,
 }
 
-MODELS: Mapping[str, Mapping[str, Any]] = MappingProxyType({"dense": _DENSE})
+# One sliding-window and one full-attention layer: two pools, and a tree with window parts.
+_HYBRID_SWA: Mapping[str, Any] = {
+    **_DENSE,
+    "is_hybrid_swa": True,
+    "sliding_window": 128,
+    "num_hidden_layers": 2,
+    "layer_types": ["sliding_attention", "full_attention"],
+    "hybrid_layer_pattern": [1, 0],
+}
+
+MODELS: Mapping[str, Mapping[str, Any]] = MappingProxyType({"dense": _DENSE, "hybrid_swa": _HYBRID_SWA})
 
 
 def write_model_folder(folder: Path, *, model: str, emitted_token: int) -> Path:

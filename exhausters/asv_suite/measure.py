@@ -1,0 +1,102 @@
+"""One sweep a commit: run by asv once before the first benchmark, read by all of them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from exhausters.asv_suite.state import TargetState
+from exhausters.errors import BootError, ExhaustersError
+from exhausters.sweep.grid import Grid, load_grid
+from exhausters.sweep.record import FAILURES, RunRecord
+from exhausters.sweep.runner import sweep
+from exhausters.sweep.store import SweepWriter
+from exhausters.targets import prepare
+
+__all__ = ["GRID_VARIABLE", "CellOutcome", "measure_commit", "records_folder", "suite_grid"]
+
+GRID_VARIABLE = "EXHAUSTERS_ASV_GRID"
+_BROKEN = "broken.txt"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CellOutcome:
+    """What benchmarks read of one cell.
+
+    Attributes:
+        outcome: one of `exhausters.sweep.record.OUTCOMES`.
+        reason: one sentence unless it drained.
+        decision_digest: of the decision log, in hexadecimal.
+        metrics: by name; None where a run has no such value.
+    """
+
+    outcome: str
+    reason: str
+    decision_digest: str
+    metrics: dict[str, float | int | None]
+
+
+def suite_grid() -> Grid:
+    """Return the grid of the suites: `quick`, or what `EXHAUSTERS_ASV_GRID` names."""
+    return load_grid(os.environ.get(GRID_VARIABLE, "quick"))
+
+
+def records_folder(commit: str) -> Path:
+    """Return where the records of a commit are kept, decision logs and reasons included.
+
+    asv's own files have numbers only.
+    """
+    return Path(os.environ.get("ASV_CONF_DIR", ".")) / ".asv" / "records" / commit
+
+
+def measure_commit() -> dict[str, CellOutcome]:
+    """Sweep the suite's grid on the commit that asv is at; return every cell by its id.
+
+    Raises:
+        ExhaustersError: the commit is broken: it cannot be made ready, or boots with no setting. asv then
+            records null for every benchmark and goes on with the next commit; `broken.txt` in the commit's
+            folder says why.
+    """
+    state = TargetState.read()
+    folder = records_folder(state.commit)
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        records = _sweep(state, folder)
+        _require_one_boot(records)
+    except ExhaustersError as error:
+        folder.mkdir(exist_ok=True)
+        (folder / _BROKEN).write_text(f"{type(error).__name__}: {error}\n")
+        raise
+    return {record.cell.id: _outcome(record) for record in records}
+
+
+# asv reads the time limit of a set-up, in seconds, from the function.
+measure_commit.timeout = 3_600.0  # type: ignore[attr-defined]
+
+
+def _sweep(state: TargetState, folder: Path) -> tuple[RunRecord, ...]:
+    grid = suite_grid()
+    target = prepare(state.target)
+    with SweepWriter(folder, target=target, grid=grid) as writer:
+        records = sweep(target, grid, on_record=writer.add)
+        writer.finish()
+    return records
+
+
+def _require_one_boot(records: tuple[RunRecord, ...]) -> None:
+    if all(record.result.outcome in FAILURES and not record.result.log.steps for record in records):
+        error = records[0].result.provenance.get("error", records[0].result.reason)
+        raise BootError(f"no cell ran; the first one: {error}")
+
+
+def _outcome(record: RunRecord) -> CellOutcome:
+    result = record.result
+    return CellOutcome(
+        outcome=result.outcome,
+        reason=result.reason,
+        decision_digest=result.log.digest,
+        metrics=dict(result.metrics),
+    )

@@ -1,0 +1,102 @@
+"""Splits a step into phases, and tells one listener whenever a phase begins.
+
+A step goes receive -> form_batch (evict, retract within it) -> run (evict within it) -> process_result. What
+the loop does between them is `other`; what the harness itself does between two steps is no phase at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from exhausters.observe.probes import eviction_method, wrap
+
+RECEIVE, FORM_BATCH, RUN = "receive", "form_batch", "run"
+PROCESS_RESULT, EVICT, RETRACT, OTHER = "process_result", "evict", "retract", "other"
+PHASES = (RECEIVE, FORM_BATCH, RUN, PROCESS_RESULT, EVICT, RETRACT, OTHER)
+
+# The scheduler's own methods, stable from 0.5.13 to 0.5.23.
+_SCHEDULER_METHODS = {
+    "get_next_batch_to_run": FORM_BATCH,
+    "run_batch": RUN,
+    "process_batch_result": PROCESS_RESULT,
+}
+
+
+class PhaseListener(Protocol):
+    """Told when a phase begins; the one before has ended then."""
+
+    def enter(self, phase: str) -> None:
+        """`phase` begins."""
+
+    def leave(self) -> None:
+        """The step has ended: the harness's own code runs until the next phase begins."""
+
+
+class PhaseSwitch:
+    """Wraps the scheduler's methods for as long as a run is observed.
+
+    `end_step` closes a step; `resume` opens the next one, after the script has acted; `pause` and `unpause`
+    bracket the harness's own code within a phase.
+    """
+
+    def __init__(self, scheduler: Any, listener: PhaseListener) -> None:
+        self._listener = listener
+        self._current: str | None = None
+        self._removals: list[Callable[[], None]] = []
+        tree = scheduler.tree_cache
+        targets = [(scheduler, name, phase) for name, phase in _SCHEDULER_METHODS.items()]
+        targets.append((tree, eviction_method(tree), EVICT))
+        targets.append((type(scheduler.running_batch), "retract_decode", RETRACT))
+        for owner, name, phase in targets:
+            self._removals.append(wrap(owner, name, self._wrapper(phase)))
+
+    def end_step(self) -> None:
+        """A step has ended."""
+        if self._current is not None:
+            self._listener.leave()
+            self._current = None
+
+    def resume(self) -> None:
+        """The script has acted; the scheduler receives what it has sent."""
+        self._current = RECEIVE
+        self._listener.enter(RECEIVE)
+
+    def pause(self) -> None:
+        """The harness's own code runs within a phase, until `unpause`."""
+        if self._current is not None:
+            self._listener.leave()
+
+    def unpause(self) -> None:
+        """The phase goes on."""
+        if self._current is not None:
+            self._listener.enter(self._current)
+
+    def remove(self) -> None:
+        """Take all wrappers off; harmless when repeated."""
+        self.end_step()
+        while self._removals:
+            self._removals.pop()()
+
+    def _wrapper(self, phase: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+        nested = phase in (EVICT, RETRACT)
+
+        def make(original: Callable[..., Any]) -> Callable[..., Any]:
+            def switched(*args: Any, **keywords: Any) -> Any:
+                outer = self._current
+                if outer is None:  # called from the harness's own code
+                    return original(*args, **keywords)
+                self._enter(phase)
+                try:
+                    return original(*args, **keywords)
+                finally:
+                    # What follows a phase of the loop belongs to the loop, not to what came before it.
+                    self._enter(outer if nested else OTHER)
+
+            return switched
+
+        return make
+
+    def _enter(self, phase: str) -> None:
+        self._current = phase
+        self._listener.enter(phase)

@@ -1,0 +1,97 @@
+"""Write a report on everything there is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from exhausters.errors import ExhaustersError
+from reports.compare import Comparison, compare
+from reports.config import Config
+from reports.detect_history import History, detect_history
+from reports.document import build_document, to_json
+from reports.errors import NotComparableError
+from reports.frame import Results
+from reports.render_junit import render_junit
+from reports.render_markdown import render_markdown
+from reports.select import Side, list_builds
+from reports.words import OUTCOME, SWEEP
+
+DOCUMENT_NAME = "report.json"
+
+
+def write_report(results: Results, out: Path, config: Config) -> list[Path]:
+    """Write `report.json`, and `report.md` and `junit.xml` when there are two builds; return the paths.
+
+    The newest build is compared with the one before it. A history needs three builds. What cannot be
+    compared is a note in the report, not an error.
+    """
+    notes: list[str] = []
+    results = latest(results, notes)
+    comparison = _newest(results, config, notes)
+    history = _history(results, config, notes)
+    texts = {DOCUMENT_NAME: to_json(build_document(results, comparison, history, notes))}
+    if comparison is not None:
+        texts |= {"report.md": render_markdown(comparison), "junit.xml": render_junit(comparison)}
+    out.mkdir(parents=True, exist_ok=True)
+    for name, text in texts.items():
+        (out / name).write_text(text, encoding="utf-8")
+    return [out / name for name in texts]
+
+
+def latest(results: Results, notes: list[str]) -> Results:
+    """Return results without sweeps that a later one replaces: another grid, or the same build again.
+
+    The grid is that of the latest sweep. What is left out is told in `notes`.
+    """
+    frame = results.frame
+    runs = frame[(frame["metric"] == OUTCOME) & (frame["suite"] == SWEEP)]
+    if runs.empty:
+        return results
+    started = runs["provenance"].map(lambda facts: str(facts.get("started") or ""))
+    runs = runs.astype({"grid_digest": object, "session": object, "target": object}).assign(started=started)
+    grid = runs.sort_values("started", kind="stable")["grid_digest"].iloc[-1]
+    alike = runs[runs["grid_digest"].isna() if grid is None else runs["grid_digest"] == grid]
+    single = alike[alike["round"].isna()].sort_values("started", kind="stable")
+    newest = set(single.groupby("target")["session"].last()) | set(
+        alike.loc[alike["round"].notna(), "session"]
+    )
+    old = sorted(set(runs["session"]) - newest)
+    notes += [f"left out, a later sweep replaces it or has another grid: {session}" for session in old]
+    return results.select(~frame["session"].isin(old))
+
+
+def _newest(results: Results, config: Config, notes: list[str]) -> Comparison | None:
+    targets = _targets(results)
+    if len(targets) < 2:
+        notes.append("one build only: there is nothing to compare it with")
+        return None
+    base, head = (_side(results, target) for target in targets[-2:])
+    try:
+        return compare(base, head, config=config)
+    except ExhaustersError as error:
+        notes.append(f"{base.label} and {head.label} were not compared: {error}")
+        return None
+
+
+def _history(results: Results, config: Config, notes: list[str]) -> History | None:
+    targets = _targets(results)
+    if len(targets) < 3:
+        return None
+    try:
+        return detect_history(
+            results.frame, targets, tolerance=config.tolerance, smallest_effect=config.smallest_effect
+        )
+    except NotComparableError as error:
+        notes.append(f"no history: {error}")
+        return None
+
+
+def _targets(results: Results) -> list[str]:
+    """Targets of sweeps, oldest first; of other suites where there is no sweep."""
+    frame = results.frame
+    sweeps = frame[frame["suite"] == SWEEP]
+    return list(dict.fromkeys(list_builds(sweeps if len(sweeps) else frame)["target"]))
+
+
+def _side(results: Results, target: str) -> Side:
+    return Side(label=target, results=results.select(results.frame["target"] == target))

@@ -1,0 +1,116 @@
+"""The command line: `python -m reports gate BASE HEAD` and `python -m reports build RESULTS… --out DIR`.
+
+Exit codes of `gate`: 0 nothing worse, 1 something worse, 2 could not decide or broken. `build` renders what
+there is: 0 when it did, 2 when it could not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from exhausters.errors import ExhaustersError
+from reports.build import write_report
+from reports.compare import Comparison, compare
+from reports.config import Config, load_config
+from reports.document import build_document, to_json
+from reports.load import load
+from reports.render_junit import render_junit
+from reports.render_markdown import render_markdown
+from reports.render_terminal import print_comparison
+from reports.select import load_side
+from reports.verdict import NOT_DECIDED
+
+# Read when it is there and no other is named.
+DEFAULT_CONFIG = Path("gate.toml")
+_PIPE_WIDTH = 140
+
+app = typer.Typer(
+    help="Judge the results of two builds, or report on all of them.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+ConfigOption = Annotated[
+    Path | None, typer.Option("--config", help="Thresholds and waivers [default: gate.toml if there is one].")
+]
+
+
+@contextmanager
+def _errors_shown() -> Iterator[None]:
+    try:
+        yield
+    except (ExhaustersError, OSError) as error:
+        console = Console(stderr=True)
+        console.print(f"[bold red]{type(error).__name__}[/]: ", end="")
+        console.print(str(error), markup=False, highlight=False)
+        raise typer.Exit(NOT_DECIDED) from None
+
+
+def _console() -> Console:
+    console = Console()
+    return console if console.is_terminal else Console(width=max(console.width, _PIPE_WIDTH))
+
+
+def _config(path: Path | None) -> Config:
+    if path is not None:
+        return load_config(path)
+    return load_config(DEFAULT_CONFIG) if DEFAULT_CONFIG.exists() else Config()
+
+
+@app.command()
+def gate(
+    base: Annotated[str, typer.Argument(help="Results of the build to compare with: PATH or PATH@BUILD.")],
+    head: Annotated[str, typer.Argument(help="Results of the build to judge: PATH or PATH@BUILD.")],
+    pairs: Annotated[
+        list[Path] | None, typer.Option(help="Paired host-time results that hold both builds; repeatable.")
+    ] = None,
+    config: ConfigOption = None,
+    markdown: Annotated[Path | None, typer.Option(help="Write a pull-request comment.")] = None,
+    json: Annotated[Path | None, typer.Option(help="Write everything as JSON.")] = None,
+    junit: Annotated[Path | None, typer.Option(help="Write JUnit XML.")] = None,
+    explain: Annotated[bool, typer.Option("--explain", help="Say which rule decided each verdict.")] = False,
+) -> None:
+    """Compare two builds; exit 0: nothing worse, 1: something worse, 2: could not decide or broken."""
+    with _errors_shown():
+        found = compare(
+            load_side(base), load_side(head), pairs=load(pairs) if pairs else None, config=_config(config)
+        )
+        _write(found, markdown=markdown, json=json, junit=junit)
+    print_comparison(found, _console(), explain=explain)
+    raise typer.Exit(found.decision.exit_code)
+
+
+def _write(found: Comparison, *, markdown: Path | None, json: Path | None, junit: Path | None) -> None:
+    if markdown is not None:
+        _write_text(markdown, render_markdown(found))
+    if json is not None:
+        _write_text(json, to_json(build_document(comparison=found)))
+    if junit is not None:
+        _write_text(junit, render_junit(found))
+
+
+def _write_text(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+
+
+@app.command()
+def build(
+    results: Annotated[
+        list[Path], typer.Argument(help="Files and folders of results; folders are searched.")
+    ],
+    out: Annotated[Path, typer.Option(help="Folder for the report.")] = Path("results/report"),
+    config: ConfigOption = None,
+) -> None:
+    """Write a report on all builds in the results: the newest against the one before, and the history."""
+    with _errors_shown():
+        written = write_report(load(results), out, _config(config))
+    console = _console()
+    for path in written:
+        console.print(str(path), markup=False, highlight=False)

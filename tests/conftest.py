@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from exhausters.host.messages import HostSettings
+from exhausters.host.process import Host
+from exhausters.targets import NEWEST_RELEASE, PreparedTarget, prepare
+
+
+class Hosts:
+    """Booted hosts of the newest release, one for each settings; a boot costs more than most tests."""
+
+    def __init__(self) -> None:
+        self._booted: list[tuple[HostSettings, Host]] = []
+
+    def get(self, settings: HostSettings) -> Host:
+        """A usable host with these settings, booted by whichever test asks first."""
+        for known, host in self._booted:
+            if known == settings and host.is_usable:
+                return host
+        host = Host(newest_release(), settings)
+        self._booted.append((settings, host))
+        return host
+
+    def close(self) -> None:
+        for _, host in self._booted:
+            host.close()
+
+
+def newest_release() -> PreparedTarget:
+    return prepare(f"release:{NEWEST_RELEASE}")
+
+
+@pytest.fixture(scope="session")
+def hosts() -> Iterator[Hosts]:
+    pool = Hosts()
+    try:
+        yield pool
+    finally:
+        pool.close()

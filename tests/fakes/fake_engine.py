@@ -1,0 +1,115 @@
+"""Runs scripts on `fake_scheduler` through the real hook and context, in this process; and a fake `Host`."""
+
+from __future__ import annotations
+
+import pickle
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+from exhausters.errors import ScriptFailedError
+from exhausters.host.clock import VirtualClock
+from exhausters.host.messages import HostSettings, RunScript, ScriptFailed, ScriptSucceeded
+from exhausters.host.process import script_ref
+from exhausters.scripted.hook import ScriptedSchedulerHook
+from exhausters.sweep.drain import RunOptions, run_cell
+from tests.fakes import fake_messages
+from tests.fakes.fake_scheduler import FakeEngineScheduler
+
+# A script that never ends would run for ever here, where nobody kills the worker.
+MAX_ITERATIONS = 200_000
+
+
+class FakeConnection:
+    """The worker's end of the pipe: messages to be received, then the end; replies are kept, pickled."""
+
+    def __init__(self, messages: Sequence[Any]) -> None:
+        self._messages = deque(messages)
+        self.replies: list[Any] = []
+
+    def recv(self) -> Any:
+        if not self._messages:
+            raise EOFError
+        return self._messages.popleft()
+
+    def send(self, message: Any) -> None:
+        self.replies.append(pickle.loads(pickle.dumps(message)))
+
+
+class FakeEngine:
+    """One fake scheduler that scripts are run on, one after another."""
+
+    def __init__(self, **settings: Any) -> None:
+        self.scheduler = FakeEngineScheduler(**settings)
+        self.hook: ScriptedSchedulerHook | None = None
+
+    def serve(self, messages: Sequence[Any]) -> list[ScriptSucceeded | ScriptFailed]:
+        """Let the hook answer all messages, until it ends the loop as it does when the host goes away."""
+        connection: Any = FakeConnection(messages)
+        self.hook = self.scheduler.scripted_scheduler_hook = ScriptedSchedulerHook(
+            scheduler=self.scheduler,
+            connection=connection,
+            clock=VirtualClock(),
+            settings=HostSettings(),
+            message_maker=fake_messages,
+        )
+        # SGLang's own counters and torch's random numbers: the fake has neither.
+        self.hook.context.forget_carryover = lambda: None  # type: ignore[method-assign]
+        try:
+            for _ in range(MAX_ITERATIONS):
+                self.scheduler.iterate()
+        except SystemExit:
+            return list(connection.replies)
+        raise AssertionError(f"the scripts did not end within {MAX_ITERATIONS} iterations")
+
+    def run(self, script: Callable[..., Any], *args: Any, reset: bool = True, **_host_only: Any) -> Any:
+        """As `Host.run`: what the script returned, or its error."""
+        (reply,) = self.serve([RunScript(script=script_ref(script), args=args, reset=reset)])
+        if isinstance(reply, ScriptSucceeded):
+            return reply.value
+        raise reply.error or ScriptFailedError(reply.traceback)
+
+
+class FakeHost:
+    """Stands where `exhausters.host.process.Host` stands, over a `FakeEngine`.
+
+    Attributes:
+        made: all fake hosts since the list was last cleared, oldest first.
+    """
+
+    made: list[FakeHost] = []  # noqa: RUF012  one list for the class is the point
+
+    @staticmethod
+    def on_boot(settings: HostSettings) -> None:
+        """Called before a boot; a test may put something that raises here."""
+
+    @staticmethod
+    def on_run(args: tuple[Any, ...]) -> None:
+        """Called before a script, with its arguments; likewise."""
+
+    def __init__(self, target: Any, settings: HostSettings) -> None:
+        FakeHost.made.append(self)
+        self.settings = settings
+        self.closed = False
+        self.run_count = 0
+        self.on_boot(settings)
+        known = ("page_size", "max_total_tokens", "max_running_requests", "chunked_prefill_size")
+        self._engine = FakeEngine(**{name: settings.engine[name] for name in known})
+        self._engine.scheduler.tree_cache.disable = settings.engine["disable_radix_cache"]
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        return {"pid": 1, "sglang_version": "fake", "page_size": self.settings.engine["page_size"]}
+
+    def run(self, script: Callable[..., Any], *args: Any, timeout_seconds: float = 0.0) -> Any:
+        self.run_count += 1
+        self.on_run(args)
+        if script is run_cell:
+            # Counting operators needs torch.
+            cell, workload, *options = args
+            args = (cell, workload, replace(options[0] if options else RunOptions(), count_work=False))
+        return self._engine.run(script, *args)
+
+    def close(self) -> None:
+        self.closed = True

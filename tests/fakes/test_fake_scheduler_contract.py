@@ -1,0 +1,152 @@
+"""The same scripts on the fake scheduler and on the real one: what the unit tests rely on holds for both.
+
+The fake side runs always; the real side has the marker `real`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from exhausters.host.messages import HostSettings
+from exhausters.host.process import Host
+from exhausters.targets import NEWEST_RELEASE, prepare
+from tests.fakes import contract_scripts as scripts
+from tests.fakes.fake_engine import FakeEngine
+
+_ENGINE = {
+    "page_size": 16,
+    "chunked_prefill_size": 256,
+    "max_total_tokens": 4096,
+    "max_running_requests": 64,
+}
+
+
+@pytest.fixture(scope="module", params=["fake", pytest.param("real", marks=pytest.mark.real)], name="engine")
+def _engine(request: pytest.FixtureRequest) -> Iterator[Any]:
+    """Something with `run(script, *args)`: the fake, or a host of the newest release."""
+    if request.param == "fake":
+        yield FakeEngine(**_ENGINE)
+        return
+    settings = HostSettings(engine={**_ENGINE, "disable_overlap_schedule": True})
+    with Host(prepare(f"release:{NEWEST_RELEASE}"), settings) as host:
+        yield host
+
+
+def test_received_in_the_iteration_that_follows(engine: Any) -> None:
+    """A request is received, admitted and prefilled in the step after `start_req`, and ends as finished."""
+    seen = engine.run(scripts.reception)
+    assert seen == {
+        "statuses": ["unknown", "running", "running", "finished", "finished", "finished"],
+        "finished": True,
+    }
+
+
+def test_waits_while_no_row_is_free(engine: Any) -> None:
+    """Statuses go from waiting to running to finished; a withheld row makes the second request wait."""
+    assert engine.run(scripts.waits_for_a_row) == [
+        ("running", "waiting"),
+        ("finished", "running"),
+        ("finished", "finished"),
+    ]
+
+
+def test_three_and_a_half_chunks(engine: Any) -> None:
+    """896 tokens at 256 a chunk are four chunks, one a step, the last of which ends the chunking."""
+    seen = engine.run(scripts.chunks)
+    assert [(done, chunking) for done, chunking, _ in seen] == [(1, True), (2, True), (3, True), (4, False)]
+    assert [left for _, _, left in seen] == [640, 384, 128, 0]
+
+
+def test_one_piece_has_no_chunks(engine: Any) -> None:
+    """A prompt that fits the chunk budget was not prefilled in chunks."""
+    assert engine.run(scripts.prefilled_in_one_piece) == 0
+
+
+def test_tokens_and_rows_come_back(engine: Any) -> None:
+    """A request takes whole pages and one row; the row is back when it ends, all tokens after a flush."""
+    seen = engine.run(scripts.conservation)
+    free = [stats["kv_pool_free"] for stats in seen["stats"]]
+    rows = [stats["req_pool_free"] for stats in seen["stats"]]
+    assert seen["pages"] == 7
+    assert free[0] == free[3] == 4096
+    assert free[1] == 4096 - 7 * 16
+    assert free[2] == 4096 - 6 * 16  # 103 tokens are six whole pages, cached, and a rest
+    assert rows == [64, 63, 64, 64]
+
+
+def test_equal_prompt_hits_whole_pages(engine: Any) -> None:
+    """The second of two equal prompts of 100 tokens finds its six whole pages in the tree."""
+    assert engine.run(scripts.prefix_hit) == [0, 96]
+
+
+def test_withheld_pages(engine: Any) -> None:
+    """`exhaust_kv` leaves exactly what was asked; a prompt that is larger waits until the release."""
+    seen = engine.run(scripts.withheld_pages)
+    assert seen == {
+        "free": 3 * 16,
+        "held_and_free": 4096,
+        "withheld": ["waiting"] * 5,
+        "released": "running",
+        "after": 4096,
+    }
+
+
+def test_one_output_token_a_step(engine: Any) -> None:
+    """The prefill emits the first output token and each decode one more."""
+    assert engine.run(scripts.output_tokens) == {"lengths": [1, 2, 3, 4, 5], "steps": 6}
+
+
+def test_roles(engine: Any) -> None:
+    """A request is `prefill` in its prefill, then `decode` and `running`; a partial one is `chunked`."""
+    prefill, decode, beside = engine.run(scripts.roles)
+    assert prefill[0]["prefill"] == ["runner"]
+    assert prefill[1] == "EXTEND"
+    assert decode[0]["decode"] == decode[0]["running"] == ["runner"]
+    assert decode[1] == "DECODE"
+    assert beside[0]["chunked"] == ["chunked"]
+    assert beside[0]["running"] == ["runner"]
+    assert beside[0]["prefill"] == []
+    assert beside[1] == "EXTEND"
+
+
+def test_abort_of_a_running_request(engine: Any) -> None:
+    """It ends after one more forward, and nothing is left."""
+    assert engine.run(scripts.abort_running) == {"status": "finished", "idle": True}
+
+
+def test_abort_of_a_waiting_request(engine: Any) -> None:
+    """It leaves the queue in the step in which the abort is received, and never runs."""
+    assert engine.run(scripts.abort_waiting) == {"before": "waiting", "waiting": 0, "has_run": 0}
+
+
+@pytest.mark.parametrize(
+    ("mode", "paused"), [("in_place", ("running", 4, 2)), ("retract", ("waiting", 4, 0))]
+)
+def test_pause(engine: Any, mode: str, paused: tuple[str, int, int]) -> None:
+    """A paused engine runs nothing; `retract` gives the KV back, `in_place` keeps it; both go on."""
+    seen = engine.run(scripts.pause, mode)
+    assert seen["paused"] == seen["still"] == paused
+    assert seen["resumed"] == ("running", 6, 2)
+
+
+def test_nothing_of_a_script_is_left_to_the_next(engine: Any) -> None:
+    """Running, chunked and waiting requests, withheld pages, a pause: the next script finds none of them."""
+    engine.run(scripts.left_behind)
+    assert engine.run(scripts.clean_start) == {
+        "idle": True,
+        "paused": False,
+        "held": 0,
+        "cached": 0,
+        "stats": {"kv_pool_free": 4096, "req_pool_free": 64, "req_pool_total": 64, "page_size": 16},
+    }
+
+
+def test_outgrown_pages_retract_and_still_finish(engine: Any) -> None:
+    """Two requests that together outgrow the pages left are retracted in turn, and both emit everything."""
+    seen = engine.run(scripts.retraction)
+    assert seen["retracted"] >= 1
+    assert seen["finished"] == [True, True]
+    assert seen["outputs"] == {"first": 90, "second": 90}

@@ -1,0 +1,42 @@
+"""The registry describes every metric that a run yields, once, and nothing else."""
+
+from __future__ import annotations
+
+from exhausters.observe.metrics import DECISION, HIGHER, HOST, KINDS, LOWER, METRICS, NONE, WORK
+from exhausters.sweep.cell import Cell
+from exhausters.sweep.drain import RunOptions, run_cell
+from exhausters.sweep.record import CellResult
+from exhausters.workloads import parse_workload
+from tests.fakes.fake_engine import FakeEngine
+
+
+def test_every_metric_is_described_well() -> None:
+    """Names are unique; kind and direction are known; there is a unit and a sentence."""
+    for name, metric in METRICS.items():
+        assert metric.name == name
+        assert metric.kind in KINDS, name
+        assert metric.better in (LOWER, HIGHER, NONE), name
+        assert metric.unit, name
+        assert metric.meaning.endswith("."), name
+
+
+def test_only_noisy_kinds_have_a_smallest_effect() -> None:
+    """Exact kinds are equal or not; host time must pass a smallest effect; work has a tiny tolerance."""
+    for name, metric in METRICS.items():
+        if metric.kind == HOST:
+            assert 0 < metric.smallest_effect < 1, name
+        elif metric.kind == WORK:
+            assert 0 <= metric.smallest_effect < 0.01, name
+        else:
+            assert metric.smallest_effect == 0, name
+
+
+def test_a_run_yields_only_registered_metrics_and_every_decision() -> None:
+    """What a run yields is in the registry, and every metric of the kind decision is yielded by a run."""
+    cell = Cell(workload="bursts")
+    result: CellResult = FakeEngine().run(
+        run_cell, cell, parse_workload(cell.workload), RunOptions(count_work=False)
+    )
+    yielded = set(result.metrics)
+    assert yielded <= set(METRICS)
+    assert yielded >= {name for name, metric in METRICS.items() if metric.kind == DECISION}

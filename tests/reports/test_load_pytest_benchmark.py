@@ -1,0 +1,68 @@
+"""Promises of the loader of pytest-benchmark's JSON, on a file that it wrote itself."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from reports import load
+from reports.errors import DuplicateRunError, ForeignFileError, SchemaVersionError, TruncatedFileError
+
+
+def test_a_real_file_becomes_rows(benchmark_json: Path) -> None:
+    """Each benchmark is a run with its parameters as axes, its samples, and the metrics it carries along."""
+    frame = load([benchmark_json]).frame
+    rows = frame[frame["leave_pages"] == 64].set_index("metric")
+    assert set(rows.index) == {"outcome", "benchmark_seconds", "evicted_tokens", "recompute_tax"}
+    assert len(rows.loc["benchmark_seconds", "samples"]) == 5
+    assert rows.loc["benchmark_seconds", "kind"] == "host_time"
+    assert rows.loc["evicted_tokens", "value"] == 5
+    assert set(rows["suite"]) == {"pytest_benchmark"}
+    assert (frame["workload"] == "agents").all()
+
+
+def test_the_commit_is_the_targets_not_the_harnesss(benchmark_json: Path) -> None:
+    """`commit_info` describes the harness and never reaches the commit column."""
+    document = json.loads(benchmark_json.read_text())
+    document["commit_info"]["id"] = "b" * 40
+    benchmark_json.write_text(json.dumps(document))
+    frame = load([benchmark_json]).frame
+    assert set(frame["commit"]) == {"a" * 40}
+    assert set(frame["target"]) == {"release:0.5.23"}
+    assert frame["provenance"].iloc[0]["harness_commit"] == "b" * 40
+
+
+def test_a_benchmark_that_raised_is_not_in_the_file(benchmark_json: Path) -> None:
+    """A benchmark that raised leaves no trace: only the other build can tell that it is missing."""
+    assert not load([benchmark_json]).frame["cell"].str.contains("test_raises").any()
+
+
+def test_an_outcome_in_extra_info_is_kept(benchmark_json: Path) -> None:
+    """A suite can tell how a cell ended; an unknown word is refused."""
+    document = json.loads(benchmark_json.read_text())
+    document["benchmarks"][0]["extra_info"]["outcome"] = "stalled"
+    benchmark_json.write_text(json.dumps(document))
+    assert "stalled" in set(load([benchmark_json]).frame["outcome"])
+    document["benchmarks"][0]["extra_info"]["outcome"] = "splendid"
+    benchmark_json.write_text(json.dumps(document))
+    with pytest.raises(ForeignFileError, match="splendid"):
+        load([benchmark_json])
+
+
+def test_broken_files_are_typed_errors(benchmark_json: Path) -> None:
+    """Truncated, foreign, other-version files and duplicate benchmarks are refused, each by its own error."""
+    text = benchmark_json.read_text()
+    document = json.loads(text)
+    for changed, error in (
+        (text[: len(text) // 2], TruncatedFileError),
+        (json.dumps(document | {"version": "3.2.0"}), SchemaVersionError),
+        (json.dumps(document | {"benchmarks": [{"hello": 1}]}), ForeignFileError),
+        (json.dumps(document | {"benchmarks": document["benchmarks"] * 2}), DuplicateRunError),
+        ("[1, 2]", ForeignFileError),
+        ("not json at all", ForeignFileError),
+    ):
+        benchmark_json.write_text(changed)
+        with pytest.raises(error, match=benchmark_json.name):
+            load([benchmark_json])

@@ -1,0 +1,134 @@
+"""The command line: exit codes, and errors told without a stack of ours. On a fake runner."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+import exhausters.doctor
+import exhausters.sweep.runner
+import exhausters.targets
+from exhausters.cli import app
+from exhausters.errors import InstallError, TargetNotFoundError
+from exhausters.sweep.record import CRASHED, DRAINED, STALLED, TIMEOUT
+from exhausters.sweep.store import read_sweep
+from tests.sweep.samples import a_record, a_target
+
+Invoke = Callable[..., Any]
+
+
+@pytest.fixture
+def outcomes() -> list[str]:
+    """Outcomes that the fake runner gives the first cells; the others drain."""
+    return []
+
+
+@pytest.fixture
+def invoke(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, outcomes: list[str]) -> Invoke:
+    """Run the command line with a target that needs no preparation, and a runner that runs nothing."""
+
+    def fake_sweep(target: Any, grid: Any, options: Any, *, on_record: Any) -> Any:
+        given = outcomes + [DRAINED] * len(grid.cells)
+        records = tuple(
+            a_record(cell, outcome=outcome, reason="" if outcome == DRAINED else "so it is")
+            for cell, outcome in zip(grid.cells, given, strict=False)
+        )
+        for record in records:
+            on_record(record)
+        return records
+
+    monkeypatch.setattr(exhausters.sweep.runner, "sweep", fake_sweep)
+    monkeypatch.setattr(exhausters.targets, "prepare", lambda text, *, on_progress: a_target())
+    (tmp_path / "grid.toml").write_text(
+        'name = "small"\n[axes]\nworkload = ["bursts"]\nleave_pages = [1, 2]\n'
+    )
+
+    def run(*arguments: str) -> Any:
+        own = ["--grid", str(tmp_path / "grid.toml"), "--out", str(tmp_path / "out")]
+        return CliRunner().invoke(app, ["sweep", *own, *arguments])
+
+    return run
+
+
+def test_drained_cells_exit_with_0(invoke: Invoke, tmp_path: Path) -> None:
+    """A sweep prints a row a cell and a line of counts, writes a complete store, and exits with 0."""
+    result = invoke()
+    assert result.exit_code == 0
+    assert "release:0.5.23, grid small" in result.stdout
+    assert "2 cells: 2 drained." in result.stdout
+    assert read_sweep(tmp_path / "out").header["complete"] is True
+
+
+def test_a_stall_is_an_outcome_and_not_a_failure(invoke: Invoke, outcomes: list[str]) -> None:
+    """What the scheduler did under pressure is told with its reason, and exits with 0."""
+    outcomes.append(STALLED)
+    result = invoke()
+    assert result.exit_code == 0
+    assert "1 stalled, 1 drained" in result.stdout or "1 drained, 1 stalled" in result.stdout
+    assert "stalled: bursts/p16/pages=1,refs=all,rows=all/one_shot: so it is" in result.stdout
+
+
+@pytest.mark.parametrize("outcome", [CRASHED, TIMEOUT])
+def test_failures_exit_with_2(invoke: Invoke, outcomes: list[str], outcome: str, tmp_path: Path) -> None:
+    """A cell that crashed or hung makes the sweep exit with 2; its record is written like any other."""
+    outcomes.append(outcome)
+    result = invoke()
+    assert result.exit_code == 2
+    assert f"{outcome}: bursts" in result.stdout
+    assert [one["outcome"] for one in read_sweep(tmp_path / "out").records] == [outcome, DRAINED]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--grid", "nowhere.toml"], "GridError: grid 'nowhere.toml': expected one of"),
+        (["--clock", "sundial"], "UsageError: clock='sundial'"),
+    ],
+)
+def test_bad_input_exits_with_2(invoke: Invoke, arguments: list[str], told: str, tmp_path: Path) -> None:
+    """An error of this project is told in one line on standard error, and nothing is written."""
+    result = invoke(*arguments)
+    assert result.exit_code == 2
+    assert told in result.stderr.replace("\n", " ")
+    assert "Traceback" not in result.output
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_foreign_folder_exits_with_2(invoke: Invoke, tmp_path: Path) -> None:
+    """Results are not written among other files."""
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "thesis.txt").write_text("mine")
+    result = invoke()
+    assert result.exit_code == 2
+    assert "UsageError" in result.stderr
+
+
+@pytest.mark.parametrize("error", [TargetNotFoundError("no such"), InstallError("it failed")])
+def test_a_target_that_cannot_be_made_ready_exits_with_2(
+    invoke: Invoke, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    """The type and the message of the error are told."""
+
+    def fail(*args: Any, **keywords: Any) -> Any:
+        raise error
+
+    monkeypatch.setattr(exhausters.targets, "prepare", fail)
+    result = invoke()
+    assert result.exit_code == 2
+    assert f"{type(error).__name__}: {error}" in result.stderr
+
+
+@pytest.mark.parametrize(("is_ready", "code"), [(True, 0), (False, 2)])
+def test_doctor_exits_with_what_it_found(monkeypatch: pytest.MonkeyPatch, is_ready: bool, code: int) -> None:
+    """A target that can be swept exits with 0, any other with 2."""
+    monkeypatch.setattr(exhausters.doctor, "examine", lambda target, console: is_ready)
+    assert CliRunner().invoke(app, ["doctor"]).exit_code == code
+
+
+def test_unknown_options_exit_with_2() -> None:
+    """Typer's own errors have the same code as ours."""
+    assert CliRunner().invoke(app, ["sweep", "--no-such"]).exit_code == 2

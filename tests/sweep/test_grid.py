@@ -1,0 +1,144 @@
+"""Grids: a TOML file becomes cells, or an error that names the place."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from exhausters.errors import GridError
+from exhausters.pressure.levels import PressureLevels
+from exhausters.sweep.grid import AXES, BUILT_IN, Grid, load_grid, parse_grid
+
+
+def _grid(**axes: Any) -> Grid:
+    return parse_grid({"name": "mine", "axes": {"workload": ["bursts"], **axes}}, source="mine.toml")
+
+
+@pytest.mark.parametrize(
+    ("axes", "told"),
+    [
+        ({"leave_page": [1]}, "no axis 'leave_page'; the axes are workload,"),
+        ({"page_size": []}, "page_size = []: expected a list"),
+        ({"page_size": 16}, "page_size = 16: expected a list"),
+        ({"page_size": [0]}, "page_size=0: expected an integer >= 1"),
+        ({"page_size": ["16"]}, "page_size='16': expected an integer"),
+        ({"page_size": [True]}, "page_size=True: expected an integer"),
+        ({"leave_pages": [-1]}, "leave_pages=-1: must be an integer >= 0"),
+        ({"leave_pages": ["some"]}, "leave_pages='some': must be an integer"),
+        ({"leave_rows": [1.5]}, "leave_rows=1.5: must be an integer"),
+        ({"held": ["yes"]}, "held='yes': must be True"),
+        ({"held": ["yes"], "leave_pages": [1]}, "held='yes': must be True"),
+        ({"overlap": ["no"]}, "overlap='no': expected true or false"),
+        ({"policy": ["best"]}, "policy='best': expected one of fcfs,"),
+        ({"tree_core": ["c"]}, "tree_core='c': expected one of default,"),
+        ({"model": ["llama"]}, "model='llama': expected one of dense"),
+        ({"model": [["dense"]]}, "expected one of dense"),
+        ({"workload": ["no_such"]}, "workload='no_such': is unknown"),
+        ({"workload": [5]}, "workload=5: expected a workload as text"),
+        ({"workload": ["bursts:seed=x"]}, "bursts: seed='x': must be of type int"),
+    ],
+)
+def test_a_bad_axis_is_named(axes: dict[str, Any], told: str) -> None:
+    """A value that makes no sense is a GridError with the file, the axis, the value and what was expected."""
+    with pytest.raises(GridError, match=r"grid 'mine\.toml'") as caught:
+        _grid(**axes)
+    assert told in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "document", [{}, {"axes": []}, {"name": "x"}, {"axes": {"workload": ["bursts"]}, "cells": 1}]
+)
+def test_a_document_of_another_form_is_refused(document: dict[str, Any]) -> None:
+    """Anything but a name and a table of axes is refused."""
+    with pytest.raises(GridError, match=r"expected `name` and a table \[axes\]"):
+        parse_grid(document, source="mine.toml")
+
+
+def test_a_grid_needs_a_workload() -> None:
+    """Without the axis workload there is nothing to run."""
+    with pytest.raises(GridError, match="the axis workload is missing"):
+        parse_grid({"axes": {"page_size": [1]}}, source="mine.toml")
+
+
+def test_no_such_file() -> None:
+    """A name that is neither built in nor a file lists the built-in ones."""
+    with pytest.raises(GridError, match=r"expected one of .*quick.* or a TOML file; there is no such file"):
+        load_grid("no/such.toml")
+
+
+def test_not_toml(tmp_path: Path) -> None:
+    """A file that is no TOML, no text, or no file at all is a GridError too."""
+    (tmp_path / "a.toml").write_text("axes = [")
+    (tmp_path / "b.toml").write_bytes(b"\xff\xfe")
+    for name, told in (("a.toml", "not TOML"), ("b.toml", "not TOML"), ("", "directory")):
+        with pytest.raises(GridError, match=told):
+            load_grid(str(tmp_path / name))
+
+
+def test_all_leaves_a_resource_alone() -> None:
+    """`"all"` is no level; numbers are levels."""
+    cells = _grid(leave_pages=["all", 0, 5]).cells
+    assert [cell.levels.leave_pages for cell in cells] == [None, 0, 5]
+    assert all(cell.levels.leave_refs is None for cell in cells)
+
+
+def test_equal_cells_come_once() -> None:
+    """Values given twice, and ways of taking nothing, are one cell."""
+    cells = _grid(leave_pages=["all", 5, 5], held=[False, True], workload=["bursts", "bursts:"[:-1]]).cells
+    assert [(cell.levels.leave_pages, cell.levels.held) for cell in cells] == [
+        (None, False),
+        (5, False),
+        (5, True),
+    ]
+
+
+def test_engine_settings_are_outermost() -> None:
+    """Cells of one engine setting are neighbours, so that one boot serves them, whatever the file's order."""
+    cells = parse_grid(
+        {"axes": {"leave_pages": [1, 2], "workload": ["bursts", "agents"], "page_size": [16, 1]}},
+        source="x",
+    ).cells
+    assert [(c.engine.page_size, c.workload, c.levels.leave_pages) for c in cells] == [
+        (page_size, workload, pages)
+        for page_size in (16, 1)
+        for workload in ("bursts", "agents")
+        for pages in (1, 2)
+    ]
+
+
+def test_workloads_are_kept_in_canonical_text() -> None:
+    """Two spellings of one workload are one cell."""
+    assert len(_grid(workload=["bursts:seed=3", "bursts: seed = 3"]).cells) == 1
+
+
+def test_digest_follows_the_cells() -> None:
+    """The digest is that of the cells in their order; the grid's name is not part of it."""
+    one, same = _grid(leave_pages=[1, 2]), _grid(leave_pages=[1, 2])
+    assert one.digest == same.digest == Grid(name="another", cells=one.cells).digest
+    assert one.digest != _grid(leave_pages=[2, 1]).digest
+    assert one.digest != _grid(leave_pages=[1]).digest
+
+
+@pytest.mark.parametrize("name", BUILT_IN)
+def test_built_in_grids(name: str) -> None:
+    """Every built-in grid can be read, has its own name, and its cells have different ids."""
+    grid = load_grid(name)
+    assert grid.name == name
+    assert len({cell.id for cell in grid.cells}) == len(grid.cells) > 0
+
+
+def test_a_file_is_read_like_a_built_in_grid(tmp_path: Path) -> None:
+    """A grid of one's own needs no more than axes; its name is then its path."""
+    path = tmp_path / "mine.toml"
+    path.write_text('[axes]\nworkload = ["bursts"]\nleave_rows = [2]\nheld = [true]\n')
+    grid = load_grid(str(path))
+    assert grid.name == str(path)
+    assert [cell.levels for cell in grid.cells] == [PressureLevels(leave_rows=2, held=True)]
+
+
+def test_axes_are_the_documented_ones() -> None:
+    """The axes are the workload, the levels, `held` and every engine setting."""
+    assert AXES[:5] == ("workload", "leave_pages", "leave_refs", "leave_rows", "held")
+    assert {"page_size", "policy", "overlap", "tree_core"} <= set(AXES)

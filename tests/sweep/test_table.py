@@ -1,0 +1,58 @@
+"""The table shows every cell, those that failed included."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.console import Console
+
+from exhausters.observe.metrics import METRICS
+from exhausters.sweep.record import CRASHED, STALLED, RunRecord
+from exhausters.sweep.table import _COLUMNS, records_table
+from tests.sweep.samples import a_grid, a_record
+
+
+def _rendered(records: Sequence[RunRecord], width: int = 132) -> str:
+    console = Console(width=width, record=True, file=None, quiet=False, force_terminal=False)
+    with console.capture() as captured:
+        console.print(records_table(records, title="the title"))
+    return captured.get()
+
+
+def test_all_columns_are_shown_in_a_usual_width() -> None:
+    """Levels, taking, outcome and each metric fit into 132 columns, with their numbers."""
+    (cell,) = a_grid(leave_pages=[3], leave_refs=[0], leave_rows=[9], held=[True]).cells
+    values = {name: 1000 + i for i, (name, _, _) in enumerate(_COLUMNS)}
+    text = _rendered([a_record(cell, **values)])
+    assert "the title" in text
+    assert "bursts  (p16)" in text
+    for words in ("leave", "outcome", "steps", "evicted", "retrac-", "chunk"):
+        assert words in text
+    row = next(line for line in text.splitlines() if "drained" in line).split()
+    assert row[:5] == ["3", "0", "9", "held", "drained"]
+    assert [float(value.replace(",", "")) for value in row[5:]] == list(values.values())
+
+
+def test_failed_cells_are_shown() -> None:
+    """A cell without metrics has its row, with its outcome and dashes; `all` stands for no level."""
+    first, second = a_grid(leave_pages=["all", 3]).cells
+    text = _rendered(
+        [a_record(first, outcome=CRASHED, reason="gone"), a_record(second, outcome=STALLED, retractions=2)]
+    )
+    crashed = next(line for line in text.splitlines() if "crashed" in line).split()
+    assert crashed == ["all", "all", "all", "once", "crashed", *["–"] * len(_COLUMNS)]
+    assert "stalled" in text
+
+
+def test_one_part_for_each_workload_and_engine() -> None:
+    """Cells are grouped under workload and engine settings, in the order of the grid."""
+    grid = a_grid(workload=["bursts", "agents"], page_size=[1, 16], leave_pages=["all", 3])
+    text = _rendered([a_record(cell) for cell in grid.cells])
+    headings = [line.strip() for line in text.splitlines() if "(p" in line]
+    assert headings == ["bursts  (p1)", "agents  (p1)", "bursts  (p16)", "agents  (p16)"]
+    assert sum("drained" in line for line in text.splitlines()) == 8
+
+
+def test_columns_are_registered_metrics() -> None:
+    """The table shows nothing that the registry does not describe."""
+    assert {name for name, _, _ in _COLUMNS} <= set(METRICS)
