@@ -113,6 +113,37 @@ def _print_outcomes(console: Console, records: tuple[RunRecord, ...], out: Path)
 
 
 @app.command()
+def pair(
+    base: Annotated[str, typer.Argument(metavar="BASE", help="release:X, path:DIR or git:DIR@REV.")],
+    head: Annotated[str, typer.Argument(metavar="HEAD", help="The build to be judged.")],
+    grid: Annotated[str, typer.Option(help="quick, default, mooncake, or a TOML file.")] = "quick",
+    rounds: Annotated[int, typer.Option(min=1, help="Pairs a cell; the gate wants at least 10.")] = 12,
+    out: Annotated[Path, typer.Option(help="Folder for the records.")] = Path("results/pairs"),
+) -> None:
+    """Time two builds side by side, A B B A, for the host-time verdicts of `python -m reports gate`."""
+    from exhausters.sweep.grid import load_grid
+    from exhausters.sweep.pairs import PairRun, run_pairs, write_pairs
+    from exhausters.sweep.progress import SweepProgress
+    from exhausters.targets import prepare
+
+    console, errors = _output_console(), Console(stderr=True)
+    with _errors_shown(errors):
+        cells = load_grid(grid)
+        total = len(cells.cells) * rounds * 2
+        with SweepProgress(errors, total=total) as progress:
+            first, second = (prepare(text, on_progress=progress.say) for text in (base, head))
+
+            def ended(run: PairRun) -> None:
+                progress.cell_ended(run.record)
+
+            runs = run_pairs(first, second, cells, rounds=rounds, on_run=ended)
+        write_pairs(out, runs, grid=cells, base=first, head=second)
+    console.print(f"{len(runs)} runs of {len(cells.cells)} cells. Records: {out}", highlight=False)
+    if any(run.record.result.outcome in FAILURES for run in runs):
+        raise typer.Exit(BROKEN)
+
+
+@app.command()
 def doctor(target: TargetOption = _DEFAULT_TARGET) -> None:
     """Tell what is there, which SGLang and tree core would run, and what is missing."""
     from exhausters.doctor import examine

@@ -79,8 +79,8 @@ _DEFINED = {
     "exhausters.sweep.cell": {"Cell", "EngineSettings"},
     "exhausters.sweep.grid": {"Grid", "load_grid", "parse_grid"},
     "exhausters.sweep.record": {"CellResult", "RunRecord"},
-    "exhausters.sweep.runner": {"SweepOptions", "boot", "failed_result", "share_out", "sweep"},
-    "exhausters.sweep.store": {"StoredSweep", "SweepWriter", "read_sweep"},
+    "exhausters.sweep.runner": {"SweepOptions", "boot", "failed_result", "run_one", "share_out", "sweep"},
+    "exhausters.sweep.store": {"StoredSweep", "SweepWriter", "base_header", "read_sweep"},
 }
 
 

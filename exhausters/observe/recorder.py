@@ -14,6 +14,8 @@ from exhausters.observe.spool import StepSpool
 from exhausters.observe.step_record import DECODE, IDLE, MIXED, PREFILL, StepRecord
 from exhausters.pressure import PressureSet
 
+_NO_FORWARD = ForwardShape(prefill_tokens=0, decode_requests=0, kv_tokens_read=0)
+
 
 class Recorder:
     """An observer of the scripted hook; `start` and `stop` bracket the steps that count.
@@ -46,7 +48,7 @@ class Recorder:
         self._holders = conservation.Holders(scheduler)
         self._start_seconds = clock.elapsed_seconds
         self._steps: list[StepRecord] = []
-        self._kv_tokens: dict[str, int] = {}
+        self._kv_tokens: Counter[str] = Counter()
         self.outputs: Counter[str] = Counter()
         self._probes: list[probes.CallProbe] = []
         # What is known of the step that is under way.
@@ -169,19 +171,18 @@ class Recorder:
         self._retracted = []
         self._retracted_tokens = 0
         self._evict_calls = self._evict_asked = self._evict_given = self._window_evicted = 0
-        self._shape = ForwardShape(prefill_tokens=0, decode_requests=0, kv_tokens_read=0)
+        self._shape = _NO_FORWARD
 
     def _note_decode(self) -> None:
         self._mode = DECODE
-        self._tokens = (1,) * len(self._rids)
-        kv = self._kv_tokens
-        read = 0
-        for rid in self._rids:
-            kv[rid] = length = kv.get(rid, 0) + 1
-            read += length
-        self.outputs.update(self._rids)
+        rids, kv = self._rids, self._kv_tokens
+        self._tokens = (1,) * len(rids)
+        # Counted and added up without a loop of our own: decode batches are large, and every step has one.
+        kv.update(rids)
+        self.outputs.update(rids)
+        read = sum(map(kv.__getitem__, rids))
         self._shape = ForwardShape(
-            prefill_tokens=0, decode_requests=len(self._rids), kv_tokens_read=read, attended_pairs=read
+            prefill_tokens=0, decode_requests=len(rids), kv_tokens_read=read, attended_pairs=read
         )
 
     def _note_extend(self, batch: Any, *, mixed: bool) -> None:

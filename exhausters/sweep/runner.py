@@ -130,7 +130,7 @@ def _run_batch(
             try:
                 if host is None:
                     host = boot(target, cell.engine, clock=options.clock)
-                keep(cell, _run_one(host, cell, workloads[cell.workload], options))
+                keep(cell, run_one(host, cell, workloads[cell.workload], options))
             except ExhaustersError as error:
                 keep(cell, failed_result(error, workloads[cell.workload]))
                 if host is None and not isinstance(error, WorkerCrashedError):
@@ -154,7 +154,8 @@ def boot(target: PreparedTarget, engine: EngineSettings, *, clock: str = "virtua
     )
 
 
-def _run_one(host: Host, cell: Cell, workload: Workload, options: SweepOptions) -> CellResult:
+def run_one(host: Host, cell: Cell, workload: Workload, options: SweepOptions) -> CellResult:
+    """Run one cell on a booted host; raises what the cell's script or the host raises."""
     result: CellResult = host.run(
         run_cell, cell, workload, options.run, timeout_seconds=options.cell_timeout_seconds
     )

@@ -13,6 +13,7 @@ from typing import Any
 from exhausters import __version__
 from exhausters.errors import StoreError, UsageError
 from exhausters.sweep.grid import Grid
+from exhausters.sweep.machine import machine_kind
 from exhausters.sweep.record import SCHEMA_VERSION, RunRecord
 from exhausters.targets import PreparedTarget
 
@@ -36,16 +37,11 @@ class SweepWriter:
             raise UsageError(f"--out {folder}: expected an empty folder or an earlier sweep; choose another")
         (folder / LOGS_NAME).mkdir(parents=True, exist_ok=True)
         self._header = {
-            "schema": SCHEMA_VERSION,
-            "harness_version": __version__,
+            **base_header(grid),
             "target": target.name,
             "target_version": target.version,
             "target_commit": target.commit,
             "target_dirty": target.dirty,
-            "grid": grid.name,
-            "grid_digest": grid.digest,
-            "cells": len(grid.cells),
-            "started": datetime.now(UTC).isoformat(timespec="seconds"),
             "complete": False,
         }
         self._write_header()
@@ -91,6 +87,19 @@ class SweepWriter:
         scratch = path.with_suffix(".tmp")
         scratch.write_text(json.dumps(self._header, indent=1) + "\n")
         scratch.replace(path)
+
+
+def base_header(grid: Grid) -> dict[str, Any]:
+    """Return what the header of every folder of records says: by what, of what, when, on what machine."""
+    return {
+        "schema": SCHEMA_VERSION,
+        "harness_version": __version__,
+        "grid": grid.name,
+        "grid_digest": grid.digest,
+        "cells": len(grid.cells),
+        "machine": machine_kind(),
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,79 @@
+"""What is written beside the times: the keys that `reports.load_pytest_benchmark` reads."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import asdict
+from typing import Any
+
+from exhausters.errors import ExhaustersError
+from exhausters.gate_suite.bench import DRAIN, Bench, MeasuredCell
+from exhausters.sweep.cell import Cell, EngineSettings
+from exhausters.sweep.record import DRAINED, SCHEMA_VERSION
+
+__all__ = ["axes_of_cell", "info_of_cell", "info_of_micro"]
+
+_ALL = "all"
+
+
+def axes_of_cell(cell: Cell, phase: str) -> dict[str, Any]:
+    """Return everything that tells the benchmark apart: `--benchmark-group-by=param:NAME` takes these names."""
+    levels = {name: _ALL if value is None else value for name, value in asdict(cell.levels).items()}
+    return {"phase": phase, "workload": cell.workload, **levels, **asdict(cell.engine)}
+
+
+def info_of_cell(bench: Bench, measured: MeasuredCell, phase: str) -> dict[str, Any]:
+    """Return the extra information of one phase of one cell.
+
+    All metrics are with the phase `drain`; the others are further times of the same runs, and carry the
+    outcome and the digest only, so that nothing is reported twice.
+    """
+    cell, result = measured.cell, measured.result
+    is_drain = phase == DRAIN
+    return {
+        **_info_of_target(bench),
+        "cell": cell.id if is_drain else f"{cell.id}#{phase}",
+        "axes": axes_of_cell(cell, phase),
+        "levels": asdict(cell.levels),
+        "engine": asdict(cell.engine),
+        "outcome": result.outcome,
+        "reason": result.reason,
+        "decision_digest": result.log.digest,
+        "metrics": measured.metrics() if is_drain else {},
+        "samples": measured.samples() if is_drain else {},
+        "provenance": {
+            "harness_schema": SCHEMA_VERSION,
+            "grid": bench.grid.name,
+            "grid_digest": bench.grid.digest,
+            **measured.facts,
+            **result.provenance,
+        },
+    }
+
+
+def info_of_micro(
+    bench: Bench, engine: EngineSettings, name: str, size: tuple[str, int], facts: dict[str, int], reason: str
+) -> dict[str, Any]:
+    """Return the extra information of a benchmark without a grid; a reason says that it failed."""
+    axis, value = size
+    booted: dict[str, Any] = {}
+    with contextlib.suppress(ExhaustersError):
+        booted = {key: fact for key, fact in bench.host(engine).facts.items() if key != "pid"}
+    return {
+        **_info_of_target(bench),
+        "cell": f"micro/{name}/{axis}={value}",
+        "axes": {"phase": name, axis: value, **asdict(engine)},
+        "engine": asdict(engine),
+        "outcome": "crashed" if reason else DRAINED,
+        "reason": reason,
+        "metrics": facts,
+        "provenance": {"harness_schema": SCHEMA_VERSION, **booted},
+    }
+
+
+def _info_of_target(bench: Bench) -> dict[str, Any]:
+    try:
+        target = bench.target
+    except ExhaustersError:
+        return {"target": bench.target_name, "target_version": None, "target_commit": None}
+    return {"target": target.name, "target_version": target.version, "target_commit": target.commit}
