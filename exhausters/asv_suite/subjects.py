@@ -13,6 +13,7 @@ _BY_NAME = (
     ("cache_hit", "eviction"),
     ("retract", "retraction"),
     ("recompute", "retraction"),
+    ("memory_aborts", "retraction"),
     ("chunk", "chunked_prefill"),
     ("parked", "chunked_prefill"),
 )

@@ -112,7 +112,7 @@ class MeasuredCell:
         return self.result.outcome == DRAINED
 
     def seconds(self, phase: str, index: int) -> float:
-        """Return the CPU seconds of a phase in a round, which is run if it has not been; 0 after a failure."""
+        """Return the CPU seconds of a phase in a round, run now if need be; 0 after a failure."""
         while self.is_drained and len(self._rounds) <= index:
             self._next_round()
         return _phase_seconds(self._rounds[index], phase) if index < len(self._rounds) else 0.0
@@ -189,5 +189,3 @@ def _phase_seconds(timed: TimedCell, phase: str) -> float:
         return float(metrics["scheduler_cpu_seconds"] or 0.0)
     per_step = metrics[f"scheduler_cpu_ms_per_step_{phase}"] or 0.0
     return float(per_step) * float(metrics["steps_to_drain"] or 0) / 1e3
-
-

@@ -1,8 +1,8 @@
 """The timer of the suite: CPU time that the scheduler's thread has spent, as it told itself.
 
-pytest-benchmark reads its timer before and after the benchmarked function. That function runs something in a
-worker, which returns the CPU time it took; `spend` puts the timer forward by it. So what is reported is neither
-wall time nor time of this process, and boots, resets and messages between the processes are not in it.
+pytest-benchmark reads its timer before and after the benchmarked function. That function runs something in
+a worker, which returns the CPU time it took; `spend` puts the timer forward by it. So what is reported is
+neither wall time nor time of this process, and boots, resets and messages between the two are not in it.
 """
 
 from __future__ import annotations

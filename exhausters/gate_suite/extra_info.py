@@ -17,7 +17,7 @@ _ALL = "all"
 
 
 def axes_of_cell(cell: Cell, phase: str) -> dict[str, Any]:
-    """Return everything that tells the benchmark apart: `--benchmark-group-by=param:NAME` takes these names."""
+    """Return what tells the benchmark apart, under the names for `--benchmark-group-by=param:NAME`."""
     levels = {name: _ALL if value is None else value for name, value in asdict(cell.levels).items()}
     return {"phase": phase, "workload": cell.workload, **levels, **asdict(cell.engine)}
 

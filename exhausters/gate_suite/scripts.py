@@ -1,4 +1,4 @@
-"""Scripts of the suite, run inside the worker. They time themselves, in CPU time of the scheduler's thread."""
+"""Scripts of the suite, run inside the worker. They time themselves, in CPU time of its thread."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def time_pinning(context: ScriptedContext, leaves: int) -> Generator[None, None,
 
 
 def time_matching(context: ScriptedContext, tokens: int) -> Generator[None, None, Timed]:
-    """Submit a prompt of `tokens` tokens twice, and time the matches that the scheduler makes the second time."""
+    """Submit a prompt of `tokens` tokens twice, and time what the scheduler matches the second time."""
     prompt = [_FIRST_TOKEN + index for index in range(tokens)]
     yield from _run(context, prompt, rid="first")
     watch = _Watch(context.scheduler.tree_cache, "match_prefix")
@@ -140,7 +140,9 @@ def _grow(context: ScriptedContext, leaves: int) -> Generator[None, None, None]:
     """Leave `leaves` prompts in the tree, none of which shares a page with another."""
     for leaf in range(leaves):
         first = _FIRST_TOKEN + leaf * LEAF_TOKENS
-        context.submit(array("q", range(first, first + LEAF_TOKENS)), rid=f"leaf-{leaf}", sampling=_sampling())
+        context.submit(
+            array("q", range(first, first + LEAF_TOKENS)), rid=f"leaf-{leaf}", sampling=_sampling()
+        )
     yield from _drain(context)
 
 

@@ -49,6 +49,11 @@ class Carryover:
         self._scheduler.running_batch.batch_is_full = False
         for owner, name, value in self._remembered:
             setattr(owner, name, value)
+        # Sessions are looked through once a second, counted from the last time in whatever script that was;
+        # so that the number of looks depends on this script alone, the first comes at once.
+        sessions: Any = getattr(self._scheduler, "session_controller", None)
+        if hasattr(sessions, "_last_reap_time"):
+            sessions._last_reap_time = 0.0
         random.seed(_SEED)
         torch = sys.modules.get("torch")
         if torch is not None:

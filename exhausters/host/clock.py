@@ -36,9 +36,20 @@ class VirtualClock:
         self._thread = threading.get_ident()
 
     @property
+    def elapsed_ns(self) -> int:
+        """Modelled nanoseconds since the start: all that time was advanced by, without the read ticks."""
+        return self._elapsed_ns
+
+    @property
     def elapsed_seconds(self) -> float:
-        """Modelled seconds since the start: the sum of all `advance`, without the read ticks."""
+        """The same in seconds."""
         return self._elapsed_ns / 1e9
+
+    def advance_ns(self, duration_ns: int) -> None:
+        """Move time on by whole nanoseconds (>= 0)."""
+        if duration_ns < 0:
+            raise ValueError(f"duration_ns={duration_ns}: time cannot run backwards")
+        self._elapsed_ns += duration_ns
 
     def advance(self, seconds: float) -> None:
         """Move time on by `seconds` of modelled time (>= 0, rounded to whole nanoseconds)."""
@@ -93,9 +104,18 @@ class RealClock:
         self._start_ns = real_monotonic_ns()
 
     @property
+    def elapsed_ns(self) -> int:
+        """Real nanoseconds since the worker made this clock."""
+        return real_monotonic_ns() - self._start_ns
+
+    @property
     def elapsed_seconds(self) -> float:
-        """Real seconds since the worker made this clock."""
-        return (real_monotonic_ns() - self._start_ns) / 1e9
+        """The same in seconds."""
+        return self.elapsed_ns / 1e9
+
+    def advance_ns(self, duration_ns: int) -> None:
+        """Let `duration_ns` of real time pass."""
+        real_sleep(duration_ns / 1e9)
 
     def advance(self, seconds: float) -> None:
         """Let `seconds` of real time pass."""

@@ -76,6 +76,13 @@ class Holders:
             rows += 1
         return tokens, rows
 
+    def own_tokens(self, req: Any) -> int:
+        """KV tokens of one request that the tree does not own; 0 when it holds nothing."""
+        if self._row(req) is None:
+            return 0
+        allocated, protected = (self._lengths or _lengths_reader(req))(req)
+        return int(allocated - protected)
+
     def _candidates(self) -> Sequence[Any]:
         """Every request that may hold something, once."""
         scheduler = self._scheduler

@@ -20,7 +20,7 @@ FORMAT_VERSION = 1
 _FORMAT_NAME = "exhausters-decision-log"
 
 _FIELDS = tuple(field.name for field in fields(StepRecord))
-_RID_FIELDS = ("rids", "retracted_rids")
+_RID_FIELDS = ("rids", "retracted_rids", "dropped_rids")
 _DEFAULTS = {field.name: field.default for field in fields(StepRecord)}
 
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from exhausters.observe.decision_log import DecisionLog
+from exhausters.observe.emissions import emissions
 from exhausters.observe.quantile import percentile
-from exhausters.observe.step_record import DECODE, IDLE
 
 Value = float | int | None
 
@@ -69,25 +69,20 @@ def request_times(
 ) -> list[RequestTimes]:
     """Return the times of every request that emitted all its tokens, in order of finishing.
 
-    A prefill that leaves no chunk over emits a token at the end of its step, a decode step one for each of
-    its requests; after a retraction, the prefill of what was thrown away emits the next token.
+    Tokens count at the end of the step that computes them (see `emissions`); after a retraction, the prefill
+    of what was thrown away emits the next one. Requests whose arrival is not known are left out.
     """
     first: dict[str, int] = {}
     outputs: dict[str, int] = {}
     finished: list[RequestTimes] = []
-    for record in log:
-        if record.mode == IDLE:
-            continue
-        emitting = record.rids
-        if record.mode != DECODE and record.chunked_rid is not None:
-            emitting = tuple(rid for rid in record.rids if rid != record.chunked_rid)
+    for record, emitting in emissions(log):
         for rid in emitting:
             first.setdefault(rid, record.end_ns)
             outputs[rid] = outputs.get(rid, 0) + 1
-            if outputs[rid] == wanted_outputs.get(rid):
+            if outputs[rid] == wanted_outputs.get(rid) and rid in arrival_ns:
                 finished.append(
                     RequestTimes(
-                        arrival_ns=arrival_ns.get(rid, 0),
+                        arrival_ns=arrival_ns[rid],
                         first_token_ns=first[rid],
                         end_ns=record.end_ns,
                         output_tokens=outputs[rid],
@@ -112,5 +107,6 @@ def latency_metrics(
         "time_per_output_token_p99_seconds": percentile(each, 99),
         "end_to_end_p50_seconds": percentile(total, 50),
         "end_to_end_p99_seconds": percentile(total, 99),
+        "goodput_share": good / len(times) if times else None,
         "goodput_requests_per_second": good / (duration_ns / 1e9) if duration_ns else None,
     }

@@ -51,7 +51,7 @@ _ALL = (
         "requests",
         DECISION,
         HIGHER,
-        "Mean requests of a prefill or mixed batch.",
+        "Mean prompts of a prefill or mixed batch.",
     ),
     _metric(
         "tokens_per_prefill_batch",
@@ -79,7 +79,23 @@ _ALL = (
         "window_evicted_tokens", "tokens", DECISION, LOWER, "Sliding-window tokens that evictions freed."
     ),
     _metric("retractions", "requests", DECISION, LOWER, "Running requests that were put back to the queue."),
-    _metric("retracted_tokens", "tokens", DECISION, LOWER, "KV tokens that retractions threw away."),
+    _metric(
+        "retraction_dropped_tokens",
+        "tokens",
+        DECISION,
+        LOWER,
+        "Tokens of the overlap loop that were dropped because their request was retracted meanwhile.",
+    ),
+    _metric(
+        "memory_aborts", "requests", DECISION, LOWER, "Requests given up because retracting was not enough."
+    ),
+    _metric(
+        "retracted_tokens",
+        "tokens",
+        DECISION,
+        LOWER,
+        "KV tokens of their own that retracted requests threw away.",
+    ),
     _metric(
         "prefill_tokens",
         "tokens",
@@ -92,7 +108,7 @@ _ALL = (
         "tokens",
         DECISION,
         LOWER,
-        "Prefill tokens of a request that it had computed before.",
+        "Prefill tokens that somebody had computed before, in whole pages.",
     ),
     _metric(
         "recompute_tax",
@@ -131,10 +147,14 @@ _ALL = (
         "tokens/s",
         MODELLED,
         HIGHER,
-        "Tokens of chunks over the modelled time of the steps that ran them.",
+        "Prompt tokens of the steps that ran a chunk, over their modelled time.",
     ),
     _metric(
-        "output_tokens_per_second", "tokens/s", MODELLED, HIGHER, "Tokens emitted over all modelled time."
+        "output_tokens_per_second",
+        "tokens/s",
+        MODELLED,
+        HIGHER,
+        "Tokens emitted, over the modelled time of all steps.",
     ),
     _metric(
         "time_to_first_token_p50_seconds", "s", MODELLED, LOWER, "Median time from arrival to first token."
@@ -151,11 +171,14 @@ _ALL = (
     _metric("end_to_end_p50_seconds", "s", MODELLED, LOWER, "Median time from arrival to last token."),
     _metric("end_to_end_p99_seconds", "s", MODELLED, LOWER, "99th percentile of the same."),
     _metric(
+        "goodput_share", "ratio", MODELLED, HIGHER, "Finished requests that kept both latency limits, of all."
+    ),
+    _metric(
         "goodput_requests_per_second",
         "requests/s",
         MODELLED,
         HIGHER,
-        "Finished requests that kept both latency limits, over all modelled time.",
+        "Requests that kept both latency limits, over the time to the last step, gaps included.",
     ),
     _metric(
         "scheduler_cpu_seconds",
@@ -202,16 +225,18 @@ _COUNTS = {
     "host_synchronisations": "Operators and methods that would make a GPU program wait for a value",
     "tensor_allocations": "Tensors that operators made",
 }
-_WORK = tuple(
-    _metric(
-        f"{name}_per_step{suffix}",
-        "1/step",
-        WORK,
-        LOWER,
-        f"{meaning} a step{where}.",
-    )
-    for name, meaning in _COUNTS.items()
-    for suffix, where in (("", ""), *((f"_{phase}", f", in the phase {phase}") for phase in PHASES))
+# The totals are judged. A step more or less changes every count a step without any change of work, so
+# those only tell where the work is.
+_WORK = (
+    *(
+        _metric(name, "1", WORK, LOWER, f"{meaning}, over the whole run.")
+        for name, meaning in _COUNTS.items()
+    ),
+    *(
+        _metric(f"{name}_per_step{suffix}", "1/step", WORK, NONE, f"{meaning} a step{where}.")
+        for name, meaning in _COUNTS.items()
+        for suffix, where in (("", ""), *((f"_{phase}", f", in the phase {phase}") for phase in PHASES))
+    ),
 )
 
 METRICS: Mapping[str, Metric] = MappingProxyType({metric.name: metric for metric in (*_ALL, *_WORK)})

@@ -80,23 +80,22 @@ class PhaseSwitch:
 
     def _wrapper(self, phase: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
         nested = phase in (EVICT, RETRACT)
+        enter = self._listener.enter
 
         def make(original: Callable[..., Any]) -> Callable[..., Any]:
             def switched(*args: Any, **keywords: Any) -> Any:
                 outer = self._current
                 if outer is None:  # called from the harness's own code
                     return original(*args, **keywords)
-                self._enter(phase)
+                self._current = phase
+                enter(phase)
                 try:
                     return original(*args, **keywords)
                 finally:
                     # What follows a phase of the loop belongs to the loop, not to what came before it.
-                    self._enter(outer if nested else OTHER)
+                    self._current = after = outer if nested else OTHER
+                    enter(after)
 
             return switched
 
         return make
-
-    def _enter(self, phase: str) -> None:
-        self._current = phase
-        self._listener.enter(phase)

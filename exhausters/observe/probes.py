@@ -36,11 +36,22 @@ def wrap(
 
 
 class CallProbe:
-    """Replaces one method of an object by a wrapper that tells `after(result, first argument)`."""
+    """Replaces one method of an object by a wrapper that tells `after(result, first argument)`.
 
-    def __init__(self, owner: Any, name: str, after: Callable[[Any, Any], None]) -> None:
+    `before(first argument)` is told first, when it is given.
+    """
+
+    def __init__(
+        self,
+        owner: Any,
+        name: str,
+        after: Callable[[Any, Any], None],
+        before: Callable[[Any], None] | None = None,
+    ) -> None:
         def make(original: Callable[..., Any]) -> Callable[..., Any]:
             def observed(*args: Any, **keywords: Any) -> Any:
+                if before is not None:
+                    before(args[0] if args else None)
                 result = original(*args, **keywords)
                 after(result, args[0] if args else None)
                 return result

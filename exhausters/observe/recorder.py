@@ -8,6 +8,7 @@ from typing import Any
 
 from exhausters.observe import conservation, probes
 from exhausters.observe.decision_log import DecisionLog
+from exhausters.observe.emissions import computes_token_for
 from exhausters.observe.forward_time import ForwardShape, ForwardTimeModel
 from exhausters.observe.pools import PoolReader
 from exhausters.observe.spool import StepSpool
@@ -46,7 +47,7 @@ class Recorder:
         self._spool = StepSpool(spool_path)
         self._pools = PoolReader(scheduler)
         self._holders = conservation.Holders(scheduler)
-        self._start_seconds = clock.elapsed_seconds
+        self._start_ns = clock.elapsed_ns
         self._steps: list[StepRecord] = []
         self._kv_tokens: Counter[str] = Counter()
         self.outputs: Counter[str] = Counter()
@@ -57,6 +58,10 @@ class Recorder:
         self._prefix_tokens: tuple[int, ...] = ()
         self._chunked_rid: str | None = None
         self._retracted: list[str] = []
+        self._dropped: list[str] = []
+        self._own_tokens: dict[str, int] = {}
+        # A step's result is looked at one step later, as far as the scheduler is concerned.
+        self._is_overlapped = bool(getattr(scheduler, "enable_overlap", False))
         self._open_step()
 
     def start(self) -> None:
@@ -65,7 +70,9 @@ class Recorder:
         # On the class: every batch of the run is a new object. The running batch is there from boot on.
         batch_class = type(self._scheduler.running_batch)
         self._probes.append(probes.CallProbe(tree, probes.eviction_method(tree), self._note_eviction))
-        self._probes.append(probes.CallProbe(batch_class, "retract_decode", self._note_retraction))
+        self._probes.append(
+            probes.CallProbe(batch_class, "retract_decode", self._note_retraction, before=self._note_holdings)
+        )
 
     def stop(self) -> None:
         """Remove the wrappers; harmless when repeated."""
@@ -105,7 +112,7 @@ class Recorder:
             ConservationError: pages or rows are missing, or there twice; the record is kept all the same.
         """
         forward_ns = self._forward_ns()
-        self._clock.advance(forward_ns / 1e9)
+        self._clock.advance_ns(forward_ns)
         in_use_tokens, rows_in_use = self._holders.in_use()
         record = self._record(forward_ns, in_use_tokens)
         self._steps.append(record)
@@ -114,25 +121,29 @@ class Recorder:
         self._check(record, rows_in_use)
 
     def _record(self, forward_ns: int, in_use_tokens: int) -> StepRecord:
-        pools, window = self._pools, self._pools.window()
+        pools, pressure = self._pools, self._pressure
+        window = pools.window()
         return StepRecord(
             step=len(self._steps),
             mode=self._mode,
             rids=self._rids,
             tokens=self._tokens,
+            decoding_requests=self._decoding,
             prefix_tokens=self._prefix_tokens,
             chunked_rid=self._chunked_rid,
             retracted_rids=tuple(self._retracted),
             retracted_tokens=self._retracted_tokens,
+            dropped_rids=tuple(self._dropped),
+            memory_aborts=self._memory_aborts,
             evict_calls=self._evict_calls,
             evict_asked_tokens=self._evict_asked,
             evict_given_tokens=self._evict_given,
             free_tokens=pools.free_tokens(),
             evictable_tokens=pools.evictable_tokens(),
             protected_tokens=pools.protected_tokens(),
-            held_tokens=self._pressure.kv_pool.held_tokens,
+            held_tokens=pressure.kv_pool.held_tokens,
             free_rows=pools.free_rows(),
-            held_rows=self._pressure.req_rows.held_rows,
+            held_rows=pressure.req_rows.held_rows,
             waiting=len(self._scheduler.waiting_queue),
             in_use_tokens=in_use_tokens,
             window_free_tokens=window.free_tokens,
@@ -140,11 +151,18 @@ class Recorder:
             window_protected_tokens=window.protected_tokens,
             window_evicted_tokens=self._window_evicted,
             forward_ns=forward_ns,
-            end_ns=round((self._clock.elapsed_seconds - self._start_seconds) * 1e9),
+            end_ns=self._clock.elapsed_ns - self._start_ns,
         )
 
     def _check(self, record: StepRecord, rows_in_use: int) -> None:
         cached = record.evictable_tokens + record.protected_tokens
+        # Nearly every step adds up, and then nothing needs to be named.
+        if (
+            record.free_tokens + record.held_tokens + cached + record.in_use_tokens
+            == self._pools.total_tokens
+            and record.free_rows + record.held_rows + rows_in_use == self._pools.total_rows
+        ):
+            return
         tokens = conservation.PoolCount(
             pool="KV tokens",
             total=self._pools.total_tokens,
@@ -168,8 +186,8 @@ class Recorder:
         self._mode = IDLE
         self._rids = self._tokens = self._prefix_tokens = ()
         self._chunked_rid = None
-        self._retracted = []
-        self._retracted_tokens = 0
+        self._retracted, self._dropped = [], []
+        self._retracted_tokens = self._memory_aborts = self._decoding = 0
         self._evict_calls = self._evict_asked = self._evict_given = self._window_evicted = 0
         self._shape = _NO_FORWARD
 
@@ -190,7 +208,7 @@ class Recorder:
         self._tokens = tuple(batch.extend_lens)
         self._prefix_tokens = tuple(batch.prefix_lens)
         # SGLang appends the decoding requests of a mixed batch, one token each.
-        decoding = len(batch.decoding_reqs) if mixed and batch.decoding_reqs else 0
+        decoding = self._decoding = len(batch.decoding_reqs) if mixed and batch.decoding_reqs else 0
         read = pairs = 0
         for rid, computed, cached in zip(self._rids, self._tokens, self._prefix_tokens, strict=True):
             self._kv_tokens[rid] = length = cached + computed
@@ -215,8 +233,18 @@ class Recorder:
         self._evict_given += probes.tokens_given(result)
         self._window_evicted += probes.window_tokens_given(result)
 
+    def _note_holdings(self, batch: Any) -> None:
+        # Before the call: afterwards the retracted requests hold nothing any more.
+        self._own_tokens = {req.rid: self._holders.own_tokens(req) for req in batch.reqs}
+
     def _note_retraction(self, result: Any, _batch: Any) -> None:
         # (retracted requests, new estimate of the token ratio, requests to abort) in every release.
+        before = computes_token_for(self._steps[-1]) if self._steps and self._is_overlapped else ()
         for req in result[0]:
             self._retracted.append(req.rid)
-            self._retracted_tokens += self._kv_tokens.pop(req.rid, 0)
+            self._retracted_tokens += self._own_tokens.get(req.rid, 0)
+            self._kv_tokens.pop(req.rid, None)
+            if req.rid in before:
+                self._dropped.append(req.rid)
+                self.outputs[req.rid] -= 1
+        self._memory_aborts += len(result[2])

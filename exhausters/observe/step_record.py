@@ -18,10 +18,13 @@ class StepRecord:
         mode: one of `MODES`.
         rids: requests of the forward batch, in batch order; empty for an idle step.
         tokens: tokens computed for each of them (1 for a decoding request).
+        decoding_requests: requests at the end of a mixed batch that decode one token.
         prefix_tokens: tokens of each that were already in the KV pool; empty for decode steps.
         chunked_rid: the request that is being prefilled in chunks, if any.
         retracted_rids: requests that were retracted while this step's batch was formed.
-        retracted_tokens: KV tokens that those retractions threw away.
+        retracted_tokens: KV tokens of their own that those retractions threw away; what the tree owns stays.
+        dropped_rids: those of them whose token of the step before was dropped (overlap loop only).
+        memory_aborts: requests that were given up because retracting was not enough.
         evict_calls, evict_asked_tokens, evict_given_tokens: calls of the tree cache's eviction, the tokens
             they were asked for and the tokens they freed.
         free_tokens, evictable_tokens, protected_tokens, held_tokens: KV tokens after the step: free in the
@@ -40,10 +43,13 @@ class StepRecord:
     mode: str
     rids: tuple[str, ...] = ()
     tokens: tuple[int, ...] = ()
+    decoding_requests: int = 0
     prefix_tokens: tuple[int, ...] = ()
     chunked_rid: str | None = None
     retracted_rids: tuple[str, ...] = ()
     retracted_tokens: int = 0
+    dropped_rids: tuple[str, ...] = ()
+    memory_aborts: int = 0
     evict_calls: int = 0
     evict_asked_tokens: int = 0
     evict_given_tokens: int = 0

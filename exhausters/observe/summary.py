@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from exhausters.observe.decision_log import DecisionLog
+from exhausters.observe.emissions import emissions
 from exhausters.observe.latency import GoodputLimits, latency_metrics, request_times
 from exhausters.observe.quantile import percentile
 from exhausters.observe.recompute import ComputedPrefixes
@@ -72,18 +73,20 @@ class _Replay:
         self.chunk_tokens: list[int] = []
         self.chunked_rids: set[str] = set()
         self.chunk_step_ns = 0
+        self.chunk_step_tokens = 0
+        self.batch_prompts: list[int] = []
         self.parked_steps = 0
         self._open_chunk: set[str] = set()
         self._prefixes = ComputedPrefixes(facts.sequences, page_size=facts.page_size)
         self._prefixes.add_all(facts.warm_rids)
-        for record in log:
+        for record, emitted in emissions(log):
+            self.outputs.update(emitted)
             if record.mode == DECODE:
                 self._decode(record)
             elif record.mode in (PREFILL, MIXED):
                 self._prefill(record)
 
     def _decode(self, record: StepRecord) -> None:
-        self.outputs.update(record.rids)
         for rid in record.rids:
             self._prefixes.decode(rid)
         self._count_park(record)
@@ -91,33 +94,27 @@ class _Replay:
     def _prefill(self, record: StepRecord) -> None:
         has_chunk = False
         prompt_tokens = 0
-        for rid, computed, cached in zip(record.rids, record.tokens, record.prefix_tokens, strict=True):
-            if self._is_decoding(record, rid, computed, cached):
-                self.outputs[rid] += 1
-                self._prefixes.decode(rid)
-                continue
+        # SGLang puts the decoding requests of a mixed batch last.
+        prompts = len(record.rids) - record.decoding_requests
+        for rid in record.rids[prompts:]:
+            self._prefixes.decode(rid)
+        for rid, computed, cached in zip(
+            record.rids[:prompts], record.tokens[:prompts], record.prefix_tokens[:prompts], strict=True
+        ):
             self._first(record, rid, cached)
             prompt_tokens += computed
             self.recomputed_tokens += self._prefixes.prefill(rid, cached=cached, computed=computed)
             if rid == record.chunked_rid or rid in self._open_chunk:
                 has_chunk = True
                 self._chunk(record, rid, computed)
-            if rid != record.chunked_rid:
-                self.outputs[rid] += 1
         self.prefill_tokens += prompt_tokens
         self.batch_prompt_tokens.append(prompt_tokens)
+        self.batch_prompts.append(prompts)
         if has_chunk:
+            # All prompt tokens of the step: riding along with a chunk is good packing, not a slow chunk.
+            self.chunk_step_tokens += prompt_tokens
             self.chunk_step_ns += record.forward_ns
         self._count_park(record)
-
-    def _is_decoding(self, record: StepRecord, rid: str, computed: int, cached: int) -> bool:
-        """In a mixed batch: one token on top of all that was computed, by a request past its prompt."""
-        return (
-            record.mode == MIXED
-            and computed == 1
-            and self.outputs[rid] > 0
-            and cached == self._prefixes.computed_tokens(rid)
-        )
 
     def _first(self, record: StepRecord, rid: str, cached: int) -> None:
         if rid not in self.first_prefill_step:
@@ -148,13 +145,18 @@ def _step_metrics(log: DecisionLog) -> dict[str, Value]:
 
 
 def _prefill_metrics(log: DecisionLog, replay: _Replay, facts: RunFacts) -> dict[str, Value]:
-    batches = [record for record in log if record.mode in (PREFILL, MIXED)]
-    tokens = _mean(replay.batch_prompt_tokens)
     budget = facts.chunk_budget_tokens
+    # Decoding requests of a mixed batch use up a part of its budget.
+    riders = [record.decoding_requests for record in log if record.mode in (PREFILL, MIXED)]
+    fills = [
+        tokens / (budget - decoding)
+        for tokens, decoding in zip(replay.batch_prompt_tokens, riders, strict=True)
+        if budget and budget > decoding
+    ]
     return {
-        "requests_per_prefill_batch": _mean([len(record.rids) for record in batches]),
-        "tokens_per_prefill_batch": tokens,
-        "prefill_fill": tokens / budget if tokens is not None and budget else None,
+        "requests_per_prefill_batch": _mean(replay.batch_prompts),
+        "tokens_per_prefill_batch": _mean(replay.batch_prompt_tokens),
+        "prefill_fill": _mean(fills),
     }
 
 
@@ -184,6 +186,8 @@ def _eviction_metrics(log: DecisionLog) -> dict[str, Value]:
         "window_evicted_tokens": sum(record.window_evicted_tokens for record in log),
         "retractions": sum(len(record.retracted_rids) for record in log),
         "retracted_tokens": sum(record.retracted_tokens for record in log),
+        "retraction_dropped_tokens": sum(len(record.dropped_rids) for record in log),
+        "memory_aborts": sum(record.memory_aborts for record in log),
     }
 
 
@@ -225,7 +229,7 @@ def _modelled_metrics(log: DecisionLog, replay: _Replay, facts: RunFacts) -> dic
     total_ns = sum(record.forward_ns for record in log)
     return {
         "modelled_seconds": total_ns / 1e9,
-        "chunked_prefill_tokens_per_second": _rate(sum(replay.chunk_tokens), replay.chunk_step_ns),
+        "chunked_prefill_tokens_per_second": _rate(replay.chunk_step_tokens, replay.chunk_step_ns),
         "output_tokens_per_second": _rate(_useful_outputs(replay, facts), total_ns),
     }
 
@@ -240,5 +244,5 @@ def _rate(count: int, duration_ns: int) -> float | None:
     return count / (duration_ns / 1e9) if duration_ns else None
 
 
-def _mean(values: Sequence[int]) -> float | None:
+def _mean(values: Sequence[float]) -> float | None:
     return sum(values) / len(values) if values else None

@@ -15,12 +15,23 @@ from typing import Any
 from exhausters.observe.phases import PHASES
 
 # Operators that make a GPU program wait for a value: the host reads it, or needs it for a shape.
-_SYNCHRONISING = frozenset({"aten::_local_scalar_dense", "aten::nonzero", "aten::is_nonzero"})
+_SYNCHRONISING = frozenset(
+    {
+        "aten::_local_scalar_dense",
+        "aten::nonzero",
+        "aten::is_nonzero",
+        "aten::_unique2",
+        "aten::unique_dim",
+        "aten::unique_consecutive",
+        "aten::masked_select",
+    }
+)
 # `tolist` reads all values at once without an operator.
 _SYNCHRONISING_METHOD = "method 'tolist' of 'torch._C.TensorBase'"
 _OWN_FOLDER = str(Path(__file__).resolve().parent.parent)
 # Code of torch that runs only because a dispatch mode is on.
-_DISPATCH_FILES = ("torch/utils/_python_dispatch.py", "torch/_ops.py")
+_DISPATCH_FILES = ("torch/utils/_python_dispatch.py", "torch/_ops.py", "torch/_library/simple_registry.py")
+# An operator that is met for the first time is given an entry there; all operators are looked up there.
 _FIRST_SIGHT = "torch/_library/"
 _PROFILER_CALLS = ("_lsprof.Profiler", "method 'enable'", "method 'disable'")
 
@@ -107,7 +118,7 @@ class WorkCounter:
     def is_cold(self) -> bool:
         """Whether torch met an operator for the first time, which costs calls that no later run has."""
         return any(
-            _FIRST_SIGHT in entry.code.co_filename
+            _FIRST_SIGHT in entry.code.co_filename and entry.code.co_name == "__init__"
             for profile in self._profiles.values()
             for entry in profile.getstats()
             if not isinstance(entry.code, str)
@@ -139,6 +150,7 @@ def work_metrics(counter: WorkCounter, *, steps: int) -> dict[str, float | int |
     }
     metrics: dict[str, float | int | None] = {}
     for name, by_phase in counts.items():
+        metrics[name] = sum(by_phase[phase] for phase in PHASES)
         metrics[f"{name}_per_step"] = sum(by_phase[phase] for phase in PHASES) / steps if steps else None
         for phase in PHASES:
             metrics[f"{name}_per_step_{phase}"] = by_phase[phase] / steps if steps else None

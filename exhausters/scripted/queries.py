@@ -35,7 +35,9 @@ def is_finished(context: ScriptedContext, rid: str) -> bool:
     req = find_req_by_rid(context, rid)
     if req is not None:
         return bool(req.finished())
-    return rid in context.seen_rids or context.batch_log.has_run(rid)
+    if context.batch_log.has_run(rid):
+        context.seen_rids.add(rid)
+    return rid in context.seen_rids
 
 
 def status(context: ScriptedContext, rid: str) -> str:

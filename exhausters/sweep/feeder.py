@@ -22,14 +22,15 @@ class Feeder:
     def __init__(self, context: ScriptedContext, requests: Sequence[Request], recorder: Recorder) -> None:
         self._context = context
         self._recorder = recorder
-        self._start_seconds = context.clock.elapsed_seconds
+        self._start_ns = context.clock.elapsed_ns
         self._wanted = {request.rid: request.max_new_tokens for request in requests}
-        # (due, position, request): the position keeps the workload's order among equal times.
-        self._due: list[tuple[float, int, Request]] = []
+        # (due in ns, position, request): the position keeps the workload's order among equal times. Whole
+        # nanoseconds, so that no rounding can let a request that is due be due one step later.
+        self._due: list[tuple[int, int, Request]] = []
         self._followers: dict[str, list[tuple[int, Request]]] = defaultdict(list)
         for position, request in enumerate(requests):
             if request.after is None:
-                heapq.heappush(self._due, (request.arrival_seconds, position, request))
+                heapq.heappush(self._due, (_ns(request.arrival_seconds), position, request))
             else:
                 self._followers[request.after].append((position, request))
         self.submitted_steps: dict[str, int] = {}
@@ -51,17 +52,17 @@ class Feeder:
         """Submit what is due now."""
         if self._followers:
             self._release_followers(all_idle=False)
-        now = self._now()
+        now = self._now_ns()
         while self._due and self._due[0][0] <= now:
             due, _, request = heapq.heappop(self._due)
-            self.arrival_ns[request.rid] = round(due * 1e9)
+            self.arrival_ns[request.rid] = due
             self.submitted_steps[request.rid] = self._recorder.step_count
             self._context.submit_request(request)
 
     def skip_to_next_arrival(self) -> None:
         """Move the clock to the next arrival: nothing runs or waits until then."""
         if self._due:
-            self._context.clock.advance(max(0.0, self._due[0][0] - self._now()))
+            self._context.clock.advance_ns(max(0, self._due[0][0] - self._now_ns()))
 
     def _release_followers(self, *, all_idle: bool) -> None:
         """Make due what follows requests that have finished, `arrival_seconds` after now.
@@ -69,12 +70,16 @@ class Feeder:
         Args:
             all_idle: nothing runs or waits, so whatever was submitted has ended, aborted or not.
         """
-        now = self._now()
+        now = self._now_ns()
         for rid in list(self._followers):
             ended = all_idle and rid in self.submitted_steps
             if ended or self._recorder.outputs[rid] >= self._wanted[rid]:
                 for position, request in self._followers.pop(rid):
-                    heapq.heappush(self._due, (now + request.arrival_seconds, position, request))
+                    heapq.heappush(self._due, (now + _ns(request.arrival_seconds), position, request))
 
-    def _now(self) -> float:
-        return self._context.clock.elapsed_seconds - self._start_seconds
+    def _now_ns(self) -> int:
+        return self._context.clock.elapsed_ns - self._start_ns
+
+
+def _ns(seconds: float) -> int:
+    return round(seconds * 1e9)

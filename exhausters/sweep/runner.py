@@ -165,7 +165,7 @@ def run_one(host: Host, cell: Cell, workload: Workload, options: SweepOptions) -
         reason=result.reason,
         log=result.log,
         metrics=result.metrics,
-        provenance={**facts, **result.provenance},
+        provenance={**facts, "engine_notes": list(host.ready.notes), **result.provenance},
     )
 
 

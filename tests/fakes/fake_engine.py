@@ -10,7 +10,7 @@ from typing import Any
 
 from exhausters.errors import ScriptFailedError
 from exhausters.host.clock import VirtualClock
-from exhausters.host.messages import HostSettings, RunScript, ScriptFailed, ScriptSucceeded
+from exhausters.host.messages import HostSettings, RunScript, ScriptFailed, ScriptSucceeded, WorkerReady
 from exhausters.host.process import script_ref
 from exhausters.scripted.hook import ScriptedSchedulerHook
 from exhausters.sweep.drain import RunOptions, run_cell
@@ -101,6 +101,10 @@ class FakeHost:
     @property
     def facts(self) -> dict[str, Any]:
         return {"pid": 1, "sglang_version": "fake", "page_size": self.settings.engine["page_size"]}
+
+    @property
+    def ready(self) -> WorkerReady:
+        return WorkerReady(facts=self.facts, notes=())
 
     def run(self, script: Callable[..., Any], *args: Any, timeout_seconds: float = 0.0) -> Any:
         self.run_count += 1

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from exhausters.errors import SeamError
-from exhausters.observe.probes import CallProbe, eviction_method, tokens_asked, tokens_given
+from exhausters.observe.probes import (
+    CallProbe,
+    eviction_method,
+    tokens_asked,
+    tokens_given,
+    window_tokens_given,
+    wrap,
+)
 from tests.fakes.fake_radix_cache import FakeEvictParams, FakeEvictResult
 
 
@@ -56,6 +65,33 @@ def test_probe_on_an_inherited_function() -> None:
     assert Heir.double is Doubler.double
 
 
+def _adding(amount: int) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    return lambda original: lambda *args: original(*args) + amount
+
+
+def test_wrappers_nest_and_come_off_in_reverse() -> None:
+    """Two wrappers both act; the outer one taken off leaves the inner one, and then nothing is left."""
+    one = Doubler()
+    inner = wrap(one, "double", _adding(1))
+    outer = wrap(one, "double", _adding(10))
+    assert one.double(1) == 13
+    outer()
+    assert one.double(1) == 3
+    inner()
+    assert one.double(1) == 2
+    assert vars(one) == {}
+
+
+def test_a_wrapper_of_the_instances_own_method() -> None:
+    """A method that somebody else had put on the instance is there again afterwards."""
+    one: Any = Doubler()
+    one.double = own = lambda value: 100 * value
+    take_off = wrap(one, "double", _adding(1))
+    assert one.double(2) == 201
+    take_off()
+    assert one.double is own
+
+
 def test_missing_method() -> None:
     """What is not there cannot be observed: a SeamError names it."""
     with pytest.raises(SeamError, match="Doubler has no triple"):
@@ -80,4 +116,6 @@ def test_token_counts_of_calls() -> None:
     assert tokens_asked(FakeEvictParams(num_tokens=7)) == 7
     assert tokens_asked(None) == 0
     assert tokens_given(FakeEvictResult(num_tokens_evicted=9)) == 9
+    assert window_tokens_given(SimpleNamespace(swa_num_tokens_evicted=4)) == 4
+    assert window_tokens_given(FakeEvictResult(num_tokens_evicted=9)) == 0
     assert tokens_given(None) == 0

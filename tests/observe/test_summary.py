@@ -137,7 +137,7 @@ def test_chunks_and_parks() -> None:
         cache_hit_tokens=0,  # what its own chunks left is no hit
         recomputed_tokens=0,
         output_tokens=1 + 2 + 2,  # z; a and b at the end of their prefill; both decode
-        chunked_prefill_tokens_per_second=250 / 4,  # three steps ran a chunk, 4 s
+        chunked_prefill_tokens_per_second=290 / 4,  # three steps ran a chunk, 4 s; b rode along
         modelled_seconds=5,
         output_tokens_per_second=1,
     )
@@ -181,8 +181,10 @@ def test_mixed_batch_tells_decoding_from_prefill() -> None:
     found = _summary(
         [
             _prefill(("a", 30, 0)),
-            _prefill(("b", 40, 0), ("a", 1, 30), mode=MIXED, chunked_rid="b"),
-            _prefill(("b", 1, 40), ("a", 1, 31), mode=MIXED),  # the last chunk has one token
+            _prefill(("b", 40, 0), ("a", 1, 30), mode=MIXED, chunked_rid="b", decoding_requests=1),
+            _prefill(
+                ("b", 1, 40), ("a", 1, 31), mode=MIXED, decoding_requests=1
+            ),  # the last chunk has one token
             _decode("a", "b"),
         ],
         wanted={"a": 4, "b": 2},
@@ -194,8 +196,8 @@ def test_mixed_batch_tells_decoding_from_prefill() -> None:
         decode_steps=1,
         prefill_tokens=71,
         tokens_per_prefill_batch=71 / 3,
-        prefill_fill=0.71 / 3,
-        requests_per_prefill_batch=5 / 3,
+        prefill_fill=(30 / 100 + 40 / 99 + 1 / 99) / 3,  # the decoding request uses up one token
+        requests_per_prefill_batch=3 / 3,
         chunks=2,
         chunk_tokens_mean=20.5,
         output_tokens=6,

@@ -142,3 +142,11 @@ def test_axes_are_the_documented_ones() -> None:
     """The axes are the workload, the levels, `held` and every engine setting."""
     assert AXES[:5] == ("workload", "leave_pages", "leave_refs", "leave_rows", "held")
     assert {"page_size", "policy", "overlap", "tree_core"} <= set(AXES)
+
+
+def test_the_default_grid_is_worth_a_night() -> None:
+    """The default grid has at least 96 cells over four or more workloads, without any trace at hand."""
+    grid = load_grid("default")
+    generated = [cell for cell in grid.cells if not cell.workload.startswith("mooncake")]
+    assert len(generated) >= 96
+    assert len({cell.workload for cell in generated}) >= 4

@@ -1,0 +1,34 @@
+"""Which requests emit a token in which step: the one rule that outputs, latencies and followers rest on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from exhausters.observe.decision_log import DecisionLog
+from exhausters.observe.step_record import DECODE, IDLE, StepRecord
+
+
+def computes_token_for(record: StepRecord) -> tuple[str, ...]:
+    """Return the requests for which the step's forward computes an output token.
+
+    A decode computes one for each request; so does a prefill, except for the request that has chunks left.
+    """
+    if record.mode == IDLE:
+        return ()
+    if record.mode == DECODE or record.chunked_rid is None:
+        return record.rids
+    return tuple(rid for rid in record.rids if rid != record.chunked_rid)
+
+
+def emissions(log: DecisionLog) -> Iterator[tuple[StepRecord, tuple[str, ...]]]:
+    """Yield each step with the requests that get a token from it.
+
+    In the overlap loop a step's result is looked at one step later; SGLang drops the token of a request that
+    was retracted in between, and computes it again.
+    """
+    for position, record in enumerate(log.steps):
+        computed = computes_token_for(record)
+        after = log.steps[position + 1] if position + 1 < len(log.steps) else None
+        if after is not None and after.dropped_rids:
+            computed = tuple(rid for rid in computed if rid not in after.dropped_rids)
+        yield record, computed
