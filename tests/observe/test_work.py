@@ -118,7 +118,7 @@ def test_an_operator_that_raises_goes_on_being_counted() -> None:
 
 
 def test_metrics_are_per_step() -> None:
-    """Totals are counts; every other is divided by the steps, in all and by phase; without steps there is none."""  # noqa: E501
+    """Totals are counts, all others are divided by the steps, also by phase; without steps there is none."""
     counter = WorkCounter()
     counter.enter(RUN)
     _calls(9)

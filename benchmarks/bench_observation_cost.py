@@ -1,0 +1,131 @@
+"""What observing a run costs: CPU time of the observed loop over that of the bare one.
+
+    python -m benchmarks.bench_observation_cost [--target release:0.5.23] [--workload ...] [--rounds N]
+
+One booted worker drives the same requests, all sent at the start, in turn bare, observed, observed, bare.
+The bare loop has the hook and the scripted context and nothing else; the observed one has what the first pass
+of a cell has: recorder, phases and CPU timer. The counted loop, as the second pass of a cell has it, is run
+once a round. Everything on the scheduler's thread is counted, the harness's own code included.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+from collections.abc import Generator
+from typing import Any
+
+WORKLOADS = ("shared_prefix:requests=200", "retraction_storm:requests=96")
+BARE, OBSERVED, COUNTED = "bare", "observed", "counted"
+_ORDER = (BARE, OBSERVED, OBSERVED, BARE, COUNTED)
+_MAX_STEPS = 50_000
+
+
+def drive(context: Any, workload: Any, kind: str) -> Generator[None, None, tuple[int, int, str]]:
+    """Run a workload in one of the three ways; return CPU nanoseconds, steps, and a digest when observed."""
+    from exhausters.host.clock import real_thread_time_ns
+    from exhausters.observe.forward_time import LinearForwardTime
+    from exhausters.observe.host_time import HostTimer
+    from exhausters.observe.phases import PhaseSwitch
+    from exhausters.observe.recorder import Recorder
+    from exhausters.observe.work import WorkCounter
+
+    for request in workload.warmup_requests:
+        context.submit_request(request)
+    yield from _until_idle(context, None)
+    recorder = counter = None
+    if kind != BARE:
+        recorder = Recorder(
+            scheduler=context.scheduler,
+            clock=context.clock,
+            pressure=context.pressure,
+            forward_time=LinearForwardTime(),
+            spool_path=context.spool_path,
+        )
+        recorder.start()
+        counter = WorkCounter() if kind == COUNTED else None
+        if counter is not None:
+            counter.start()
+        context.phases = PhaseSwitch(context.scheduler, counter or HostTimer())
+        context.observers.append(recorder)
+    try:
+        for request in workload.requests:
+            context.submit_request(request)
+        started_ns = real_thread_time_ns()
+        steps = yield from _until_idle(context, context.phases)
+        spent_ns = real_thread_time_ns() - started_ns
+    finally:
+        if context.phases is not None:
+            context.phases.remove()
+            context.phases = None
+        if counter is not None:
+            counter.stop()
+        if recorder is not None:
+            recorder.stop()
+        context.observers.clear()
+    return spent_ns, steps, recorder.log.digest if recorder is not None else ""
+
+
+def _until_idle(context: Any, phases: Any) -> Generator[None, None, int]:
+    for step in range(1, _MAX_STEPS):
+        if phases is not None:
+            phases.resume()
+        yield
+        if context.is_fully_idle and not context.has_unreceived:
+            return step
+    raise RuntimeError(f"not idle within {_MAX_STEPS} steps")
+
+
+def measure(host: Any, workload: Any, *, rounds: int) -> dict[str, list[tuple[int, int, str]]]:
+    """Return what `drive` told, by kind, in the order of the runs; one round before them warms up."""
+    told: dict[str, list[tuple[int, int, str]]] = {kind: [] for kind in (BARE, OBSERVED, COUNTED)}
+    for number in range(rounds + 1):
+        for kind in _ORDER:
+            one = host.run(drive, workload, kind)
+            if number:
+                told[kind].append(one)
+    steps = {one[1] for runs in told.values() for one in runs}
+    if len(steps) != 1:
+        raise RuntimeError(f"the loops did not take the same steps: {sorted(steps)}")
+    return told
+
+
+def ratios(told: dict[str, list[tuple[int, int, str]]]) -> list[float]:
+    """Observed over bare CPU time, one ratio for each round of two runs each."""
+    bare = [one[0] for one in told[BARE]]
+    observed = [one[0] for one in told[OBSERVED]]
+    return [sum(observed[i : i + 2]) / sum(bare[i : i + 2]) for i in range(0, len(bare), 2)]
+
+
+def main() -> None:
+    """Print a line for each workload."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--target", default="release:0.5.23")
+    parser.add_argument("--workload", action="append")
+    parser.add_argument("--rounds", type=int, default=8)
+    options = parser.parse_args()
+
+    from exhausters.sweep.cell import EngineSettings
+    from exhausters.sweep.runner import boot
+    from exhausters.targets import prepare
+    from exhausters.workloads import parse_workload
+
+    print("| workload | steps | bare (ms a step) | observed / bare | lowest to highest | counted / bare |")
+    print("|---|---:|---:|---:|---:|---:|")
+    host = boot(prepare(options.target), EngineSettings())
+    with host:
+        for text in options.workload or WORKLOADS:
+            told = measure(host, parse_workload(text), rounds=options.rounds)
+            steps = told[BARE][0][1]
+            bare_ns = statistics.median(one[0] for one in told[BARE])
+            counted_ns = statistics.median(one[0] for one in told[COUNTED])
+            each = sorted(ratios(told))
+            print(
+                f"| {text} | {steps} | {bare_ns / steps / 1e6:.3f} | {statistics.median(each):.3f} "
+                f"| {each[0]:.3f} to {each[-1]:.3f} | {counted_ns / bare_ns:.1f} |",
+                flush=True,
+            )
+
+
+if __name__ == "__main__":
+    main()
