@@ -16,8 +16,15 @@ OUT ?= results/bench
 PYTEST_ARGS ?=
 RESULTS ?= results
 REPORT_OUT ?= results/report
+# git leaves the left end of a range out: this measures 0.5.21, 0.5.22 and 0.5.23.
+ASV_RANGE ?= v0.5.20..v0.5.23
+MIRROR ?= .cache/sglang.git
+NIGHTLY_OUT ?= results/nightly
+GATE_JSON ?= results/pytest-benchmark/pytest-benchmark.json
+BASE ?=
+ROUNDS ?= 3
 
-.PHONY: help setup bench report test test-releases test-slow lint format constraints clean
+.PHONY: help setup mirror bench gate asv asv-publish nightly report test test-releases test-slow test-browser lint format constraints clean
 
 help:  ## list the chores
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1  \2/p' $(MAKEFILE_LIST) | awk '{n=$$1; $$1=""; printf "  %-14s%s\n", n, $$0}'
@@ -51,17 +58,51 @@ $(STAMP):
 bench: setup  ## sweep the quick grid on one release (TARGET=, GRID=, OUT=)
 	$(VENV)/bin/exhausters sweep --target $(TARGET) --grid $(GRID) --out $(OUT)
 
-report: setup  ## report on all results there are, newest build against the one before (RESULTS=, REPORT_OUT=)
+mirror: setup  ## make the history that asv runs on: all supported releases as commits (MIRROR=)
+	$(VENV)/bin/exhausters mirror --into $(MIRROR)
+
+gate: setup  ## the pytest-benchmark suite on one release (TARGET=, GRID=, ROUNDS=, GATE_JSON=)
+	mkdir -p $(dir $(GATE_JSON))
+	$(PY) -m pytest benchmarks/gate --target $(TARGET) --grid $(GRID) --rounds $(ROUNDS) \
+		--benchmark-json=$(GATE_JSON)
+
+asv: mirror  ## asv over a range of releases; the left end is not in it (ASV_RANGE=v0.5.20..v0.5.23)
+	$(PY) -m asv machine --yes
+	$(PY) -m asv run "$(ASV_RANGE)"
+
+asv-publish: setup  ## make asv's web pages, in .asv/html
+	$(PY) -m asv publish
+
+# A report for each suite, made of whatever there is; the exit code is that of what failed first.
+nightly: setup  ## both suites and a report on each, against BASE if given (TARGET=, BASE=, GRID=, NIGHTLY_OUT=)
+	@status=0; \
+	try() { "$$@" || { code=$$?; [ $$status -ne 0 ] || status=$$code; }; }; \
+	for side in $(if $(BASE),base) head; do \
+		if [ $$side = base ]; then target="$(BASE)"; else target="$(TARGET)"; fi; \
+		try $(MAKE) --no-print-directory bench TARGET="$$target" OUT=$(NIGHTLY_OUT)/sweep/$$side; \
+		try $(MAKE) --no-print-directory gate TARGET="$$target" \
+			GATE_JSON=$(NIGHTLY_OUT)/pytest-benchmark/$$side.json; \
+	done; \
+	for suite in sweep pytest-benchmark; do \
+		try $(MAKE) --no-print-directory report RESULTS=$(NIGHTLY_OUT)/$$suite \
+			REPORT_OUT=$(NIGHTLY_OUT)/report/$$suite; \
+	done; \
+	exit $$status
+
+report: setup  ## report and dashboard on all results there are, newest build against the one before (RESULTS=, REPORT_OUT=)
 	$(PY) -m reports build $(RESULTS) --out $(REPORT_OUT)
 
 test: setup  ## the tests that take seconds, the newest release included (PYTEST_ARGS=)
-	$(PY) -m pytest -m "not releases and not slow" $(PYTEST_ARGS)
+	$(PY) -m pytest -m "not releases and not slow and not browser" $(PYTEST_ARGS)
 
 test-releases: setup  ## the tests that run every supported release
 	$(PY) -m pytest -m releases $(PYTEST_ARGS)
 
 test-slow: setup  ## the tests that take minutes
 	$(PY) -m pytest -m slow $(PYTEST_ARGS)
+
+test-browser: setup  ## the tests that open the dashboard in a headless Chromium
+	$(PY) -m pytest -m browser $(PYTEST_ARGS)
 
 lint: setup  ## ruff, the formatter in check mode, and the type checker
 	$(VENV)/bin/ruff check .

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from exhausters.errors import ExhaustersError
 from reports.compare import Comparison, compare
 from reports.config import Config
+from reports.dashboard import DASHBOARD_NAME, render_dashboard
+from reports.dashboard_data import dashboard_data
 from reports.detect_history import History, detect_history
-from reports.document import build_document, to_json
+from reports.document import build_document, results_document, to_json
 from reports.errors import NotComparableError
 from reports.frame import Results
 from reports.render_junit import render_junit
@@ -20,22 +23,41 @@ DOCUMENT_NAME = "report.json"
 
 
 def write_report(results: Results, out: Path, config: Config) -> list[Path]:
-    """Write `report.json`, and `report.md` and `junit.xml` when there are two builds; return the paths.
+    """Write the report's files and return their paths.
 
-    The newest build is compared with the one before it. A history needs three builds. What cannot be
-    compared is a note in the report, not an error.
+    `index.html` is the dashboard, `report.json` all there is to know; `report.md` and `junit.xml` need two
+    builds. The newest build is compared with the one before it. A history needs three builds. What cannot
+    be compared is a note in the report, not an error.
     """
     notes: list[str] = []
     results = latest(results, notes)
     comparison = _newest(results, config, notes)
     history = _history(results, config, notes)
-    texts = {DOCUMENT_NAME: to_json(build_document(results, comparison, history, notes))}
+    document = build_document(results, comparison, history, notes)
+    texts = {
+        DASHBOARD_NAME: render_dashboard(_page(results, document, history, config)),
+        DOCUMENT_NAME: to_json(document),
+    }
     if comparison is not None:
         texts |= {"report.md": render_markdown(comparison), "junit.xml": render_junit(comparison)}
     out.mkdir(parents=True, exist_ok=True)
     for name, text in texts.items():
         (out / name).write_text(text, encoding="utf-8")
     return [out / name for name in texts]
+
+
+def _page(
+    results: Results, document: dict[str, Any], history: History | None, config: Config
+) -> dict[str, Any]:
+    """The dashboard's data: builds that were measured alike, so that one release follows another."""
+    targets = _targets(results)
+    is_shown = results.frame["target"].isin(targets)
+    others = sorted(set(results.frame.loc[~is_shown, "target"].astype(str)))
+    notes = [*document["notes"], *(f"in report.json only, no sweep of it: {target}" for target in others)]
+    shown = results.select(is_shown)
+    return dashboard_data(
+        shown, document | {"results": results_document(shown), "notes": notes}, history, config
+    )
 
 
 def latest(results: Results, notes: list[str]) -> Results:

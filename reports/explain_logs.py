@@ -41,13 +41,16 @@ def part_logs(cell: str, base_log: object, head_log: object) -> LogParting:
     if not isinstance(base_log, str) or not isinstance(head_log, str):
         return LogParting(cell=cell, problem="a decision log is missing")
     try:
-        parting = first_parting(
-            DecisionLog.read(Path(base_log)), DecisionLog.read(Path(head_log)), context=CONTEXT_STEPS
-        )
+        return part_decisions(cell, DecisionLog.read(Path(base_log)), DecisionLog.read(Path(head_log)))
     except LogFormatError as error:
         return LogParting(cell=cell, problem=str(error))
     except OSError as error:
         return LogParting(cell=cell, problem=f"cannot read a decision log: {error.strerror}")
+
+
+def part_decisions(cell: str, base: DecisionLog, head: DecisionLog) -> LogParting:
+    """Return where two logs part."""
+    parting = first_parting(base, head, context=CONTEXT_STEPS)
     if parting is None:
         return LogParting(cell=cell, problem="the decision logs are equal")
     shown = _shown_fields(parting.base, parting.head, parting.field_names)

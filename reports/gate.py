@@ -108,7 +108,7 @@ def build(
     out: Annotated[Path, typer.Option(help="Folder for the report.")] = Path("results/report"),
     config: ConfigOption = None,
 ) -> None:
-    """Write a report on all builds in the results: the newest against the one before, and the history."""
+    """Write a report on all builds, the newest against the one before, and a dashboard (index.html)."""
     with _errors_shown():
         written = write_report(load(results), out, _config(config))
     console = _console()
