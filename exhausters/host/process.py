@@ -29,6 +29,7 @@ from exhausters.errors import (
     WorkerHungError,
     WorkerOutOfMemoryError,
 )
+from exhausters.host.ending import describe_end, kernel_kills
 from exhausters.host.messages import (
     SPOOL_NAME,
     HostSettings,
@@ -50,7 +51,6 @@ BOOT_TIMEOUT_SECONDS = 300.0
 SCRIPT_TIMEOUT_SECONDS = 120.0
 SHUTDOWN_TIMEOUT_SECONDS = 10.0
 LOG_TAIL_LINES = 30
-_CGROUP_EVENTS = Path("/sys/fs/cgroup/memory.events")
 
 # Ambient settings that would change what is measured, or slow every import down.
 _DROPPED_VARIABLES = ("PYTHONDONTWRITEBYTECODE", "PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP")
@@ -74,7 +74,7 @@ class Host:
         self.settings = settings or HostSettings()
         self._run_dir = Path(tempfile.mkdtemp(prefix="exhausters-"))
         self._log_path = self._run_dir / "worker.log"
-        self._oom_kills_before = _oom_kills()
+        self._oom_kills_before = kernel_kills()
         self._closed = False
         self._dead: HostError | None = None
         try:
@@ -266,7 +266,7 @@ class Host:
     def _crashed(self, doing: str) -> HostError:
         ended = self._wait_for_end(SHUTDOWN_TIMEOUT_SECONDS)
         code = ended.get("exit_code")
-        message = f"{self.target.name}: the worker ended during {doing}: {_describe_end(code)}"
+        message = f"{self.target.name}: the worker ended during {doing}: {describe_end(code)}"
         if code == -signal.SIGKILL and ended.get("oom_kills", 0) > 0:
             message += " by the kernel, out of memory"
             return WorkerOutOfMemoryError(message, log_tail=self.log_tail(), salvaged=self._spooled())
@@ -314,7 +314,7 @@ class Host:
         except OSError:
             return {}
         ended: dict[str, Any] = json.loads(told) if told else {}
-        ended["oom_kills"] = _oom_kills() - self._oom_kills_before
+        ended["oom_kills"] = kernel_kills() - self._oom_kills_before
         return ended
 
     def _destroy(self) -> None:
@@ -358,20 +358,3 @@ def script_ref(script: Callable[..., Any]) -> ScriptRef:
     return ScriptRef(
         module=module_name, qualname=qualname, file=str(path), import_root=str(path.parents[levels])
     )
-
-
-def _describe_end(exit_code: int | None) -> str:
-    if exit_code is None:
-        return "killed together with its supervisor"
-    if exit_code < 0:
-        return f"killed by {signal.Signals(-exit_code).name}"
-    return f"exit code {exit_code}"
-
-
-def _oom_kills() -> int:
-    """Kernel out-of-memory kills in this process's control group (0 where that is not told)."""
-    try:
-        fields = dict(line.split() for line in _CGROUP_EVENTS.read_text().splitlines())
-    except (OSError, ValueError):
-        return 0
-    return int(fields.get("oom_kill", 0))
