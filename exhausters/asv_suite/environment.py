@@ -3,8 +3,8 @@
 asv would make a virtual environment, check every commit out and install it there with pip. Here a commit
 becomes a target as everywhere else: its `python/` folder is exported once into the cache, and the worker
 runs in the cached environment that holds the commit's own pins. Commits with the same pins share one, so
-going from one to the next installs nothing. Benchmarks themselves run in the harness's environment; they
-never import SGLang.
+going from one to the next installs nothing. Benchmarks themselves run in the harness's environment, those
+that look a value up even in asv's process (see reading.py); they never import SGLang.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import Any
 from asv import environment, util
 from asv.console import log
 
+from exhausters.asv_suite.reading import parse_read_command
 from exhausters.asv_suite.state import TargetState
 from exhausters.errors import ExhaustersError
 from exhausters.targets import prepare
@@ -79,6 +80,9 @@ class TargetEnvironment(environment.Environment):
         raise OSError(f"{executable}: environments of this kind have a python only")
 
     def run(self, args: list[str], **kwargs: Any) -> Any:
-        """Run the harness's Python with asv's variables."""
+        """Run the harness's Python with asv's variables; look a swept value up without starting one."""
+        command = parse_read_command(args)
+        if command is not None:
+            return command.run(Path(kwargs["cwd"]))
         log.debug(f"Running '{' '.join(args)}' in {self.name}")
         return self.run_executable("python", args, **kwargs)

@@ -21,6 +21,7 @@ from typing import Any
 
 from exhausters.asv_suite.axes import axes_of, cells_by_values
 from exhausters.asv_suite.measure import CellOutcome, measure_commit, suite_grid
+from exhausters.asv_suite.reading import READS_SWEEP
 from exhausters.asv_suite.subjects import metrics_of
 from exhausters.observe.metrics import DECISION, HIGHER, HOST, LOWER, NONE, Metric
 from exhausters.sweep.cell import Cell
@@ -122,6 +123,7 @@ def _track_decision_log() -> Track:
 
 def _described(track: Track, *, name: str, better: str, **attributes: Any) -> Track:
     track.__name__ = track.__qualname__ = name
+    setattr(track, READS_SWEEP, True)
     if better != NONE:
         attributes["higher_is_better"] = better == HIGHER
     for key, value in {**attributes, "better": better}.items():
