@@ -21,6 +21,8 @@ REPORT_OUT ?= results/report
 # git leaves the left end of a range out: this measures 0.5.21, 0.5.22 and 0.5.23.
 ASV_RANGE ?= v0.5.20..v0.5.23
 MIRROR ?= .cache/sglang.git
+# Both ends included, as in 0.5.20..0.5.23; empty is every supported release.
+MIRROR_RANGE ?=
 NIGHTLY_OUT ?= results/nightly
 GATE_JSON ?= results/pytest-benchmark/pytest-benchmark.json
 BASE ?=
@@ -60,8 +62,8 @@ $(STAMP):
 bench: setup  ## sweep the quick grid on one release (TARGET=, GRID=, OUT=)
 	$(VENV)/bin/exhausters sweep --target $(TARGET) --grid $(GRID) --out $(OUT) $(BENCH_ARGS)
 
-mirror: setup  ## make the history that asv runs on: all supported releases as commits (MIRROR=)
-	$(VENV)/bin/exhausters mirror --into $(MIRROR)
+mirror: setup  ## make the history that asv runs on: releases as commits, by default all (MIRROR=, MIRROR_RANGE=)
+	$(VENV)/bin/exhausters mirror $(MIRROR_RANGE) --into $(MIRROR)
 
 gate: setup  ## the pytest-benchmark suite on one release (TARGET=, GRID=, ROUNDS=, GATE_JSON=)
 	mkdir -p $(dir $(GATE_JSON))

@@ -16,6 +16,7 @@ import typer
 from rich.console import Console
 
 from exhausters.errors import ExhaustersError
+from exhausters.sweep.grid import BUILT_IN
 from exhausters.sweep.record import DRAINED, FAILURES, RunRecord
 from exhausters.targets import NEWEST_RELEASE, SUPPORTED_RELEASES
 
@@ -33,6 +34,7 @@ TargetOption = Annotated[
     str, typer.Option("--target", help="release:X, path:DIR (a checkout) or git:DIR@REV.", metavar="TARGET")
 ]
 _DEFAULT_TARGET = f"release:{NEWEST_RELEASE}"
+_GRID_HELP = f"{', '.join(BUILT_IN)}, or a TOML file."
 
 
 def _output_console() -> Console:
@@ -55,7 +57,7 @@ def _errors_shown(console: Console) -> Iterator[None]:
 @app.command()
 def sweep(
     target: TargetOption = _DEFAULT_TARGET,
-    grid: Annotated[str, typer.Option(help="quick, default, or a TOML file.")] = "quick",
+    grid: Annotated[str, typer.Option(help=_GRID_HELP)] = "quick",
     out: Annotated[Path, typer.Option(help="Folder for the records.")] = Path("results/sweep"),
     workers: Annotated[
         int | None, typer.Option(min=1, help="Schedulers side by side [default: one per core].")
@@ -116,7 +118,7 @@ def _print_outcomes(console: Console, records: tuple[RunRecord, ...], out: Path)
 def pair(
     base: Annotated[str, typer.Argument(metavar="BASE", help="release:X, path:DIR or git:DIR@REV.")],
     head: Annotated[str, typer.Argument(metavar="HEAD", help="The build to be judged.")],
-    grid: Annotated[str, typer.Option(help="quick, default, mooncake, or a TOML file.")] = "quick",
+    grid: Annotated[str, typer.Option(help=_GRID_HELP)] = "quick",
     rounds: Annotated[int, typer.Option(min=1, help="Pairs a cell; the gate wants at least 10.")] = 12,
     out: Annotated[Path, typer.Option(help="Folder for the records.")] = Path("results/pairs"),
 ) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from exhausters.asv_suite.history import history_tables, main, read_history
+from exhausters.asv_suite.history import history_tables, main, overview_table, read_history
 from exhausters.errors import UsageError
 
 STEPS, LOG, OUTCOME = (
@@ -32,8 +32,9 @@ def write_results(folder: Path, commits: Mapping[str, tuple[int, Rows]], *, vers
         document = {
             "commit_hash": commit,
             "date": date,
-            "result_columns": ["result", "params", "version"],
-            "results": {name: [row, PARAMS, "1"] for name, row in rows.items()},
+            "durations": {"<build>": 9.0, "<setup_cache suite:1>": 50.0},
+            "result_columns": ["result", "params", "version", "duration"],
+            "results": {name: [row, PARAMS, "1", 0.5] for name, row in rows.items()},
         }
         (machine / f"{commit[:8]}-env.json").write_text(json.dumps(document))
     return folder
@@ -71,6 +72,42 @@ def test_failed_and_missing_values_are_told(tmp_path: Path) -> None:
     assert "| aaaaaaaa | A | 1/2 | – |" in text
     assert "| aaaaaaaa | A | 1/2 | failed |" in text
     assert text.count("| bbbbbbbb | – | 0/2 | failed |") == 2
+
+
+def test_overview_counts_cells_that_decide_as_before(tmp_path: Path) -> None:
+    """One row a commit: a letter for its decisions, and in how many cells it decides as the row above."""
+    results = write_results(
+        tmp_path / "results",
+        {
+            "a" * 40: (1, drained(7, 5)),
+            "b" * 40: (2, drained(7, 5)),
+            "c" * 40: (3, {STEPS: [9, 11], LOG: [5, 6], OUTCOME: [0, 0]}),
+        },
+    )
+    text = overview_table(read_history(results, {}), metrics=["steps_to_drain"], times=True)
+    assert text.splitlines() == [
+        "| release | decisions | as before | drained | steps_to_drain | sweep s | reading s |",
+        "| --- | --- | ---: | ---: | ---: | ---: | ---: |",
+        "| aaaaaaaa | A | – | 2/2 | 7.50 | 50.0 | 1.5 |",
+        "| bbbbbbbb | A | 2/2 | 2/2 | 7.50 | 50.0 | 1.5 |",
+        "| cccccccc | B | 1/2 | 2/2 | 10 | 50.0 | 1.5 |",
+    ]
+
+
+def test_overview_takes_means_over_the_same_cells(tmp_path: Path) -> None:
+    """A cell without a number in one commit is in no row's mean; a broken commit takes no cell away."""
+    short: Rows = {STEPS: [4, None], LOG: [5, None], OUTCOME: [0, 1]}
+    broken: Rows = {STEPS: [], LOG: [], OUTCOME: []}
+    results = write_results(
+        tmp_path / "results",
+        {"a" * 40: (1, drained(7, 5)), "b" * 40: (2, broken), "c" * 40: (3, short)},
+    )
+    text = overview_table(read_history(results, {}), metrics=["steps_to_drain"])
+    assert text.splitlines()[2:] == [
+        "| aaaaaaaa | A | – | 2/2 | 7 |",
+        "| bbbbbbbb | – | – | 0/2 | failed |",
+        "| cccccccc | B | – | 1/2 | 4 |",
+    ]
 
 
 def test_older_versions_are_left_out(tmp_path: Path) -> None:
