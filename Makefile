@@ -20,6 +20,8 @@ RESULTS ?= results
 REPORT_OUT ?= results/report
 # git leaves the left end of a range out: this measures 0.5.21, 0.5.22 and 0.5.23.
 ASV_RANGE ?= v0.5.20..v0.5.23
+ASV_ARGS ?=
+ASV_MACHINE ?=
 MIRROR ?= .cache/sglang.git
 # Both ends included, as in 0.5.20..0.5.23; empty is every supported release.
 MIRROR_RANGE ?=
@@ -36,9 +38,11 @@ help:  ## list the chores
 setup: $(STAMP)  ## create .venv with exact versions (a no-op when it is up to date)
 
 # The old stamp goes first and the new one comes last: a set-up that was interrupted has none, and
-# the next one starts from an empty folder.
+# the next one starts from an empty folder. Two at once take turns where there is flock.
 $(STAMP):
 	@set -e; \
+	exec 9>.venv.lock; if command -v flock >/dev/null; then flock 9; fi; \
+	if [ -e $@ ]; then exit 0; fi; \
 	python=; \
 	for candidate in $(BOOTSTRAP_PYTHON); do \
 		if "$$candidate" -c '$(PYTHON_CHECK)' >/dev/null 2>&1; then python="$$candidate"; break; fi; \
@@ -70,17 +74,21 @@ gate: setup  ## the pytest-benchmark suite on one release (TARGET=, GRID=, ROUND
 	$(PY) -m pytest benchmarks/gate --target $(TARGET) --grid $(GRID) --rounds $(ROUNDS) \
 		--benchmark-json=$(GATE_JSON)
 
-asv: mirror  ## asv over a range of releases; the left end is not in it (ASV_RANGE=v0.5.20..v0.5.23)
-	$(PY) -m asv machine --yes
-	$(PY) -m asv run "$(ASV_RANGE)"
+# An index is asked only where there is no history yet; `make mirror` looks for newer releases. The name of the
+# machine is what asv's results are filed under: CI machines that are alike share one by ASV_MACHINE.
+asv: setup  ## asv over a range of commits; the left end is not in it (ASV_RANGE=v0.5.20..v0.5.23, ASV_ARGS=, ASV_MACHINE=)
+	@test -d $(MIRROR) || $(MAKE) --no-print-directory mirror
+	$(PY) -m asv machine --yes $(if $(ASV_MACHINE),--machine $(ASV_MACHINE))
+	$(PY) -m asv run $(if $(ASV_MACHINE),--machine $(ASV_MACHINE)) $(ASV_ARGS) "$(ASV_RANGE)"
 
 asv-publish: setup  ## make asv's web pages, in .asv/html
 	$(PY) -m asv publish
 
-# A report for each suite, made of whatever there is; the exit code is that of what failed first.
-nightly: setup  ## both suites and a report on each, against BASE if given (TARGET=, BASE=, GRID=, NIGHTLY_OUT=)
+# Goes on after a failure: a report and a verdict for each suite, made of whatever there is. Fails when anything
+# did, a verdict "worse" or "undecided" included; what and why is in its lines.
+nightly: setup  ## both suites, a report on each, and a verdict if BASE is given (TARGET=, BASE=, GRID=, NIGHTLY_OUT=)
 	@status=0; \
-	try() { "$$@" || { code=$$?; [ $$status -ne 0 ] || status=$$code; }; }; \
+	try() { "$$@" || { code=$$?; echo "nightly: exit code $$code: $$*" >&2; status=1; }; }; \
 	for side in $(if $(BASE),base) head; do \
 		if [ $$side = base ]; then target="$(BASE)"; else target="$(TARGET)"; fi; \
 		try $(MAKE) --no-print-directory bench TARGET="$$target" OUT=$(NIGHTLY_OUT)/sweep/$$side; \
@@ -88,9 +96,12 @@ nightly: setup  ## both suites and a report on each, against BASE if given (TARG
 			GATE_JSON=$(NIGHTLY_OUT)/pytest-benchmark/$$side.json; \
 	done; \
 	for suite in sweep pytest-benchmark; do \
-		try $(MAKE) --no-print-directory report RESULTS=$(NIGHTLY_OUT)/$$suite \
-			REPORT_OUT=$(NIGHTLY_OUT)/report/$$suite; \
+		out=$(NIGHTLY_OUT)/report/$$suite; \
+		try $(PY) -m reports build $(NIGHTLY_OUT)/$$suite --out $$out \
+			$(if $(BASE),--base "$(BASE)" --head "$(TARGET)"); \
 	done; \
+	$(if $(BASE),try $(PY) -m reports gate $(NIGHTLY_OUT)/sweep/base $(NIGHTLY_OUT)/sweep/head \
+		--markdown $(NIGHTLY_OUT)/report/verdict.md --junit $(NIGHTLY_OUT)/report/verdict.xml;) \
 	exit $$status
 
 report: setup  ## report and dashboard on all results there are, newest build against the one before (RESULTS=, REPORT_OUT=)

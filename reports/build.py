@@ -16,22 +16,33 @@ from reports.errors import NotComparableError
 from reports.frame import Results
 from reports.render_junit import render_junit
 from reports.render_markdown import render_markdown
-from reports.select import Side, list_builds
+from reports.select import Side, list_builds, pick
 from reports.words import OUTCOME, SWEEP
 
 DOCUMENT_NAME = "report.json"
 
 
-def write_report(results: Results, out: Path, config: Config) -> list[Path]:
+def write_report(
+    results: Results, out: Path, config: Config, *, base: str | None = None, head: str | None = None
+) -> list[Path]:
     """Write the report's files and return their paths.
 
     `index.html` is the dashboard, `report.json` all there is to know; `report.md` and `junit.xml` need two
-    builds. The newest build is compared with the one before it. A history needs three builds. What cannot
-    be compared is a note in the report, not an error.
+    builds. A history needs three builds. What cannot be compared is a note in the report, not an error.
+
+    Args:
+        results: everything there is.
+        out: folder for the files.
+        config: thresholds and waivers.
+        base: the build to compare with, as `PATH@BUILD` names it; the one before `head` by default.
+        head: the build to judge; the newest by default.
+
+    Raises:
+        SelectionError: no build has that name, or several have.
     """
     notes: list[str] = []
     results = latest(results, notes)
-    comparison = _newest(results, config, notes)
+    comparison = _comparison(results, config, notes, base, head)
     history = _history(results, config, notes)
     document = build_document(results, comparison, history, notes)
     texts = {
@@ -82,16 +93,21 @@ def latest(results: Results, notes: list[str]) -> Results:
     return results.select(~frame["session"].isin(old))
 
 
-def _newest(results: Results, config: Config, notes: list[str]) -> Comparison | None:
+def _comparison(
+    results: Results, config: Config, notes: list[str], base: str | None, head: str | None
+) -> Comparison | None:
     targets = _targets(results)
-    if len(targets) < 2:
-        notes.append("one build only: there is nothing to compare it with")
+    judged = pick(results, head).label if head else targets[-1]
+    others = targets[: targets.index(judged)] if judged in targets else []
+    if base is None and not others:
+        notes.append(f"nothing was measured before {judged}: there is nothing to compare it with")
         return None
-    base, head = (_side(results, target) for target in targets[-2:])
+    earlier = pick(results, base).label if base else others[-1]
+    sides = [_side(results, target) for target in (earlier, judged)]
     try:
-        return compare(base, head, config=config)
+        return compare(*sides, config=config)
     except ExhaustersError as error:
-        notes.append(f"{base.label} and {head.label} were not compared: {error}")
+        notes.append(f"{earlier} and {judged} were not compared: {error}")
         return None
 
 

@@ -1,7 +1,7 @@
-"""The command line: `python -m reports gate BASE HEAD` and `python -m reports build RESULTS… --out DIR`.
+"""The command line: `python -m reports gate BASE HEAD`, `build RESULTS… --out DIR`, `history RESULTS…`.
 
-Exit codes of `gate`: 0 nothing worse, 1 something worse, 2 could not decide or broken. `build` renders what
-there is: 0 when it did, 2 when it could not.
+Exit codes of `gate`: 0 nothing worse, 1 something worse, 2 could not decide or broken. The others render what
+there is: 0 when they did, 2 when they could not.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from reports.build import write_report
 from reports.compare import Comparison, compare
 from reports.config import Config, load_config
 from reports.document import build_document, to_json
+from reports.history_table import DEFAULT_METRICS, history_table, parse_where, tags_of
 from reports.load import load
 from reports.render_junit import render_junit
 from reports.render_markdown import render_markdown
@@ -107,10 +108,37 @@ def build(
     ],
     out: Annotated[Path, typer.Option(help="Folder for the report.")] = Path("results/report"),
     config: ConfigOption = None,
+    base: Annotated[
+        str | None, typer.Option(help="Build to compare with: target, version or commit [the one before].")
+    ] = None,
+    head: Annotated[str | None, typer.Option(help="Build to judge [the newest].")] = None,
 ) -> None:
     """Write a report on all builds, the newest against the one before, and a dashboard (index.html)."""
     with _errors_shown():
-        written = write_report(load(results), out, _config(config))
+        written = write_report(load(results), out, _config(config), base=base, head=head)
     console = _console()
     for path in written:
         console.print(str(path), markup=False, highlight=False)
+
+
+@app.command()
+def history(
+    results: Annotated[list[Path], typer.Argument(help="Results of several builds, e.g. .asv/results.")],
+    metric: Annotated[list[str] | None, typer.Option(help="A column; repeatable.")] = None,
+    where: Annotated[
+        list[str] | None,
+        typer.Option(help="Only these cells, e.g. workload=agents,leave_pages=56; a table for each."),
+    ] = None,
+    repository: Annotated[Path, typer.Option("--repo", help="Where commits have tags.")] = Path(
+        ".cache/sglang.git"
+    ),
+) -> None:
+    """Print a table with a row for each build: which decide alike, and the mean of each metric."""
+    with _errors_shown():
+        loaded, names = load(results), tags_of(repository)
+        tables = [
+            history_table(loaded, metrics=metric or DEFAULT_METRICS, where=place, names=names)
+            for place in [parse_where(text) for text in where or [""]]
+        ]
+    # Markdown, to be pasted: not for rich to wrap.
+    print("\n\n".join(tables))

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from exhausters.asv_suite.digest import digest_text
 from exhausters.observe.metrics import HIGHER, HOST, KINDS, LOWER, METRICS, Metric
 from exhausters.sweep.record import DRAINED, OUTCOMES
 from reports.errors import ForeignFileError, SchemaVersionError
@@ -44,7 +45,8 @@ def load_asv(folder: Path) -> tuple[Session, list[Run], list[Skipped]]:
     parameters: `Grid.track_a` and `Grid.track_b` at (64, 16) are two metrics of the cell
     `Grid(leave_pages=64,page_size=16)`. Null is a failure, NaN a skip. A benchmark `track_outcome` (unit
     `code`, see `exhausters.asv_suite`) tells how the run ended: then NaN is a metric without a value, and
-    null in a run that did not drain no failure. `track_decision_log` (unit `digest`) is the log's digest.
+    null in a run that did not drain no failure; its attribute `cell_ids` names the cells, point by point, as
+    a sweep names them. `track_decision_log` (unit `digest`) is the log's digest.
 
     Raises:
         TruncatedFileError, ForeignFileError, SchemaVersionError: a file that cannot be read; names it.
@@ -79,6 +81,7 @@ def _require_format(document: Mapping[str, Any], path: Path) -> None:
 class _Cell:
     """What the benchmarks of one run say about one point of their parameters."""
 
+    id: str
     axes: dict[str, object]
     values: dict[str, Reading] = field(default_factory=dict)
     failed: list[str] = field(default_factory=list)
@@ -97,7 +100,7 @@ class _Cell:
         if metric.name == OUTCOME and metric.unit == _OUTCOME_UNIT:
             self.told_outcome = OUTCOMES[int(value)] if is_known and value is not None else None
         elif metric.name == DECISION_LOG and metric.unit == _DIGEST_UNIT:
-            self.digest = f"{int(value):x}" if is_known and value is not None else None
+            self.digest = digest_text(value) if is_known and value is not None else None
         else:
             self.values[metric.name] = Reading(
                 metric=metric, value=value if is_known else None, samples=samples
@@ -134,7 +137,7 @@ def _file_runs(
             skipped.append(Skipped(place=f"{path}: {name}", reason=reason))
         else:
             _add_benchmark(cells, name, about, columns)
-    return [_run(cell_id, cell, document, folder, path) for cell_id, cell in cells.items()]
+    return [_run(cell, document, folder, path) for cell in cells.values()]
 
 
 def _add_benchmark(
@@ -144,7 +147,9 @@ def _add_benchmark(
     metric = metric_of(method, about)
     for index, axes in enumerate(_points(about.get("param_names", []), columns["params"] or [])):
         told = ",".join(f"{axis}={_shown(value)}" for axis, value in axes.items())
-        cell = cells.setdefault(f"{_group(name, about)}({told})", _Cell(axes=axes))
+        place = f"{_group(name, about)}({told})"
+        cell = cells.setdefault(place, _Cell(id=place, axes=axes))
+        cell.id = _at(about.get("cell_ids"), index) or cell.id
         value = _at(columns["result"], index)
         samples = tuple(map(float, _at(columns["samples"], index) or ()))
         cell.versions[name] = columns["version"]
@@ -207,14 +212,14 @@ def metric_of(method: str, about: Mapping[str, Any]) -> Metric:
     )
 
 
-def _run(cell_id: str, cell: _Cell, document: Mapping[str, Any], folder: Path, path: Path) -> Run:
+def _run(cell: _Cell, document: Mapping[str, Any], folder: Path, path: Path) -> Run:
     commit = str(document["commit_hash"])
     outcome, reason = cell.outcome()
     return Run(
         target=commit[:_COMMIT_LENGTH],
         suite=ASV,
         session=str(folder),
-        cell=cell_id,
+        cell=cell.id,
         outcome=outcome,
         commit=commit,
         date=datetime.fromtimestamp(document["date"] / 1000, UTC),

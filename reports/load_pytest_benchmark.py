@@ -5,13 +5,15 @@ benchmark that raised is not there at all. The second shows as a missing cell as
 has it; suites should put `outcome` into `extra_info` for the first.
 
 Keys of `extra_info` that are read: `target`, `target_version`, `target_commit`, `target_date`, `cell`,
-`axes`, `outcome`, `reason`, `metrics`, `samples`, `round`, `order`, `decision_digest`, `provenance`.
+`axes`, `timer`, `outcome`, `reason`, `metrics`, `samples`, `round`, `order`, `decision_digest`,
+`provenance`. `timer` says in words what was timed; pytest-benchmark itself knows a function's name at most.
 `commit_info` is the harness's repository, not SGLang's, and goes to the provenance only.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -25,15 +27,17 @@ from reports.words import ALL_OUTCOMES, PYTEST_BENCHMARK
 
 # The format has no version of its own; these majors of pytest-benchmark write it.
 SUPPORTED_MAJORS = (4, 5)
-# Seconds of one round of the benchmarked function: wall time of one process.
+# Seconds of one round of the benchmarked function, of whichever clock the suite chose.
 BENCHMARK_SECONDS = Metric(
     name="benchmark_seconds",
     unit="s",
     kind=HOST,
     better=LOWER,
     smallest_effect=0.05,
-    meaning="Median wall time of a round of the benchmarked function.",
+    meaning="Median time per round, by the benchmark's own timer.",
 )
+# What suites write where a level leaves all there is, and where an axis has no meaning.
+_NOT_SET = ("all", "-")
 
 
 def is_pytest_benchmark(document: Mapping[str, Any]) -> bool:
@@ -92,7 +96,7 @@ def _run(entry: Mapping[str, Any], document: Mapping[str, Any], path: Path) -> R
         commit=info.get("target_commit"),
         date=date if date.tzinfo else date.replace(tzinfo=UTC),
         machine=machine.get("node"),
-        axes={name: None if value == "all" else value for name, value in axes.items()},
+        axes={name: None if value in _NOT_SET else value for name, value in axes.items()},
         readings=_readings(entry, info),
         reason=str(info.get("reason", "")),
         round=info.get("round"),
@@ -108,12 +112,20 @@ def _run(entry: Mapping[str, Any], document: Mapping[str, Any], path: Path) -> R
     )
 
 
+def _seconds_of(info: Mapping[str, Any]) -> Metric:
+    """The time of a round, described by the timer that the suite names."""
+    timer = info.get("timer")
+    if not timer:
+        return BENCHMARK_SECONDS
+    return replace(BENCHMARK_SECONDS, meaning=f"Median time per round, in {timer}.")
+
+
 def _readings(entry: Mapping[str, Any], info: Mapping[str, Any]) -> tuple[Reading, ...]:
     stats = entry.get("stats") or {}
     readings = []
     if stats.get("median") is not None:
         samples = tuple(float(value) for value in stats.get("data") or ())
-        readings.append(Reading(metric=BENCHMARK_SECONDS, value=float(stats["median"]), samples=samples))
+        readings.append(Reading(metric=_seconds_of(info), value=float(stats["median"]), samples=samples))
     samples_of = info.get("samples") or {}
     for name, value in (info.get("metrics") or {}).items():
         readings.append(

@@ -7,6 +7,7 @@ This folder is no package, so asv, which imports every module of `benchmarks`, d
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -16,6 +17,7 @@ from exhausters.sweep.grid import Grid, load_grid
 from exhausters.sweep.record import DRAINED, OUTCOMES
 from exhausters.targets import NEWEST_RELEASE, parse_target
 
+_HERE = Path(__file__).parent
 _NEWEST = "release:newest"
 _GRID = pytest.StashKey[Grid]()
 
@@ -51,6 +53,18 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     elif "pinned_cell_id" in metafunc.fixturenames:
         pinned = [cell.id for cell in cells if cell.levels.leave_refs is not None]
         metafunc.parametrize("pinned_cell_id", pinned)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Lift the time limit of the project's tests.
+
+    It would cover an installation and all rounds of a cell, and what it ends is not in the JSON, because it
+    knows nothing of outcomes. Boots, cells and scripts have limits of their own, which are recorded.
+    """
+    for item in items:
+        # pytest hands over the whole session, which may hold other tests.
+        if _HERE in item.path.parents:
+            item.add_marker(pytest.mark.timeout(0))
 
 
 @pytest.fixture(scope="session")

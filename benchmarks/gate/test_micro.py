@@ -14,7 +14,7 @@ import pytest
 from exhausters.errors import ExhaustersError
 from exhausters.gate_suite.bench import Bench, repeat
 from exhausters.gate_suite.clock import scheduler_cpu_seconds, spend
-from exhausters.gate_suite.extra_info import info_of_micro
+from exhausters.gate_suite.extra_info import axes_of_micro, info_of_micro
 from exhausters.gate_suite.scripts import time_evicting, time_matching, time_pinning
 from exhausters.sweep.cell import EngineSettings
 
@@ -69,6 +69,8 @@ def time_script(
         seen.append(timed.facts)
         return spend(timed.seconds)
 
+    # pytest-benchmark would write the size only; the axes are what one groups by.
+    benchmark.params = axes_of_micro(ENGINE, name, size)
     benchmark.pedantic(play, rounds=rounds, warmup_rounds=1)
     if not reasons and any(facts != seen[0] for facts in seen):
         reasons.append(f"rounds differ: {seen}")

@@ -17,6 +17,7 @@ from typing import Any
 from asv import environment, util
 from asv.console import log
 
+from exhausters.asv_suite.grid import grid_label, suite_grid
 from exhausters.asv_suite.reading import parse_read_command
 from exhausters.asv_suite.state import TargetState
 from exhausters.errors import ExhaustersError
@@ -45,6 +46,11 @@ class TargetEnvironment(environment.Environment):
         # asv's own constructor reads these before it sets them.
         self._python, self._requirements = python, requirements
         super().__init__(conf, python, requirements, tagged_env_vars)
+
+    @property
+    def name(self) -> str:
+        """Name of asv's result files; with the grid in it, so that no grid replaces another's results."""
+        return f"{super().name}-{grid_label(suite_grid())}"
 
     @classmethod
     def matches(cls, python: str) -> bool:

@@ -7,17 +7,17 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+from exhausters.asv_suite.grid import grid_label, suite_grid
 from exhausters.asv_suite.state import TargetState
-from exhausters.errors import BootError, ExhaustersError
-from exhausters.sweep.grid import Grid, load_grid
+from exhausters.errors import BootError
+from exhausters.sweep.grid import Grid
 from exhausters.sweep.record import FAILURES, RunRecord
 from exhausters.sweep.runner import sweep
 from exhausters.sweep.store import SweepWriter
 from exhausters.targets import prepare
 
-__all__ = ["GRID_VARIABLE", "CellOutcome", "measure_commit", "records_folder", "suite_grid"]
+__all__ = ["CellOutcome", "measure_commit", "records_folder"]
 
-GRID_VARIABLE = "EXHAUSTERS_ASV_GRID"
 _BROKEN = "broken.txt"
 
 
@@ -38,17 +38,12 @@ class CellOutcome:
     metrics: dict[str, float | int | None]
 
 
-def suite_grid() -> Grid:
-    """Return the grid of the suites: `quick`, or what `EXHAUSTERS_ASV_GRID` names."""
-    return load_grid(os.environ.get(GRID_VARIABLE, "quick"))
-
-
-def records_folder(commit: str) -> Path:
+def records_folder(grid: Grid, commit: str) -> Path:
     """Return where the records of a commit are kept, decision logs and reasons included.
 
-    asv's own files have numbers only.
+    asv's own files have numbers only. Each grid has a folder, so that none takes another's records away.
     """
-    return Path(os.environ.get("ASV_CONF_DIR", ".")) / ".asv" / "records" / commit
+    return Path(os.environ.get("ASV_CONF_DIR", ".")) / ".asv" / "records" / grid_label(grid) / commit
 
 
 def measure_commit() -> dict[str, CellOutcome]:
@@ -57,16 +52,16 @@ def measure_commit() -> dict[str, CellOutcome]:
     Raises:
         ExhaustersError: the commit is broken: it cannot be made ready, or boots with no setting. asv then
             records null for every benchmark and goes on with the next commit; `broken.txt` in the commit's
-            folder says why.
+            folder says why, as it does for any other error.
     """
-    state = TargetState.read()
-    folder = records_folder(state.commit)
+    state, grid = TargetState.read(), suite_grid()
+    folder = records_folder(grid, state.commit)
     shutil.rmtree(folder, ignore_errors=True)
     folder.parent.mkdir(parents=True, exist_ok=True)
     try:
-        records = _sweep(state, folder)
+        records = _sweep(state, grid, folder)
         _require_one_boot(records)
-    except ExhaustersError as error:
+    except Exception as error:
         folder.mkdir(exist_ok=True)
         (folder / _BROKEN).write_text(f"{type(error).__name__}: {error}\n")
         raise
@@ -77,8 +72,7 @@ def measure_commit() -> dict[str, CellOutcome]:
 measure_commit.timeout = 3_600.0  # type: ignore[attr-defined]
 
 
-def _sweep(state: TargetState, folder: Path) -> tuple[RunRecord, ...]:
-    grid = suite_grid()
+def _sweep(state: TargetState, grid: Grid, folder: Path) -> tuple[RunRecord, ...]:
     target = prepare(state.target)
     with SweepWriter(folder, target=target, grid=grid) as writer:
         records = sweep(target, grid, on_record=writer.add)

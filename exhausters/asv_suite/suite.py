@@ -12,27 +12,22 @@ functions (`unit`, `kind`, `better`, …) to benchmarks.json. A value is
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
 from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any
 
 from exhausters.asv_suite.axes import axes_of, cells_by_values
-from exhausters.asv_suite.measure import CellOutcome, measure_commit, suite_grid
+from exhausters.asv_suite.digest import digest_number
+from exhausters.asv_suite.grid import suite_grid, suite_version
+from exhausters.asv_suite.measure import CellOutcome, measure_commit
 from exhausters.asv_suite.reading import READS_SWEEP
 from exhausters.asv_suite.subjects import metrics_of
 from exhausters.observe.metrics import DECISION, HIGHER, HOST, LOWER, NONE, Metric
 from exhausters.sweep.cell import Cell
-from exhausters.sweep.drain import RunOptions
-from exhausters.sweep.record import DRAINED, OUTCOMES, SCHEMA_VERSION
-from exhausters.workloads import parse_workload
+from exhausters.sweep.record import DRAINED, OUTCOMES
 
 __all__ = ["outcome_suite", "subject_suite"]
-
-# Digits of a digest that a double holds exactly.
-_DIGEST_DIGITS = 12
 
 Cells = Mapping[str, CellOutcome]
 Track = Callable[..., Any]
@@ -100,15 +95,15 @@ def _track_outcome() -> Track:
         better=LOWER,
         smallest_effect=0.0,
         pretty_name=f"outcome: {codes}",
+        # Point by point, as a sweep names them: what reads asv's results need not know the axes.
+        cell_ids=[cell.id for cell in _cells().values()],
     )
 
 
 def _track_decision_log() -> Track:
-    def track(self: object, cells: Cells, *values: Any) -> int | None:
+    def track(self: object, cells: Cells, *values: Any) -> float | None:
         found = _cell_of(cells, values)
-        if found.outcome != DRAINED:
-            return None
-        return int(found.decision_digest.removeprefix("sha256:")[:_DIGEST_DIGITS], 16)
+        return digest_number(found.decision_digest) if found.outcome == DRAINED else None
 
     return _described(
         track,
@@ -117,7 +112,7 @@ def _track_decision_log() -> Track:
         kind=DECISION,
         better=NONE,
         smallest_effect=0.0,
-        pretty_name="decision_log: first digits of its digest; equal or not, nothing else",
+        pretty_name="decision_log: first digits of its digest, as a fraction; equal or not, nothing else",
     )
 
 
@@ -142,12 +137,4 @@ def _cells() -> Mapping[tuple[Any, ...], Cell]:
 
 @cache
 def _version() -> str:
-    """What results must share to lie on one line; asv drops results of other versions."""
-    grid = suite_grid()
-    identity = {
-        "schema": SCHEMA_VERSION,
-        "grid": grid.digest,
-        "workloads": [parse_workload(text).digest for text in sorted({cell.workload for cell in grid.cells})],
-        "forward_time": RunOptions().forward_time.name,
-    }
-    return hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:16]
+    return suite_version(suite_grid())

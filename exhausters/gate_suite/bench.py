@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Mapping
 from statistics import median
 from typing import Any
@@ -39,15 +38,24 @@ class Bench:
         self.target_name = target
         self.grid = grid
         self.cells = {cell.id: cell for cell in grid.cells}
+        self._prepared: PreparedTarget | ExhaustersError | None = None
         self._host: Host | None = None
         self._engine: EngineSettings | None = None
         self._failures: dict[EngineSettings, ExhaustersError] = {}
         self._measured: dict[str, MeasuredCell] = {}
 
-    @functools.cached_property
+    @property
     def target(self) -> PreparedTarget:
-        """The target, made ready; raises what `prepare` raises."""
-        return prepare(self.target_name)
+        """The target, made ready by the first use.
+
+        Raises:
+            ExhaustersError: what `prepare` raised; a target that failed once is not prepared again.
+        """
+        if self._prepared is None:
+            self._prepared = self._prepare()
+        if isinstance(self._prepared, ExhaustersError):
+            raise self._prepared
+        return self._prepared
 
     def host(self, engine: EngineSettings) -> Host:
         """Return a worker with these settings, booted if it must be.
@@ -81,6 +89,13 @@ class Bench:
         if self._host is not None:
             self._host.close()
         self._host = None
+
+    def _prepare(self) -> PreparedTarget | ExhaustersError:
+        # The error is kept as well: every benchmark asks for the target, and preparing can take minutes.
+        try:
+            return prepare(self.target_name)
+        except ExhaustersError as error:
+            return error
 
     def __enter__(self) -> Bench:
         return self

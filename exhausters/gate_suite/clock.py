@@ -7,7 +7,10 @@ neither wall time nor time of this process, and boots, resets and messages betwe
 
 from __future__ import annotations
 
-__all__ = ["RESOLUTION_SECONDS", "scheduler_cpu_seconds", "spend"]
+__all__ = ["RESOLUTION_SECONDS", "TIMER", "scheduler_cpu_seconds", "spend"]
+
+# What the timer tells, for the readers of a file.
+TIMER = "CPU time of the scheduler's thread"
 
 # The least that is ever spent: pytest-benchmark calls any change from zero an infinite one, even to zero.
 RESOLUTION_SECONDS = 1e-9

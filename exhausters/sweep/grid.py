@@ -20,9 +20,10 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import json
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -56,8 +57,12 @@ class Grid:
 
     @property
     def digest(self) -> str:
-        """SHA-256 over the ids of all cells, in hexadecimal."""
-        return hashlib.sha256("\n".join(cell.id for cell in self.cells).encode()).hexdigest()
+        """SHA-256 over all cells with all their settings, in hexadecimal.
+
+        Ids leave out settings at their defaults, so a changed default would not show in them.
+        """
+        cells = [asdict(cell) for cell in self.cells]
+        return hashlib.sha256(json.dumps(cells, sort_keys=True).encode()).hexdigest()
 
 
 def load_grid(text: str, *, skip_bad_lines: bool = False) -> Grid:

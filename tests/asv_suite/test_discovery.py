@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Any
 import pytest
 
 from exhausters.asv_suite.subjects import SUBJECTS, subject_of
-from exhausters.observe.metrics import DECISION, HIGHER, METRICS, NONE
+from exhausters.observe.metrics import DECISION, HIGHER, LOWER, METRICS, NONE
 
 ROOT = Path(__file__).parents[2]
 NAMES = Path(__file__).with_name("benchmark_names.txt")
@@ -58,6 +59,17 @@ def test_attributes_come_from_the_registry(discovered: list[dict[str, Any]]) -> 
         assert stated == (metric.unit, metric.kind, metric.better, metric.smallest_effect)
         assert one.get("higher_is_better") == (None if metric.better == NONE else metric.better == HIGHER)
         assert metric.meaning in one["pretty_name"]
+
+
+def test_asv_judges_only_what_is_better_when_lower(discovered: list[dict[str, Any]]) -> None:
+    """asv reads lower as better, so its own detection is off for every metric that is not."""
+    lines = (ROOT / "asv.conf.json").read_text().splitlines()
+    configuration = json.loads("\n".join(line for line in lines if not line.lstrip().startswith("//")))
+    off = configuration["regressions_first_commits"]
+    assert set(off.values()) == {None}
+    for one in discovered:
+        is_judged = not any(re.match(pattern, one["name"] + "(all, 0)") for pattern in off)
+        assert is_judged == (one["better"] == LOWER), one["name"]
 
 
 def test_one_sweep_a_commit(discovered: list[dict[str, Any]]) -> None:

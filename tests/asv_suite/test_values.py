@@ -2,16 +2,24 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from exhausters.asv_suite.axes import cells_by_values
-from exhausters.asv_suite.measure import CellOutcome, suite_grid
+from exhausters.asv_suite.digest import DIGEST_DIGITS, digest_number, digest_text
+from exhausters.asv_suite.grid import grid_label, suite_grid, suite_version
+from exhausters.asv_suite.measure import CellOutcome, records_folder
 from exhausters.asv_suite.state import TargetState
 from exhausters.asv_suite.suite import outcome_suite, subject_suite
 from exhausters.errors import UsageError
+from exhausters.observe.forward_time import LinearForwardTime
+from exhausters.sweep.drain import DrainLimits, RunOptions
+from exhausters.sweep.grid import load_grid
 from exhausters.sweep.record import OUTCOMES
 
 
@@ -53,10 +61,43 @@ def test_cut_short_cells_are_failures_with_a_reason(outcome: str, capsys: pytest
     assert run(outcomes, "track_decision_log", outcome, {}) is None
 
 
-def test_decision_log_is_exact_in_json() -> None:
+@given(st.text("0123456789abcdef", min_size=64, max_size=64))
+def test_decision_log_is_exact_in_json(digest: str) -> None:
     """The digits of the decision log's digest survive JSON and floating point."""
-    found = run(outcome_suite("O", module=__name__), "track_decision_log", "drained", {})
-    assert json.loads(json.dumps(found)) == int(float(found)) == int("ff" * 6, 16)
+    number = digest_number(f"sha256:{digest}")
+    assert digest_text(json.loads(json.dumps(number))) == digest[:DIGEST_DIGITS]
+
+
+def test_asv_calls_no_decision_log_worse() -> None:
+    """The two digests that are farthest apart are nearer than asv's factor of 1.1."""
+    largest = run(outcome_suite("O", module=__name__), "track_decision_log", "drained", {})
+    assert digest_number("00" * 32) == 1.0
+    assert 1.0 < largest < 1.02
+
+
+def test_version_follows_every_setting() -> None:
+    """Results with other settings are of another version, also where ids leave the setting out."""
+    grid, cell = suite_grid(), suite_grid().cells[0]
+    larger = replace(cell, engine=replace(cell.engine, max_total_tokens=8_192))
+    patient = RunOptions(limits=DrainLimits(stall_steps=65))
+    slower = RunOptions(forward_time=LinearForwardTime(base_ns=1))
+    versions = {
+        suite_version(grid),
+        suite_version(replace(grid, cells=(larger, *grid.cells[1:]))),
+        suite_version(grid, patient),
+        suite_version(grid, slower),
+    }
+    assert len(versions) == 4
+    assert suite_version(replace(grid, name="another")) == suite_version(grid)
+
+
+def test_grids_have_files_of_their_own(tmp_path: Path) -> None:
+    """Two grids on one commit leave records in two folders, and asv's results in two files."""
+    quick, short = load_grid("quick"), load_grid("short")
+    folders = {records_folder(grid, "a" * 40) for grid in (quick, short)}
+    assert len(folders) == 2
+    assert grid_label(quick).startswith("quick-")
+    assert grid_label(replace(quick, name="a b/c")).startswith("a_b_c-")
 
 
 def test_state_reaches_the_benchmarks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -12,15 +13,19 @@ from typing import Any
 
 import pytest
 
+from exhausters.gate_suite.clock import TIMER
+from exhausters.gate_suite.extra_info import EVERY_AXIS
 from exhausters.observe.metrics import HOST, METRICS
 from exhausters.sweep.grid import load_grid
 from exhausters.targets import NEWEST_RELEASE
 from exhausters.workloads import parse_workload
+from reports.frame import results_of
 from reports.load_pytest_benchmark import load_pytest_benchmark
 
 ROOT = Path(__file__).parents[2]
-CELLS = "benchmarks/gate/test_cells.py"
-MICRO = "benchmarks/gate/test_micro.py"
+GATE = "benchmarks/gate"
+CELLS = f"{GATE}/test_cells.py"
+MICRO = f"{GATE}/test_micro.py"
 ROUNDS = 2
 # 128 pages of one token cannot hold any of the prompts: that cell stalls.
 GRID = """
@@ -30,6 +35,17 @@ workload = ["long_context:requests=12"]
 leave_pages = ["all", 128]
 leave_refs = [0]
 page_size = [1]
+"""
+# A plugin with which every test takes longer than the limit.
+DAWDLING = """
+import time
+
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def dawdle():
+    time.sleep(1.0)
 """
 FLOWING, STALLING = (
     f"long_context:requests=12/p1/pages={pages},refs=0,rows=all/one_shot" for pages in ("all", 128)
@@ -61,10 +77,11 @@ def run_suite(folder: Path, *arguments: str, name: str = "suite") -> Suite:
 
 @pytest.fixture(scope="module")
 def suite(tmp_path_factory: pytest.TempPathFactory) -> Suite:
-    """Both cells, and the smallest size of each operation."""
+    """Both cells, and the smallest size of each operation; saved as an earlier result as well."""
     folder = tmp_path_factory.mktemp("gate")
     micro = ("test_pin_leaves[64]", "test_match_prefix[256]", "test_evict_leaves[64]")
-    return run_suite(folder, CELLS, *(f"{MICRO}::{one}" for one in micro))
+    saving = (f"--benchmark-storage={folder / 'saved'}", "--benchmark-save=base")
+    return run_suite(folder, *saving, CELLS, *(f"{MICRO}::{one}" for one in micro))
 
 
 @pytest.mark.real
@@ -131,7 +148,7 @@ def test_stalled_cell_fails_visibly(suite: Suite) -> None:
 
 @pytest.mark.real
 def test_reports_read_it(suite: Suite) -> None:
-    """The loader of `reports` takes the file as it is: one run a benchmark, with axes and outcome."""
+    """The loader of `reports` takes the file as it is: one run a benchmark, with axes, outcome and timer."""
     _, runs = load_pytest_benchmark(suite.file)
     by_cell = {run.cell: run for run in runs}
     assert len(by_cell) == len(runs) == 11
@@ -139,7 +156,13 @@ def test_reports_read_it(suite: Suite) -> None:
     assert by_cell[FLOWING].axes["leave_pages"] is None
     assert by_cell[STALLING].outcome == "stalled"
     assert {reading.metric.name for reading in by_cell[FLOWING].readings} > set(METRICS)
-    assert by_cell["micro/pin/leaves=64"].axes["leaves"] == 64
+    micro = by_cell["micro/pin/leaves=64"]
+    assert (micro.axes["leaves"], micro.axes["leave_pages"], micro.axes["workload"]) == (64, None, None)
+    seconds = {run.readings[0].metric for run in runs}
+    assert {metric.name for metric in seconds} == {"benchmark_seconds"}
+    assert all(TIMER in metric.meaning for metric in seconds)
+    # Every value fits the column of its axis.
+    assert set(results_of(runs, (), ()).axes) >= set(EVERY_AXIS)
 
 
 @pytest.mark.real
@@ -167,23 +190,63 @@ def test_compare_fail_ends_with_an_error(suite: Suite, tmp_path: Path) -> None:
         f"{CELLS}::test_form_batch[{FLOWING}]",
         f"--benchmark-compare={earlier}",
         "--benchmark-compare-fail=median:2000%",
-        "--benchmark-group-by=param:leave_pages",
     )
     assert compared.exit_code != 0
     regressed = compared.output.partition("Performance has regressed")[2]
     assert f"test_drain[{FLOWING}]" in regressed, compared.output
     assert "test_form_batch" not in regressed
-    assert "benchmark 'leave_pages=all'" in compared.output
 
 
-def test_target_that_cannot_be_made_ready_fails_every_cell(tmp_path: Path) -> None:
+@pytest.mark.real
+def test_everything_is_compared_in_groups(suite: Suite, tmp_path: Path) -> None:
+    """The documented way to compare by an axis works on cells and micro-benchmarks at once."""
+    compared = run_suite(
+        tmp_path,
+        GATE,
+        "--accept-outcome=stalled",
+        f"--benchmark-storage={suite.file.with_name('saved')}",
+        "--benchmark-compare",
+        "--benchmark-group-by=group,param:leave_pages",
+    )
+    assert compared.exit_code == 0, compared.output
+    cells = {f"{phase} leave_pages={pages}" for phase in PHASES for pages in ("all", 128)}
+    micro = {f"micro_{name} leave_pages=-" for name in ("pin", "match", "evict")}
+    assert set(re.findall("benchmark '(.*)': ", compared.output)) == cells | micro
+    assert f"test_drain[{FLOWING}] (0001_base)" in compared.output
+    assert {tuple(one["params"]) for one in compared.benchmarks.values()} == {EVERY_AXIS}
+
+
+def test_target_that_cannot_be_made_ready_fails_everything(tmp_path: Path) -> None:
     """Without a target there is still a file that says why, and nothing passes or is skipped."""
-    broken = run_suite(tmp_path, CELLS, f"--target=path:{tmp_path}/nothing")
+    broken = run_suite(tmp_path, GATE, f"--target=path:{tmp_path}/nothing")
     assert broken.exit_code == 1
     infos = [one["extra_info"] for one in broken.benchmarks.values()]
-    assert [info["outcome"] for info in infos] == ["crashed"] * 8
+    # Four phases of two cells, and three sizes of three operations.
+    assert [info["outcome"] for info in infos] == ["crashed"] * 17, broken.output
     assert all("nothing" in info["reason"] for info in infos)
-    assert "8 failed" in broken.output
+    assert "17 failed" in broken.output
+
+
+def test_projects_time_limit_is_lifted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No benchmark is cut off, and so missing in the file, by the project's limit, which other tests keep."""
+    (tmp_path / "dawdling.py").write_text(DAWDLING)
+    other = tmp_path / "test_other.py"
+    other.write_text("def test_other():\n    pass\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    ended = run_suite(
+        tmp_path,
+        "--config-file=pyproject.toml",
+        "--override-ini=timeout=0.3",
+        "-pdawdling",
+        f"--target=path:{tmp_path}/nothing",
+        f"{CELLS}::test_drain[{FLOWING}]",
+        f"{MICRO}::test_pin_leaves[64]",
+        str(other),
+    )
+    assert set(ended.benchmarks) == {f"test_drain[{FLOWING}]", "test_pin_leaves[64]"}, ended.output
+    assert "2 failed, 1 error" in ended.output
+    assert "ERROR at setup of test_other" in ended.output
+    assert "Timeout (>0.3s)" in ended.output
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from exhausters.asv_suite.digest import DIGEST_DIGITS
 from reports import load
 from reports.errors import ForeignFileError, SchemaVersionError, TruncatedFileError
 
@@ -67,15 +68,15 @@ def test_a_benchmark_without_any_result_is_a_failure(asv_results: Path) -> None:
 
 
 def test_suites_that_share_a_run_are_one_cell(asv_results: Path) -> None:
-    """Classes that read one set-up are one run: with the outcome and the digest that one of them tells."""
+    """Classes that read one set-up are one run: with the id, outcome and digest that one tells."""
     frame = load([asv_results]).frame
-    rows = frame[(frame["cell"] == "toy(leave_pages=64)")].set_index("metric")
+    rows = frame[(frame["cell"] == "agents/64")].set_index("metric")
     assert set(rows.index) == {"outcome", "chunks", "recompute_tax"}
     assert set(rows["outcome"]) == {"drained"}
-    assert set(rows["decision_digest"]) == {"ff"}
+    assert set(rows["decision_digest"]) == {"f" * DIGEST_DIGITS}
     assert rows.loc["chunks", "value"] == 3
     assert math.isnan(rows.loc["recompute_tax", "value"])
-    assert set(frame.loc[frame["cell"] == "toy(leave_pages=16)", "outcome"]) == {"stalled"}
+    assert set(frame.loc[frame["cell"] == "agents/16", "outcome"]) == {"stalled"}
 
 
 def test_direction_of_asv(asv_results: Path) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from reports import load
 from reports.errors import DuplicateRunError, ForeignFileError, SchemaVersionError, TruncatedFileError
+from reports.load_pytest_benchmark import load_pytest_benchmark
 
 
 def test_a_real_file_becomes_rows(benchmark_json: Path) -> None:
@@ -32,6 +33,35 @@ def test_the_commit_is_the_targets_not_the_harnesss(benchmark_json: Path) -> Non
     assert set(frame["commit"]) == {"a" * 40}
     assert set(frame["target"]) == {"release:0.5.23"}
     assert frame["provenance"].iloc[0]["harness_commit"] == "b" * 40
+
+
+def test_axes_that_are_not_set_have_no_value(benchmark_json: Path) -> None:
+    """A level that leaves all, and an axis without a meaning for the benchmark, are no values of the axis."""
+    document = json.loads(benchmark_json.read_text())
+    document["benchmarks"][0]["params"] = {"workload": "-", "leave_pages": "-", "held": "-"}
+    benchmark_json.write_text(json.dumps(document))
+    frame = load([benchmark_json]).frame
+    assert frame["leave_pages"].isna().all()
+    assert frame.loc[frame["run"] == 0, ["workload", "held"]].isna().all(axis=None)
+    assert set(frame.loc[frame["run"] == 1, "workload"]) == {"agents"}
+
+
+@pytest.mark.parametrize(
+    ("timer", "meaning"),
+    [
+        (None, "Median time per round, by the benchmark's own timer."),
+        ("CPU time of a thread", "Median time per round, in CPU time of a thread."),
+    ],
+)
+def test_times_are_described_by_their_timer(benchmark_json: Path, timer: str | None, meaning: str) -> None:
+    """Times are those of the clock that the suite names, and of no particular one where it names none."""
+    document = json.loads(benchmark_json.read_text())
+    for one in document["benchmarks"]:
+        one["extra_info"] |= {} if timer is None else {"timer": timer}
+    benchmark_json.write_text(json.dumps(document))
+    _, runs = load_pytest_benchmark(benchmark_json)
+    assert {run.readings[0].metric.name for run in runs} == {"benchmark_seconds"}
+    assert {run.readings[0].metric.meaning for run in runs} == {meaning}
 
 
 def test_a_benchmark_that_raised_is_not_in_the_file(benchmark_json: Path) -> None:
