@@ -29,6 +29,7 @@ from exhausters.errors import (
     WorkerHungError,
     WorkerOutOfMemoryError,
 )
+from exhausters.host.asked import require_rust_core
 from exhausters.host.ending import describe_end, kernel_kills
 from exhausters.host.messages import (
     SPOOL_NAME,
@@ -81,6 +82,7 @@ class Host:
             self._start_processes()
             self._send_config()
             self.ready = self._await_ready(boot_timeout_seconds)
+            require_rust_core(self.settings, self.ready.facts)
         except BaseException:
             self._destroy()
             raise

@@ -15,8 +15,8 @@ from pathlib import Path
 
 from packaging.version import InvalidVersion, Version
 
-from exhausters.errors import MirrorError, TargetNotFoundError
-from exhausters.mirror.ranges import VersionRange
+from exhausters.errors import MirrorError, TargetError, TargetNotFoundError
+from exhausters.mirror.ranges import VersionRange, backwards
 from exhausters.mirror.releases import MirrorReport
 from exhausters.mirror.repository import BRANCH, MirrorRepository, opened
 from exhausters.targets.cache import Progress
@@ -27,6 +27,11 @@ __all__ = ["mirror_clone"]
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://|[^/@]+@[^/:]+:")
 _FULL_ID = re.compile(r"[0-9a-f]{40}")
 _TAGS, _HEADS = "refs/tags/", "refs/heads/"
+# How git, a server or its ssh door say that they were reached and hold no such repository.
+_NO_REPOSITORY = re.compile(
+    r"does not appear to be a git repository|repository '.*' not found|repository not found|not exported",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,9 +59,12 @@ def mirror_clone(
         directory: a bare repository; its branch `main` is put on the range's last commit.
 
     Raises:
+        TargetSpecError: the range's newer end comes first.
         TargetNotFoundError: no such repository, or it has no such revision.
-        MirrorError: the folder holds something else, or git failed.
+        MirrorError: the folder holds something else, or git failed, as it does without a network.
     """
+    if range_text is not None:
+        _refuse_newer_release_first(range_text)
     is_remote = _URL.match(source) is not None
     place = source if is_remote else str(Path(source).expanduser().absolute())
     if not is_remote and not Path(place).is_dir():
@@ -73,6 +81,8 @@ def mirror_clone(
         filtered = ["--filter=blob:none"] if is_remote else []
         repository.git("fetch", "--quiet", "--no-tags", *filtered, "origin", *refspecs)
         last = repository.git("rev-parse", "--verify", f"{wanted.last}^{{commit}}")
+        if wanted.first is not None and _is_backwards(repository, wanted.first, last):
+            raise backwards(range_text or "")
         repository.git("update-ref", f"{_HEADS}{BRANCH}", last)
         if is_remote:
             _fetch_files(repository, wanted.first, last, on_progress)
@@ -92,14 +102,38 @@ def _remember(repository: MirrorRepository, place: str, source: str) -> None:
     repository.git("config", "remote.origin.url", place)
 
 
+def _refuse_newer_release_first(range_text: str) -> None:
+    """Refuse what needs no repository to be refused, before anything is made or asked."""
+    first, _, last = (_version(end) for end in range_text.partition(".."))
+    if first is not None and last is not None and first > last:
+        raise backwards(range_text)
+
+
+def _is_backwards(repository: MirrorRepository, first: str, last: str) -> bool:
+    """Whether `last` is an ancestor of `first`: git's range between them would be empty."""
+    is_same = repository.git("rev-parse", f"{first}^{{commit}}") == last
+    return not is_same and not repository.git("rev-list", "--max-count=1", f"{first}..{last}")
+
+
 def _listed(repository: MirrorRepository, source: str) -> dict[str, str]:
     """References of the source by name, `HEAD` among them."""
     try:
         lines = repository.git("ls-remote", "origin").splitlines()
     except MirrorError as error:
-        raise TargetNotFoundError(f"--from {scrubbed(source)}: no repository there: {error}") from error
+        raise _unanswered(source, scrubbed(str(error))) from error
     pairs = (line.split("\t") for line in lines)
     return {name: commit for commit, name in pairs if not name.endswith("^{}")}
+
+
+def _unanswered(source: str, words: str) -> TargetError:
+    """The error for a source that did not say what it has; it ends with git's own words."""
+    place = f"--from {scrubbed(source)}"
+    if _NO_REPOSITORY.search(words):
+        return TargetNotFoundError(f"{place}: no repository there; expected a clone or its URL\n{words}")
+    return MirrorError(
+        f"{place}: git got no answer that tells whether a repository is there; expected what `git ls-remote` "
+        f"prints; check the network, the address and your access to it, and run again\n{words}"
+    )
 
 
 def _wanted(listed: Mapping[str, str], range_text: str | None, source: str) -> _Wanted:

@@ -27,6 +27,7 @@ from packaging.version import Version
 
 from exhausters.errors import MirrorError
 from exhausters.mirror.transport import Transport, file_url
+from exhausters.targets.installer import scrubbed
 from exhausters.targets.pip_settings import pip_settings, uv_arguments, uv_environment
 
 __all__ = ["PackageIndex", "PublishedWheel", "configured_index"]
@@ -62,14 +63,21 @@ class PackageIndex:
 
     Args:
         pages: URLs of the project's page in each index, strongest first.
+        links: URLs of pages that link to wheels of any project.
         folders: folders of wheels.
         transport: how to fetch.
     """
 
     def __init__(
-        self, *, pages: Sequence[str], folders: Sequence[str] = (), transport: Transport | None = None
+        self,
+        *,
+        pages: Sequence[str],
+        links: Sequence[str] = (),
+        folders: Sequence[str] = (),
+        transport: Transport | None = None,
     ) -> None:
         self._pages = tuple(pages)
+        self._links = tuple(links)
         self._folders = tuple(folders)
         self._transport = transport or Transport()
 
@@ -78,7 +86,7 @@ class PackageIndex:
         """Every wheel of SGLang that any index lists, each once, oldest release first.
 
         Raises:
-            MirrorError: no index lists SGLang, or one that should could not be read.
+            MirrorError: no index lists SGLang, or one of them could not be asked.
         """
         found: dict[str, PublishedWheel] = {}
         for wheel in self._listed():
@@ -90,8 +98,10 @@ class PackageIndex:
                 uploaded = known.uploaded or wheel.uploaded
                 found[wheel.filename] = replace(known, sha256=wheel.sha256, uploaded=uploaded)
         if not found:
+            asked = ", ".join((*self._pages, *self._links, *self._folders)) or "none is configured"
             raise MirrorError(
-                "no configured package index lists wheels of sglang; check `pip config list` and the network"
+                f"no configured package index lists wheels of sglang (asked: {scrubbed(asked)}); expected "
+                "one that does; check `pip config list`"
             )
         return tuple(sorted(found.values(), key=lambda wheel: (wheel.version, wheel.filename)))
 
@@ -114,20 +124,19 @@ class PackageIndex:
         return digest.hexdigest()
 
     def _listed(self) -> Iterator[PublishedWheel]:
-        problems = []
-        listed = 0
+        # One that cannot be asked ends it, as it ends uv: what it alone publishes would be left out, and a
+        # mirror, which grows at its end only, would never take it in.
         for page in self._pages:
-            try:
-                body, content_type = self._transport.page(page, accept=_ACCEPT)
-            except MirrorError as error:
-                problems.append(error)
-                continue
-            listed += 1
-            yield from _wheels_in(body, content_type, base=page)
+            answer = self._transport.page(page, accept=_ACCEPT)
+            if answer is not None:  # else this index does not know the project, as few do
+                yield from _wheels_in(*answer, base=page)
+        for link in self._links:
+            answer = self._transport.page(link, accept=_ACCEPT)
+            if answer is None:
+                raise _no_such_links(link, "page")
+            yield from _wheels_in(*answer, base=link)
         for folder in self._folders:
             yield from _wheels_in_folder(Path(folder))
-        if problems and not listed:
-            raise problems[0]
 
 
 def configured_index() -> PackageIndex:
@@ -145,11 +154,11 @@ def configured_index() -> PackageIndex:
             urls += [re.sub(r"^[\w.-]+=", "", url) for url in environment.get(name, "").split()]
     links = [link for link in environment.get("UV_FIND_LINKS", "").split(",") if link]
     pages = [f"{url.rstrip('/')}/{PROJECT}/" for url in urls if url]
-    pages += [link for link in links if "://" in link and not link.startswith("file:")]
+    remote = [link for link in links if "://" in link and not link.startswith("file:")]
     folders = [
         unquote(urlsplit(link).path) for link in links if "://" not in link or link.startswith("file:")
     ]
-    return PackageIndex(pages=pages, folders=folders, transport=Transport(environment))
+    return PackageIndex(pages=pages, links=remote, folders=folders, transport=Transport(environment))
 
 
 def _default_index_of_pip() -> str:
@@ -164,10 +173,12 @@ def _wheels_in(body: bytes, content_type: str, *, base: str) -> Iterator[Publish
     text = body.decode("utf-8", errors="replace")
     if "json" in content_type:
         try:
-            files = json.loads(text)["files"]
-        except (ValueError, KeyError, TypeError) as error:
-            raise MirrorError(f"{base}: expected a project page of the simple API: {error!r}") from error
-        entries = [_json_entry(entry) for entry in files]
+            entries = [_json_entry(entry) for entry in json.loads(text)["files"]]
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise MirrorError(
+                f"{scrubbed(base)}: expected a project page of the simple API, got {error!r}; check the URL "
+                "in the settings of pip or uv, or ask who runs the index"
+            ) from error
     else:
         parser = _Anchors()
         parser.feed(text)
@@ -222,7 +233,9 @@ class _Anchors(HTMLParser):
 
 
 def _wheels_in_folder(folder: Path) -> Iterator[PublishedWheel]:
-    for path in sorted(folder.glob("*.whl")) if folder.is_dir() else ():
+    if not folder.is_dir():
+        raise _no_such_links(str(folder), "folder")
+    for path in sorted(folder.glob("*.whl")):
         if (version := _version_of(path.name)) is not None:
             yield PublishedWheel(
                 filename=path.name,
@@ -232,6 +245,13 @@ def _wheels_in_folder(folder: Path) -> Iterator[PublishedWheel]:
                 uploaded=None,
                 yanked=False,
             )
+
+
+def _no_such_links(place: str, kind: str) -> MirrorError:
+    return MirrorError(
+        f"find-links {scrubbed(place)}: no such {kind}; expected one with links to wheels, or wheels; make "
+        "it reachable, or take it out of the settings of pip or uv"
+    )
 
 
 def _version_of(filename: str) -> Version | None:

@@ -8,7 +8,7 @@ from packaging.version import InvalidVersion, Version
 
 from exhausters.errors import TargetSpecError
 
-__all__ = ["VersionRange", "parse_range"]
+__all__ = ["VersionRange", "backwards", "parse_range"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,5 +42,10 @@ def parse_range(text: str) -> VersionRange:
             f"range {text!r}: expected two releases such as 0.5.13..0.5.23, or one such as 0.5.23"
         ) from None
     if ends.first > ends.last:
-        raise TargetSpecError(f"range {text!r}: runs backwards; put the older release first")
+        raise backwards(text)
     return ends
+
+
+def backwards(text: str) -> TargetSpecError:
+    """Return the error for a range whose newer end comes first, wherever the range is of."""
+    return TargetSpecError(f"range {text!r}: runs backwards; expected OLDER..NEWER, so swap its ends")

@@ -1,7 +1,10 @@
 """A mirror made of published releases: one commit and one tag each, in the order of their versions.
 
-A commit's id depends on the wheel, on the day it was published and on the releases before it, and on
-nothing else: the same range gives the same ids on every machine that takes the same wheels.
+A commit's id depends on its wheel, on the wheel's upload time and on the commits before it. A mirror that
+begins at the same release therefore has the same ids on every machine that takes the same wheels from an
+index that tells upload times. Two things make ids differ. A release may have a wheel for each Python, and
+the one for this interpreter is taken. And an index without upload times, such as a folder of wheels, leaves
+a commit dated by the newest file in its wheel; the report has a note on that.
 """
 
 from __future__ import annotations
@@ -35,7 +38,8 @@ class MirrorReport:
         directory: the repository.
         tags: every tag, oldest first.
         added: tags that are new.
-        notes: one sentence for each thing of the range that the mirror does not hold.
+        notes: one sentence for each release of the range that the mirror does not hold, and one on commits
+            that were added without an upload time.
     """
 
     directory: Path
@@ -81,6 +85,7 @@ def mirror_releases(
         if added:
             on_progress("packing")
             repository.compact()
+        notes += _undated(missing)
         tags = tuple(f"v{commit.release}" for commit in repository.commits())
     return MirrorReport(directory=directory, tags=tags, added=tuple(added), notes=tuple(notes))
 
@@ -179,6 +184,17 @@ def _date(wheel: PublishedWheel, newest_file: datetime, previous: datetime | Non
     if previous is not None and date <= previous:
         return previous + timedelta(seconds=1), f"{source}, {date.isoformat()}, moved behind its predecessor"
     return date, source
+
+
+def _undated(added: Sequence[PublishedWheel]) -> list[str]:
+    """A note on the commits whose ids another index would give otherwise."""
+    names = [f"v{wheel.version}" for wheel in added if wheel.uploaded is None]
+    if not names:
+        return []
+    return [
+        f"{', '.join(names)}: the index gives no upload time, so the newest file in the wheel dates the "
+        "commit; from there on commit ids differ from those of a mirror made where the index gives it"
+    ]
 
 
 def _message(wheel: PublishedWheel, sha256: str, date_source: str) -> str:

@@ -30,20 +30,28 @@ class Transport:
     def __init__(self, environment: Mapping[str, str] | None = None) -> None:
         self._environment = os.environ if environment is None else environment
 
-    def page(self, url: str, *, accept: str) -> tuple[bytes, str]:
+    def page(self, url: str, *, accept: str) -> tuple[bytes, str] | None:
         """Return the body of `url` and its content type; a folder's page is the index.html inside.
 
+        None if whoever serves it is there and says that it has no such page.
+
         Raises:
-            MirrorError: it could not be fetched.
+            MirrorError: it could not be fetched; whether there is such a page is not known.
         """
         if url.startswith("file:") and url.endswith("/"):
             url += "index.html"
-        with _errors_named(url), self._open(url, {"Accept": accept}) as answer:
-            return answer.read(), str(answer.headers.get("Content-Type", ""))
+        with _errors_named(url, expected="a page of the simple API"):
+            try:
+                with self._open(url, {"Accept": accept}) as answer:
+                    return answer.read(), str(answer.headers.get("Content-Type", ""))
+            except urllib.error.URLError as error:
+                if _says_absent(url, error):
+                    return None
+                raise
 
     def blocks(self, url: str) -> Iterator[bytes]:
         """Yield the bytes of `url`; raises MirrorError if they cannot be fetched to their end."""
-        with _errors_named(url), self._open(url, {}) as answer:
+        with _errors_named(url, expected="the file that the index lists"), self._open(url, {}) as answer:
             expected = answer.headers.get("Content-Length")
             received = 0
             while block := answer.read(_BLOCK_BYTES):
@@ -101,14 +109,29 @@ def _credentials(url: str) -> tuple[str, bytes | None]:
     return url, None
 
 
+def _says_absent(url: str, error: urllib.error.URLError) -> bool:
+    """Whether `error` is an answer, "no such page", and not the lack of one."""
+    if isinstance(error, urllib.error.HTTPError):
+        # Indexes that are files in a bucket (download.pytorch.org) answer 403 for whatever they do not hold.
+        # To a request with a password, 403 says that the password does not do; without one, 401 asks for it.
+        return error.code in (404, 410) or (error.code == 403 and _credentials(url)[1] is None)
+    if isinstance(error.reason, FileNotFoundError):
+        # An index in a folder lacks a project's folder; where its own is missing, a disk is not mounted.
+        project = Path(unquote(urlsplit(url).path)).parent
+        return not project.exists() and project.parent.is_dir()
+    return False
+
+
 @contextlib.contextmanager
-def _errors_named(url: str) -> Iterator[None]:
+def _errors_named(url: str, *, expected: str) -> Iterator[None]:
     try:
         yield
     except (OSError, HTTPException, ValueError) as error:
-        reason = getattr(error, "reason", None) or error
+        is_status = isinstance(error, urllib.error.HTTPError)
+        reason = error if is_status else getattr(error, "reason", None) or error
         raise MirrorError(
             scrubbed(
-                f"{url}: could not be fetched ({reason}); check the network and the settings of pip or uv"
+                f"{url}: could not be fetched ({reason}); expected {expected}; check the network and the "
+                "settings of pip or uv, and run again"
             )
         ) from error

@@ -87,6 +87,9 @@ def fetch_path(directory: Path) -> Sources:
 def fetch_commit(directory: Path, revision: str, *, on_progress: Progress | None = None) -> Sources:
     """Return the sources of one commit of a local repository; they are exported first if need be.
 
+    They are what the commit has below `python/`. What SGLang compiles from elsewhere, such as its tree core
+    in Rust, is there only if the commit holds it compiled, as those of a mirror made of releases do.
+
     Raises:
         TargetNotFoundError: no repository, no such commit, or a commit without `python/sglang`.
         TargetError: git could not read the commit's files.
@@ -112,6 +115,8 @@ def fetch_commit(directory: Path, revision: str, *, on_progress: Progress | None
                 f"git:{directory}@{revision}: commit {commit} has no python/sglang; expected a commit of "
                 "the SGLang repository"
             )
+        # Not `rust/`: where SGLang finds that beside `python/`, it runs cargo as the scheduler boots, which
+        # downloads crates, compiles for minutes, and is a failed boot where it cannot.
         git.export_folder(repository, commit, "python", folder)
 
     folder = cache_root() / "commits" / commit

@@ -109,10 +109,12 @@ def _git(arguments: list[str], *, stdin: str = "") -> subprocess.CompletedProces
 
 
 def git_environment() -> dict[str, str]:
-    """Return the environment to run git in: this process's, naming no repository."""
+    """Return the environment to run git in: this process's, naming no repository, in git's own language."""
     # Inside a git hook these name the repository of the hook, not the one that is asked about.
     local = {"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_OBJECT_DIRECTORY"}
-    return {name: value for name, value in os.environ.items() if name not in local}
+    kept = {name: value for name, value in os.environ.items() if name not in local}
+    # The mirror reads from git's words why a repository gave no answer.
+    return {**kept, "LC_ALL": "C"}
 
 
 def _text(done: subprocess.CompletedProcess[bytes]) -> str:

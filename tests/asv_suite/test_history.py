@@ -17,6 +17,7 @@ import pytest
 from exhausters.asv_suite.grid import GRID_VARIABLE
 from exhausters.sweep.record import DRAINED, OUTCOMES, STALLED
 from exhausters.targets.cache import cache_root
+from reports.load import load
 
 from .toy import plant_history, write_configuration
 
@@ -30,9 +31,19 @@ workload = ["long_context"]
 leave_pages = ["all", 128]
 page_size = [1, 16]
 """
+# Another one, for what takes several runs.
+ONE_CELL = """
+name = "one"
+[axes]
+workload = ["long_context"]
+page_size = [16]
+"""
 CHUNKS = "chunked_prefill.ChunkedPrefill.track_chunks"
 OUTCOME = "outcomes.Outcomes.track_outcome"
 LOG = "outcomes.Outcomes.track_decision_log"
+CPU = "host_time.HostTime.track_scheduler_cpu_seconds"
+# What asv may judge between builds: no host time, which differs from run to run.
+EXACT = "chunked_prefill|eviction|retraction|outcomes"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,21 +56,34 @@ class History:
     exit_code: int
     output: str
 
-    def asv(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+    def asv(self, *arguments: str, grid: str = "toy") -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "asv", *arguments]
+        environ = self.environ | {GRID_VARIABLE: str(self.folder / f"{grid}.toml")}
         return subprocess.run(
-            command, cwd=self.folder, env=self.environ, capture_output=True, text=True, check=False
+            command, cwd=self.folder, env=environ, capture_output=True, text=True, check=False
         )
+
+    def records(self, commit: str, grid: str = "toy") -> Path:
+        """The folder of a commit's records."""
+        (folder,) = (self.folder / ".asv" / "records").glob(f"{grid}-*/{self.commits[commit]}")
+        return folder
+
+    def results(self, commit: str, grid: str = "toy") -> dict[str, Any]:
+        """What asv has written about a commit, by benchmark: values by the name of the column."""
+        (file,) = self.folder.glob(f".asv/results/*/{self.commits[commit][:8]}-*-{grid}-*.json")
+        document = json.loads(file.read_text())
+        return {
+            name: dict(zip(document["result_columns"], row, strict=False))
+            for name, row in document["results"].items()
+        }
 
     def values(self, commit: str, benchmark: str) -> dict[tuple[str, ...], Any]:
         """A benchmark's values on a commit, by leave_pages and page_size."""
-        (file,) = self.folder.glob(f".asv/results/*/{self.commits[commit][:8]}-*.json")
-        results = json.loads(file.read_text())["results"]
         benchmarks = json.loads((self.folder / ".asv/results/benchmarks.json").read_text())
         pages, refs, workloads, page_sizes, overlaps = benchmarks[benchmark]["params"]
         assert [len(axis) for axis in (refs, workloads, overlaps)] == [1, 1, 1]
         points = [(one, other) for one in pages for other in page_sizes]
-        row = results[benchmark][0] or []
+        row = self.results(commit)[benchmark]["result"] or []
         # asv drops nulls at the end of a row.
         return dict(zip(points, [*row, *[None] * (len(points) - len(row))], strict=True))
 
@@ -70,10 +94,10 @@ def history(tmp_path_factory: pytest.TempPathFactory) -> Iterator[History]:
     commits = plant_history(folder / "toy.git", version="0.5.23")
     write_configuration(folder, folder / "toy.git")
     (folder / "toy.toml").write_text(GRID)
+    (folder / "one.toml").write_text(ONE_CELL)
     environ = {
         **os.environ,
         "EXHAUSTERS_CACHE": str(cache_root()),
-        GRID_VARIABLE: str(folder / "toy.toml"),
         "HOME": str(folder),  # asv keeps what it knows of the machine there
     }
     unstarted = History(folder=folder, commits=commits, environ=environ, exit_code=0, output="")
@@ -115,7 +139,7 @@ def test_stalled_cell_is_recorded_as_such(history: History) -> None:
         assert set(outcomes.values()) == {OUTCOMES.index(DRAINED)}
         chunks = history.values(name, CHUNKS)
         assert [point for point, value in chunks.items() if value is None] == [stalled]
-    records = history.folder / ".asv" / "records" / history.commits["base"] / "records.jsonl"
+    records = history.records("base") / "records.jsonl"
     told = [json.loads(line) for line in records.read_text().splitlines()]
     assert [one["reason"][:10] for one in told if one["outcome"] == STALLED] == ["no forward"]
     assert "no forward for" in history.output
@@ -125,21 +149,78 @@ def test_broken_commit_is_recorded_and_stops_nothing(history: History) -> None:
     """A commit that cannot be imported is null everywhere, with its reason; its neighbours are measured."""
     for benchmark in (CHUNKS, OUTCOME, LOG):
         assert set(history.values("broken", benchmark).values()) == {None}
-    reason = history.folder / ".asv" / "records" / history.commits["broken"] / "broken.txt"
-    assert "no_such_module" in reason.read_text()
+    assert "no_such_module" in (history.records("broken") / "broken.txt").read_text()
     assert "no_such_module" in history.output
     assert history.exit_code == 2
     for neighbour in ("comment", "halved"):
         assert history.values(neighbour, CHUNKS)["'all'", "16"] > 0
-        records = history.folder / ".asv" / "records" / history.commits[neighbour]
-        assert json.loads((records / "sweep.json").read_text())["complete"] is True
+        header = history.records(neighbour) / "sweep.json"
+        assert json.loads(header.read_text())["complete"] is True
 
 
-def test_asvs_own_commands_work(history: History) -> None:
-    """`asv compare` tells the planted change and `asv publish` makes a site of the range."""
-    compared = history.asv("compare", history.commits["comment"], history.commits["halved"])
-    assert compared.returncode == 0
-    assert "track_chunks" in compared.stdout
+def test_compare_and_publish(history: History) -> None:
+    """`asv compare` marks what a commit changed and nothing where none did; `asv publish` makes a site."""
+    base, comment, halved = (history.commits[name] for name in ("base", "comment", "halved"))
+    assert marked(history.asv("compare", "--only-changed", comment, halved)) >= {CHUNKS}
+    assert not marked(history.asv("compare", "--only-changed", base, comment))
     published = history.asv("publish")
     assert published.returncode == 0, published.stderr
     assert (history.folder / ".asv" / "html" / "index.html").is_file()
+
+
+def marked(done: subprocess.CompletedProcess[str]) -> set[str]:
+    """Names of the benchmarks, but those of host time, that `asv compare` lists as changed."""
+    assert done.returncode == 0, done.stderr
+    names = {line.split("|")[-2].strip().split("(")[0] for line in done.stdout.splitlines() if "|" in line}
+    return {name for name in names if ".track_" in name and not name.startswith("host_time")}
+
+
+def test_reports_read_what_asv_wrote(history: History) -> None:
+    """The report's cells are named as a sweep names them, and hold the outcome and digest of the records."""
+    commit = history.commits["halved"]
+    frame = load([history.folder / ".asv" / "results"]).frame
+    ends = frame[(frame["commit"] == commit) & (frame["metric"] == "outcome")].astype({"cell": object})
+    records = (history.records("halved") / "records.jsonl").read_text().splitlines()
+    told = {one["cell"]: one for one in map(json.loads, records)}
+    assert set(ends["cell"]) == set(told)
+    for cell, outcome, digest in zip(ends["cell"], ends["outcome"], ends["decision_digest"], strict=True):
+        assert outcome == told[cell]["outcome"]
+        if outcome == DRAINED:
+            assert told[cell]["decision_digest"].removeprefix("sha256:").startswith(digest)
+
+
+def test_measured_commits_are_not_measured_again(history: History) -> None:
+    """`--skip-existing` goes over a range and `HEAD^!` without sweeping what asv has."""
+    files = [history.records(name) / "sweep.json" for name in ("comment", "halved")]
+    before = [file.stat().st_mtime_ns for file in files]
+    for wanted in ("HEAD^!", f"{history.commits['base']}..{history.commits['comment']}"):
+        done = history.asv("run", "--skip-existing", wanted)
+        assert done.returncode == 0, done.stdout
+    assert [file.stat().st_mtime_ns for file in files] == before
+
+
+def test_another_grid_leaves_the_first_alone(history: History) -> None:
+    """A second grid has results and records of its own; its host time keeps a sample for each run."""
+    before = history.results("halved"), history.records("halved")
+    # Before the second run: what asv knows of the axes is that of its last grid.
+    chunks = history.values("halved", CHUNKS)["'all'", "16"]
+    for _ in range(2):
+        done = history.asv("run", "--record-samples", "--append-samples", "HEAD^!", grid="one")
+        assert done.returncode == 0, done.stdout
+    assert (history.results("halved"), history.records("halved")) == before
+    assert history.records("halved", "one").is_dir()
+    found = history.results("halved", "one")
+    assert len(found[CPU]["samples"][0]) == 2
+    assert found[CHUNKS]["result"] == [chunks]
+
+
+def test_continuous_tells_the_planted_change_only(history: History) -> None:
+    """`asv continuous` ends with 1 between the planted change and its parent, and with 0 without a change."""
+    base, comment, halved = (history.commits[name] for name in ("base", "comment", "halved"))
+    changed = history.asv("continuous", "--bench", EXACT, comment, halved, grid="one")
+    assert changed.returncode == 1, changed.stdout
+    assert CHUNKS in changed.stdout
+    assert LOG not in changed.stdout.partition("SIGNIFICANTLY")[2]
+    same = history.asv("continuous", "--bench", EXACT, base, comment, grid="one")
+    assert same.returncode == 0, same.stdout
+    assert "NOT SIGNIFICANTLY CHANGED" in same.stdout

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import socket
 import threading
 import zipfile
 from collections.abc import Iterator
@@ -96,7 +97,7 @@ def served(wheels: list[Path], *, uploaded: dict[str, str], **entry: Any) -> Ite
     ]
     pages["/simple/sglang/"] = json.dumps({"meta": {"api-version": "1.1"}, "files": files}).encode()
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(QuietHandler):
         def do_GET(self) -> None:
             body = pages.get(self.path)
             self.send_response(200 if body is not None else 404)
@@ -106,14 +107,45 @@ def served(wheels: list[Path], *, uploaded: dict[str, str], **entry: Any) -> Ite
             self.end_headers()
             self.wfile.write(body or b"")
 
-        def log_message(self, *arguments: Any) -> None:
-            pass
+    with _listening(Handler) as place:
+        yield PackageIndex(pages=(f"http://{place}/simple/sglang/",))
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+
+@contextmanager
+def answering(status: int) -> Iterator[str]:
+    """A server on the loopback that answers whatever it is asked with `status`; yields its `host:port`."""
+
+    class Handler(QuietHandler):
+        def do_GET(self) -> None:
+            self.send_response(status)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+    with _listening(Handler) as place:
+        yield place
+
+
+@contextmanager
+def silent() -> Iterator[str]:
+    """A server on the loopback that takes connections and never answers; yields its `host:port`."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield f"127.0.0.1:{server.getsockname()[1]}"
+
+
+class QuietHandler(BaseHTTPRequestHandler):
+    """Keeps requests out of the tests' output."""
+
+    def log_message(self, *arguments: Any) -> None:
+        pass
+
+
+@contextmanager
+def _listening(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:
-        yield PackageIndex(pages=(f"http://127.0.0.1:{server.server_port}/simple/sglang/",))
+        yield f"127.0.0.1:{server.server_port}"
     finally:
         server.shutdown()
         server.server_close()

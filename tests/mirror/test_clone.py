@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from exhausters.errors import MirrorError, TargetNotFoundError
+from exhausters.errors import MirrorError, TargetNotFoundError, TargetSpecError
 from exhausters.mirror import mirror_clone, mirror_releases, parse_range
 from exhausters.targets import git
 
-from .fakes import folder_index, write_wheel
+from .fakes import answering, folder_index, write_wheel
 
 IDENTITY = ("-c", "user.name=n", "-c", "user.email=e@e")
 
@@ -95,3 +95,36 @@ def test_errors(upstream: Path, tmp_path: Path) -> None:
     write_wheel(tmp_path / "wheels", "0.5.1")
     with pytest.raises(MirrorError, match="kind 'clone', asked for 'releases'"):
         mirror_releases(parse_range("0.5.1"), tmp_path / "m.git", folder_index(tmp_path / "wheels"))
+
+
+@pytest.mark.parametrize("text", ["0.5.3..0.5.1", "v0.5.3..0.5.1", "trunk..v0.5.1", "trunk..{v0.5.2}"])
+def test_backwards_ranges_are_refused(upstream: Path, tmp_path: Path, text: str) -> None:
+    """A range whose newer end comes first is the same error as for releases, and the branch stays."""
+    mirror_clone(str(upstream), "v0.5.4", tmp_path / "m.git")
+    text = text.replace("{v0.5.2}", ask(upstream, "rev-parse", "v0.5.2"))
+    with pytest.raises(TargetSpecError, match=r"runs backwards; expected OLDER\.\.NEWER"):
+        mirror_clone(str(upstream), text, tmp_path / "m.git")
+    assert ask(tmp_path / "m.git", "rev-parse", "main") == ask(upstream, "rev-parse", "v0.5.4")
+
+
+@pytest.mark.parametrize("text", ["0.5.2..0.5.2", "trunk..gateway-v1"])
+def test_ranges_of_one_commit_are_not_backwards(upstream: Path, tmp_path: Path, text: str) -> None:
+    """Two names of one commit are a range of that commit, as for releases."""
+    mirror_clone(str(upstream), text, tmp_path / "m.git")
+
+
+def test_unreachable_is_not_missing(tmp_path: Path) -> None:
+    """A source that could not be asked is not said to be missing, and git's own words tell why."""
+    with pytest.raises(MirrorError, match=r"git got no answer.*\n.*unable to access.*127\.0\.0\.1 port 9"):
+        mirror_clone("http://127.0.0.1:9/sglang.git", None, tmp_path / "m.git")
+    with answering(503) as place, pytest.raises(MirrorError) as caught:
+        mirror_clone(f"http://me:secret@{place}/sglang.git", None, tmp_path / "other.git")
+    assert str(caught.value).endswith("The requested URL returned error: 503")
+    assert "secret" not in str(caught.value)
+    with (
+        answering(404) as place,
+        pytest.raises(TargetNotFoundError, match=r"no repository there.*\n.*not found$"),
+    ):
+        mirror_clone(f"http://{place}/sglang.git", None, tmp_path / "third.git")
+    with pytest.raises(TargetNotFoundError, match=r"no repository there.*\n.*does not appear to be"):
+        mirror_clone((tmp_path / "none").as_uri(), None, tmp_path / "fourth.git")

@@ -1,9 +1,13 @@
 from __future__ import annotations
 
 import hashlib
+import urllib.error
+import urllib.request
 from pathlib import Path
 
-from .fakes import folder_index, served, write_wheel
+import pytest
+
+from .fakes import answering, folder_index, served, silent, write_wheel
 
 
 def test_wheels_are_reproducible(tmp_path: Path) -> None:
@@ -27,3 +31,12 @@ def test_folder_index_knows_no_dates(tmp_path: Path) -> None:
     """A folder of wheels lists them without an upload time."""
     write_wheel(tmp_path, "0.5.1")
     assert [wheel.uploaded for wheel in folder_index(tmp_path).wheels] == [None]
+
+
+def test_failing_servers() -> None:
+    """The fake servers fail as they are told to: with a status, or by saying nothing."""
+    with answering(503) as place, pytest.raises(urllib.error.HTTPError) as caught:
+        urllib.request.urlopen(f"http://{place}/simple/sglang/")
+    assert caught.value.code == 503
+    with silent() as place, pytest.raises(TimeoutError):
+        urllib.request.urlopen(f"http://{place}/", timeout=0.2)

@@ -79,7 +79,7 @@ def test_pins_are_the_releases_own(wheels: Path, tmp_path: Path) -> None:
 
 
 def test_ids_are_reproducible(wheels: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The same wheels give the same commit ids on every machine, whoever the user and wherever the clock."""
+    """The same wheels and dates give the same commit ids, whoever the user is and whatever the clock says."""
     make(wheels, tmp_path / "here.git")
     monkeypatch.setenv("GIT_AUTHOR_NAME", "somebody")
     monkeypatch.setenv("GIT_COMMITTER_DATE", "2001-01-01T00:00:00Z")
@@ -102,7 +102,7 @@ def test_dates_are_upload_times_and_increase(wheels: Path, tmp_path: Path) -> No
     )
     uploaded = {file.name: moment for file, moment in zip(files, moments, strict=True)}
     with served(files, uploaded=uploaded) as index:
-        mirror_releases(parse_range("0.5.1..0.5.3"), tmp_path / "m.git", index)
+        assert mirror_releases(parse_range("0.5.1..0.5.3"), tmp_path / "m.git", index).notes == ()
     dates = ask(tmp_path / "m.git", "log", "--reverse", "--format=%aI|%cI", "main").splitlines()
     days = ("2026-04-01T00:00:00", "2026-04-09T00:00:00", "2026-04-09T00:00:01", "2026-05-01T00:00:00")
     assert dates == [f"{day}+00:00|{day}+00:00" for day in days]
@@ -112,8 +112,11 @@ def test_dates_are_upload_times_and_increase(wheels: Path, tmp_path: Path) -> No
 
 
 def test_no_upload_time(wheels: Path, tmp_path: Path) -> None:
-    """Without an upload time the newest file in the wheel dates the commit, and the message says so."""
-    make(wheels, tmp_path / "m.git")
+    """Without an upload time the newest file dates the commit, and its message and a note say so."""
+    report = make(wheels, tmp_path / "m.git")
+    (note,) = report.notes
+    assert note.startswith("v0.5.1, v0.5.2, v0.5.2.post1, v0.5.3: the index gives no upload time")
+    assert make(wheels, tmp_path / "m.git").notes == ()
     message = ask(tmp_path / "m.git", "log", "-1", "--format=%B", "v0.5.2")
     assert "newest file in the wheel (the index gives no upload time)" in message
     assert ask(tmp_path / "m.git", "log", "-1", "--format=%aI", "v0.5.2") == "2026-03-02T12:00:00+00:00"

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from exhausters.errors import BootError
 from exhausters.host.messages import HostSettings
 from exhausters.host.process import Host
 from exhausters.targets import SUPPORTED_RELEASES, prepare
@@ -59,6 +60,14 @@ def test_python_core_where_there_is_a_unified_tree(host: Host) -> None:
         assert host.facts["tree_cache"] == "RadixCache"
     elif host.settings.tree_core == "python":
         assert "Rust" not in core
+
+
+@pytest.mark.parametrize("version", ["0.5.13", "0.5.17"])
+def test_rust_core_is_not_replaced_silently(version: str) -> None:
+    """Where SGLang falls back from the Rust core that was asked for, the boot fails and says so."""
+    settings = HostSettings(engine={**_POOLS, "page_size": 16}, tree_core="rust")
+    with pytest.raises(BootError, match=r"tree_core='rust': .* ask for python or default"):
+        Host(prepare(f"release:{version}"), settings)
 
 
 def test_exhausters_under_a_chunked_prefill(host: Host) -> None:

@@ -10,6 +10,7 @@ import pytest
 import exhausters.targets as targets
 from exhausters.errors import InstallError, TargetError, TargetNotFoundError
 from exhausters.targets import PreparedTarget, prepare
+from exhausters.targets.git import run_git
 from exhausters.targets.spec import NEWEST_RELEASE, SUPPORTED_RELEASES
 
 from .fakes import FakeInstaller
@@ -192,6 +193,19 @@ def test_git_commit(checkout: Path) -> None:
     assert said == []
 
 
+def test_git_commit_without_rust_sources(checkout: Path) -> None:
+    """No Rust sources lie where SGLang looks for them: it would compile them each time a scheduler boots."""
+    (checkout / "rust" / "sglang-radix-tree").mkdir(parents=True)
+    (checkout / "rust" / "Cargo.toml").write_text("[workspace]\n")
+    (checkout / "rust" / "sglang-radix-tree" / "Cargo.toml").write_text("[package]\n")
+    git(checkout, "add", ".")
+    git(checkout, "commit", "--quiet", "-m", "rust")
+    target = prepare(f"git:{checkout}@HEAD", installer=FakeInstaller())
+    assert not list(target.source_dirs[0].parent.glob("rust")) + list(
+        target.source_dirs[0].rglob("Cargo.toml")
+    )
+
+
 def test_git_bare_repository(checkout: Path, tmp_path: Path) -> None:
     """A bare repository serves as well as a clone."""
     git(tmp_path, "clone", "--quiet", "--bare", str(checkout), "bare.git")
@@ -219,6 +233,14 @@ def test_not_found(checkout: Path, text: str, message: str) -> None:
     """What is not there is named, and told apart from what cannot be read."""
     with pytest.raises(TargetNotFoundError, match=message):
         prepare(text.format(checkout), installer=FakeInstaller())
+
+
+def test_git_speaks_its_own_language(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What git says can be read by a program, whatever language the user reads."""
+    monkeypatch.setenv("LANGUAGE", "de")
+    monkeypatch.setenv("LC_ALL", "C.UTF-8")
+    with pytest.raises(TargetError, match=r"fatal: .* does not appear to be a git repository"):
+        run_git(["ls-remote", str(tmp_path)])
 
 
 def test_other_repository_is_refused(checkout: Path) -> None:
