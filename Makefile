@@ -25,6 +25,8 @@ ASV_MACHINE ?=
 MIRROR ?= .cache/sglang.git
 # Both ends included, as in 0.5.20..0.5.23; empty is every supported release.
 MIRROR_RANGE ?=
+# pypi, or a clone of SGLang: a folder or a URL.
+MIRROR_FROM ?= pypi
 NIGHTLY_OUT ?= results/nightly
 GATE_JSON ?= results/pytest-benchmark/pytest-benchmark.json
 BASE ?=
@@ -66,8 +68,8 @@ $(STAMP):
 bench: setup  ## sweep the quick grid on one release (TARGET=, GRID=, OUT=)
 	$(VENV)/bin/exhausters sweep --target $(TARGET) --grid $(GRID) --out $(OUT) $(BENCH_ARGS)
 
-mirror: setup  ## make the history that asv runs on: releases as commits, by default all (MIRROR=, MIRROR_RANGE=)
-	$(VENV)/bin/exhausters mirror $(MIRROR_RANGE) --into $(MIRROR)
+mirror: setup  ## make a history: releases as commits, or commits of a clone (MIRROR=, MIRROR_RANGE=, MIRROR_FROM=)
+	$(VENV)/bin/exhausters mirror $(MIRROR_RANGE) --from $(MIRROR_FROM) --into $(MIRROR)
 
 gate: setup  ## the pytest-benchmark suite on one release (TARGET=, GRID=, ROUNDS=, GATE_JSON=)
 	mkdir -p $(dir $(GATE_JSON))

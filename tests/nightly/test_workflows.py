@@ -11,7 +11,10 @@ import yaml
 
 ROOT = Path(__file__).parents[2]
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
-NEEDED = {"nightly": ["mirror", "nightly", "asv", "asv-publish"], "pull-request": ["lint", "test"]}
+NEEDED = {
+    "nightly": ["mirror", "mirror", "nightly", "asv", "asv-publish", "test-slow", "test-releases"],
+    "pull-request": ["lint", "test"],
+}
 
 
 def commands(path: Path) -> list[str]:
