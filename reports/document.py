@@ -22,7 +22,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from exhausters.observe.metrics import METRICS
 from reports.axis_table import AxisTable, axis_table
 from reports.compare import Comparison
 from reports.detect_history import History
@@ -181,15 +180,9 @@ def _headline(headline: Headline) -> dict[str, Any]:
 
 def _metrics(measured: pd.DataFrame) -> list[dict[str, Any]]:
     first = measured.drop_duplicates("metric")
-    rows = first[["metric", "kind", "unit", "better"]].astype(object).to_dict("records")
-    return [
-        {
-            "name": row["metric"],
-            **{name: row[name] for name in ("kind", "unit", "better")},
-            "meaning": METRICS[str(row["metric"])].meaning if row["metric"] in METRICS else "",
-        }
-        for row in rows
-    ]
+    columns = ["kind", "unit", "better", "meaning"]
+    rows = first[["metric", *columns]].astype(object).to_dict("records")
+    return [{"name": row["metric"], **{name: row[name] for name in columns}} for row in rows]
 
 
 def _axes(table: AxisTable) -> list[dict[str, Any]]:

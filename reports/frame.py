@@ -6,7 +6,7 @@
 | target, version, commit, machine, suite, session, cell | category | as in `Run` |
 | date | datetime64[ns, UTC] | as in `Run` |
 | one for each axis | by the axis: Int64, boolean, category | NA in a level: all was left |
-| metric, kind, unit, better | category | from the registry; `outcome` in rows that tell how a run ended |
+| metric, kind, unit, better, meaning | category | the metric; `outcome` in rows that tell how a run ended |
 | smallest_effect | float64 | from the registry |
 | value | float64 | NaN where the run has no such value |
 | samples | object | tuple of floats, empty where there was one measurement |
@@ -130,6 +130,7 @@ def _readings(runs: Sequence[Run]) -> dict[str, Any]:
     kinds: list[str] = []
     units: list[str] = []
     directions: list[str] = []
+    meanings: list[str] = []
     effects: list[float] = []
     values: list[float] = []
     samples: list[tuple[float, ...]] = []
@@ -138,6 +139,7 @@ def _readings(runs: Sequence[Run]) -> dict[str, Any]:
         kinds.append(OUTCOME)
         units.append("")
         directions.append("none")
+        meanings.append("")
         effects.append(0.0)
         values.append(np.nan)
         samples.append(())
@@ -147,6 +149,7 @@ def _readings(runs: Sequence[Run]) -> dict[str, Any]:
             kinds.append(metric.kind)
             units.append(metric.unit)
             directions.append(metric.better)
+            meanings.append(metric.meaning)
             effects.append(metric.smallest_effect)
             values.append(np.nan if reading.value is None else float(reading.value))
             samples.append(reading.samples)
@@ -157,6 +160,7 @@ def _readings(runs: Sequence[Run]) -> dict[str, Any]:
         "kind": pd.Categorical(kinds),
         "unit": pd.Categorical(units),
         "better": pd.Categorical(directions),
+        "meaning": pd.Categorical(meanings),
         "smallest_effect": np.asarray(effects, dtype=np.float64),
         "value": np.asarray(values, dtype=np.float64),
         "samples": packed,

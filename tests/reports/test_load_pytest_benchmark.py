@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from reports import load
+from reports.document import results_document
 from reports.errors import DuplicateRunError, ForeignFileError, SchemaVersionError, TruncatedFileError
 from reports.load_pytest_benchmark import load_pytest_benchmark
 
@@ -62,6 +63,8 @@ def test_times_are_described_by_their_timer(benchmark_json: Path, timer: str | N
     _, runs = load_pytest_benchmark(benchmark_json)
     assert {run.readings[0].metric.name for run in runs} == {"benchmark_seconds"}
     assert {run.readings[0].metric.meaning for run in runs} == {meaning}
+    shown = results_document(load([benchmark_json]))["metrics"]
+    assert [one["meaning"] for one in shown if one["name"] == "benchmark_seconds"] == [meaning]
 
 
 def test_a_benchmark_that_raised_is_not_in_the_file(benchmark_json: Path) -> None:
