@@ -32,7 +32,7 @@ GATE_JSON ?= results/pytest-benchmark/pytest-benchmark.json
 BASE ?=
 ROUNDS ?= 3
 
-.PHONY: help setup mirror bench gate asv asv-publish nightly report test test-releases test-slow test-browser lint format constraints clean
+.PHONY: help setup mirror bench gate asv asv-publish nightly report test test-releases test-slow test-browser lint format docs constraints clean
 
 help:  ## list the chores
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1  \2/p' $(MAKEFILE_LIST) | awk '{n=$$1; $$1=""; printf "  %-14s%s\n", n, $$0}'
@@ -80,7 +80,9 @@ gate: setup  ## the pytest-benchmark suite on one release (TARGET=, GRID=, ROUND
 # machine is what asv's results are filed under: CI machines that are alike share one by ASV_MACHINE.
 asv: setup  ## asv over a range of commits; the left end is not in it (ASV_RANGE=v0.5.20..v0.5.23, ASV_ARGS=, ASV_MACHINE=)
 	@test -d $(MIRROR) || $(MAKE) --no-print-directory mirror
-	$(PY) -m asv machine --yes $(if $(ASV_MACHINE),--machine $(ASV_MACHINE))
+	@echo "asv: taking down what machine this is"  # it prints its questions, and answers them itself
+	@$(PY) -m asv machine --yes $(if $(ASV_MACHINE),--machine $(ASV_MACHINE)) > .venv/asv-machine.log 2>&1 \
+		|| { cat .venv/asv-machine.log; exit 1; }
 	$(PY) -m asv run $(if $(ASV_MACHINE),--machine $(ASV_MACHINE)) $(ASV_ARGS) "$(ASV_RANGE)"
 
 asv-publish: setup  ## make asv's web pages, in .asv/html
@@ -132,6 +134,10 @@ format: setup  ## let ruff rewrite what it can
 
 # `-m exhausters.targets` is uv with the index settings that pip has on this machine. The build backend is listed
 # by hand because no dependency names it. Only the comment lines at the top of the file are kept.
+docs: setup  ## write docs/metrics.md anew from the registry
+	$(PY) -m exhausters.observe.document > docs/metrics.new
+	mv docs/metrics.new docs/metrics.md
+
 constraints: setup  ## write constraints.txt anew from the ranges in pyproject.toml
 	printf 'hatchling>=1.27,<2\neditables\n' > $(VENV)/build-backend.in
 	$(PY) -m exhausters.targets pip compile --quiet --upgrade --universal --python-version 3.11 \

@@ -97,6 +97,9 @@ def _comparison(
     results: Results, config: Config, notes: list[str], base: str | None, head: str | None
 ) -> Comparison | None:
     targets = _targets(results)
+    is_sweep = results.frame["suite"] == SWEEP
+    if is_sweep.any():  # other suites may have run another grid
+        results = results.select(is_sweep)
     judged = pick(results, head).label if head else targets[-1]
     others = targets[: targets.index(judged)] if judged in targets else []
     if base is None and not others:

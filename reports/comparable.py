@@ -96,6 +96,9 @@ def _refusals(base: Side, head: Side) -> Iterator[Refusal]:
             )
 
 
+_CORE_ADVICE = "; where that is not the change itself, sweep both with --grid clone"
+
+
 def comparison_notes(base: Side, head: Side) -> tuple[str, ...]:
     """Return differences that are allowed and that a reader should know."""
     ours, theirs = _runs(base), _runs(head)
@@ -103,7 +106,8 @@ def comparison_notes(base: Side, head: Side) -> tuple[str, ...]:
     for column, words in (("actual_tree_core", "tree core"), ("harness_version", "harness version")):
         left, right = _values(ours[column]), _values(theirs[column])
         if left != right:
-            notes.append(f"{words}: base {_told(left)}, head {_told(right)}")
+            told = f"{words}: base {_told(left)}, head {_told(right)}"
+            notes.append(told + (_CORE_ADVICE if column == "actual_tree_core" else ""))
     for side, name in ((base, "base"), (head, "head")):
         if any(bool(facts.get("dirty")) for facts in _runs(side)["provenance"]):
             notes.append(f"{name} has changes that are not committed")

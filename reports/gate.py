@@ -6,6 +6,7 @@ there is: 0 when they did, 2 when they could not.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,7 +20,7 @@ from reports.build import write_report
 from reports.compare import Comparison, compare
 from reports.config import Config, load_config
 from reports.document import build_document, to_json
-from reports.history_table import DEFAULT_METRICS, history_table, parse_where, tags_of
+from reports.history_table import history_table, parse_where, tags_of
 from reports.load import load
 from reports.render_junit import render_junit
 from reports.render_markdown import render_markdown
@@ -136,9 +137,9 @@ def history(
     """Print a table with a row for each build: which decide alike, and the mean of each metric."""
     with _errors_shown():
         loaded, names = load(results), tags_of(repository)
-        tables = [
-            history_table(loaded, metrics=metric or DEFAULT_METRICS, where=place, names=names)
-            for place in [parse_where(text) for text in where or [""]]
-        ]
-    # Markdown, to be pasted: not for rich to wrap.
-    print("\n\n".join(tables))
+        for text in where or [""]:
+            table = history_table(loaded, metrics=metric, where=parse_where(text), names=names)
+            # Markdown, to be pasted: not for rich to wrap.
+            print(f"**{text}**\n\n{table}\n" if text else table)
+    for reason, count in Counter(one.reason for one in loaded.skipped).items():
+        typer.echo(f"left out: {count} results: {reason}", err=True)

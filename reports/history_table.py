@@ -7,6 +7,7 @@ have a number in every build that was measured, so that it is over the same cell
 
 from __future__ import annotations
 
+import difflib
 import itertools
 import math
 from collections.abc import Mapping, Sequence
@@ -39,7 +40,7 @@ _NOTHING = "–"
 def history_table(
     results: Results,
     *,
-    metrics: Sequence[str] = DEFAULT_METRICS,
+    metrics: Sequence[str] | None = None,
     where: Mapping[str, str] | None = None,
     names: Mapping[str, str] | None = None,
 ) -> str:
@@ -47,7 +48,7 @@ def history_table(
 
     Args:
         results: single runs of several builds; rounds of pairs are left aside.
-        metrics: names of the columns.
+        metrics: names of the columns; None is those of DEFAULT_METRICS that the results have.
         where: the cells of the table, by axis; `all` is an untouched level. None is every cell.
         names: what to call builds, by the commit or the target.
 
@@ -55,7 +56,7 @@ def history_table(
         SelectionError: a metric, an axis or a place in the grid that the results do not have.
     """
     frame = results.frame[results.frame["round"].isna()]
-    _require_metrics(frame, metrics)
+    metrics = _columns(frame, metrics)
     frame = frame[frame["cell"].isin(_cells_at(results, frame, where or {}))]
     builds = list_builds(frame)
     targets = list(dict.fromkeys(builds["target"]))
@@ -97,11 +98,18 @@ def tags_of(repository: Path) -> dict[str, str]:
     return {commit: ref.removeprefix("refs/tags/").removesuffix("^{}") for commit, ref in pairs}
 
 
-def _require_metrics(frame: pd.DataFrame, metrics: Sequence[str]) -> None:
+def _columns(frame: pd.DataFrame, metrics: Sequence[str] | None) -> list[str]:
     known = set(frame["metric"].astype(object)) - {OUTCOME}
-    unknown = [metric for metric in metrics if metric not in known]
-    if unknown:
-        raise SelectionError(f"--metric {unknown[0]}: there is none; there are {', '.join(sorted(known))}")
+    if metrics is None:
+        return [metric for metric in DEFAULT_METRICS if metric in known]
+    for metric in metrics:
+        if metric not in known:
+            near = difflib.get_close_matches(metric, known, n=3) or sorted(known)
+            raise SelectionError(
+                f"--metric {metric}: there is none in these results; expected one of docs/metrics.md, "
+                f"e.g. {', '.join(near[:10])}; repeat --metric for several"
+            )
+    return list(metrics)
 
 
 def _cells_at(results: Results, frame: pd.DataFrame, where: Mapping[str, str]) -> set[str]:

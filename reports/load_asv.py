@@ -133,7 +133,10 @@ def _file_runs(
         if about is None:
             skipped.append(Skipped(place=f"{path}: {name}", reason=f"not in {BENCHMARKS_NAME}"))
         elif columns["version"] not in (None, about.get("version")):
-            reason = "measured with another version of the benchmark: its numbers mean something else"
+            reason = (
+                "measured with another grid or version of the benchmark than asv ran last; "
+                "`EXHAUSTERS_ASV_GRID=GRID asv run --bench just-discover` turns back to a grid"
+            )
             skipped.append(Skipped(place=f"{path}: {name}", reason=reason))
         else:
             _add_benchmark(cells, name, about, columns)

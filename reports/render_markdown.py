@@ -57,6 +57,8 @@ def _folded(comparison: Comparison) -> Iterator[str]:
     if comparison.decision.reasons:
         reasons = comparison.decision.reasons
         lines = [f"* {_text(reason)}" for reason in reasons[:_MAX_REASONS]]
+        if len(reasons) > _MAX_REASONS:
+            lines.append(f"* … and {len(reasons) - _MAX_REASONS} more")
         yield _fold(f"Why ({len(reasons)})", "\n".join(lines))
     if comparison.headlines:
         yield _fold("All headlines", _headline_table(comparison.headlines[:_MAX_DETAILS]))
@@ -66,7 +68,8 @@ def _folded(comparison: Comparison) -> Iterator[str]:
         yield _fold("Host time over the grid", _tests(comparison))
     moved = comparison.verdicts[~comparison.verdicts["verdict"].isin([SAME, UNDECIDED])]
     if len(moved):
-        yield _fold(f"Verdicts ({len(moved)}, the first {_MAX_ROWS})", _verdict_table(comparison))
+        cut = f", the first {_MAX_ROWS}" if len(moved) > _MAX_ROWS else ""
+        yield _fold(f"Verdicts ({len(moved)}{cut})", _verdict_table(comparison))
     notes = [*(str(one) for one in comparison.refusals if not one.is_total), *comparison.notes]
     if notes:
         yield _fold("Notes", "\n".join(f"* {_text(note)}" for note in notes))

@@ -17,7 +17,7 @@ from typing import Any
 from asv import environment, util
 from asv.console import log
 
-from exhausters.asv_suite.grid import grid_label, suite_grid
+from exhausters.asv_suite.grid import fix_grid_path, grid_label, suite_grid
 from exhausters.asv_suite.reading import parse_read_command
 from exhausters.asv_suite.state import TargetState
 from exhausters.errors import ExhaustersError
@@ -43,6 +43,7 @@ class TargetEnvironment(environment.Environment):
             raise util.UserError(
                 f"repo {conf.repo}: no repository there; make it with `exhausters mirror --into {conf.repo}`"
             )
+        fix_grid_path()
         # asv's own constructor reads these before it sets them.
         self._python, self._requirements = python, requirements
         super().__init__(conf, python, requirements, tagged_env_vars)

@@ -13,7 +13,7 @@ from exhausters.sweep.grid import Grid, load_grid
 from exhausters.sweep.record import SCHEMA_VERSION
 from exhausters.workloads import parse_workload
 
-__all__ = ["GRID_VARIABLE", "grid_label", "suite_grid", "suite_version"]
+__all__ = ["GRID_VARIABLE", "fix_grid_path", "grid_label", "suite_grid", "suite_version"]
 
 GRID_VARIABLE = "EXHAUSTERS_ASV_GRID"
 _VERSION_DIGITS = 16
@@ -23,6 +23,13 @@ _LABEL_DIGITS = 8
 def suite_grid() -> Grid:
     """Return the grid of the suite: `quick`, or what `EXHAUSTERS_ASV_GRID` names."""
     return load_grid(os.environ.get(GRID_VARIABLE, "quick"))
+
+
+def fix_grid_path() -> None:
+    """Make the path of a grid's file absolute: asv's processes run in folders of their own."""
+    text = os.environ.get(GRID_VARIABLE, "")
+    if text.endswith(".toml"):
+        os.environ[GRID_VARIABLE] = os.path.abspath(text)
 
 
 def suite_version(grid: Grid, options: RunOptions | None = None) -> str:

@@ -70,8 +70,14 @@ _ALL = (
     _metric("running_batch_size_mean", "requests", DECISION, HIGHER, "Mean requests of a decode batch."),
     _metric("running_batch_size_max", "requests", DECISION, HIGHER, "Most requests of a decode batch."),
     _metric("wait_steps_p50", "steps", DECISION, LOWER, "Median steps from submission to the first prefill."),
-    _metric("wait_steps_p99", "steps", DECISION, LOWER, "99th percentile of the same."),
-    _metric("wait_steps_max", "steps", DECISION, LOWER, "Longest of the same."),
+    _metric(
+        "wait_steps_p99",
+        "steps",
+        DECISION,
+        LOWER,
+        "99th percentile of steps from submission to the first prefill.",
+    ),
+    _metric("wait_steps_max", "steps", DECISION, LOWER, "Most steps from submission to the first prefill."),
     _metric("eviction_calls", "calls", DECISION, LOWER, "Calls of the tree cache's eviction."),
     _metric("evict_asked_tokens", "tokens", DECISION, LOWER, "KV tokens that evictions were asked for."),
     _metric("evicted_tokens", "tokens", DECISION, LOWER, "KV tokens that evictions freed."),
@@ -159,7 +165,13 @@ _ALL = (
     _metric(
         "time_to_first_token_p50_seconds", "s", MODELLED, LOWER, "Median time from arrival to first token."
     ),
-    _metric("time_to_first_token_p99_seconds", "s", MODELLED, LOWER, "99th percentile of the same."),
+    _metric(
+        "time_to_first_token_p99_seconds",
+        "s",
+        MODELLED,
+        LOWER,
+        "99th percentile of the time from arrival to first token.",
+    ),
     _metric(
         "time_per_output_token_p50_seconds",
         "s",
@@ -167,9 +179,21 @@ _ALL = (
         LOWER,
         "Median of a request's mean time between tokens.",
     ),
-    _metric("time_per_output_token_p99_seconds", "s", MODELLED, LOWER, "99th percentile of the same."),
+    _metric(
+        "time_per_output_token_p99_seconds",
+        "s",
+        MODELLED,
+        LOWER,
+        "99th percentile of a request's mean time between tokens.",
+    ),
     _metric("end_to_end_p50_seconds", "s", MODELLED, LOWER, "Median time from arrival to last token."),
-    _metric("end_to_end_p99_seconds", "s", MODELLED, LOWER, "99th percentile of the same."),
+    _metric(
+        "end_to_end_p99_seconds",
+        "s",
+        MODELLED,
+        LOWER,
+        "99th percentile of the time from arrival to last token.",
+    ),
     _metric(
         "goodput_share", "ratio", MODELLED, HIGHER, "Finished requests that kept both latency limits, of all."
     ),

@@ -12,7 +12,13 @@ from hypothesis import strategies as st
 
 from exhausters.asv_suite.axes import cells_by_values
 from exhausters.asv_suite.digest import DIGEST_DIGITS, digest_number, digest_text
-from exhausters.asv_suite.grid import grid_label, suite_grid, suite_version
+from exhausters.asv_suite.grid import (
+    GRID_VARIABLE,
+    fix_grid_path,
+    grid_label,
+    suite_grid,
+    suite_version,
+)
 from exhausters.asv_suite.measure import CellOutcome, records_folder
 from exhausters.asv_suite.state import TargetState
 from exhausters.asv_suite.suite import outcome_suite, subject_suite
@@ -108,3 +114,18 @@ def test_state_reaches_the_benchmarks(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setenv("ASV_ENV_DIR", str(tmp_path / "none"))
     with pytest.raises(UsageError, match="start the benchmarks with `asv run`"):
         TargetState.read()
+
+
+def test_relative_grid_file_is_found_by_asvs_processes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A grid's file that is named from where asv starts is found from the folders its processes run in."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.toml").write_text('name = "mine"\n[axes]\nworkload = ["agents"]\n')
+    monkeypatch.setenv(GRID_VARIABLE, "mine.toml")
+    fix_grid_path()
+    monkeypatch.chdir("/")
+    assert suite_grid().name == "mine"
+    monkeypatch.setenv(GRID_VARIABLE, "short")
+    fix_grid_path()
+    assert suite_grid().name == "short"

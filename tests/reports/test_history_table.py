@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -86,6 +87,29 @@ def test_unknown_names_are_told(tmp_path: Path, how: dict[str, object], told: st
         history_table(load([tmp_path]), **({"metrics": ["steps_to_drain"]} | how))  # type: ignore[arg-type]
 
 
+def test_default_columns_are_those_that_are_there(tmp_path: Path) -> None:
+    """A sweep that counted no work makes a table without columns of work, not an error."""
+    write_release(tmp_path, "0.5.8", {None: 7, 64: 8})
+    assert rows(history_table(load([tmp_path])))[0][4:] == ["steps_to_drain", "evicted_tokens"]
+
+
+def test_misspelt_metric_is_answered_with_near_ones(tmp_path: Path) -> None:
+    """A metric that is nearly right is answered with the one that was meant, not with a wall of names."""
+    write_release(tmp_path, "0.5.8", {None: 7, 64: 8})
+    with pytest.raises(SelectionError, match=r"e\.g\. steps_to_drain;"):
+        history_table(load([tmp_path]), metrics=["steps_to_dran"])
+
+
+def test_left_out_results_are_counted(asv_results: Path) -> None:
+    """Results of another grid or version are no rows, and are told on the error output."""
+    benchmarks = json.loads((asv_results / "benchmarks.json").read_text())
+    benchmarks["toy.Grid.track_evicted_tokens"]["version"] = "another"
+    (asv_results / "benchmarks.json").write_text(json.dumps(benchmarks))
+    done = CliRunner().invoke(app, ["history", str(asv_results), "--metric", "chunks"])
+    assert done.exit_code == 0
+    assert "left out: 1 results: measured with another grid" in done.stderr
+
+
 def test_commits_of_asv_have_their_tags(asv_results: Path, tmp_path: Path) -> None:
     """asv's results make a table too; a commit that has a tag in the repository has its name."""
     results = load([asv_results])
@@ -102,4 +126,9 @@ def test_command_line(tmp_path: Path) -> None:
     done = CliRunner().invoke(app, arguments)
     assert done.exit_code == 0
     assert rows(done.output)[1][0] == "release:0.5.8"
+    parts = CliRunner().invoke(app, [*arguments, "--where", "leave_pages=64", "--where", "leave_pages=all"])
+    assert [line for line in parts.output.splitlines() if "**" in line] == [
+        "**leave_pages=64**",
+        "**leave_pages=all**",
+    ]
     assert CliRunner().invoke(app, [*arguments, "--where", "nonsense"]).exit_code == 2
