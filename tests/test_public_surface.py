@@ -58,7 +58,8 @@ _ALL = {
 
 # Classes and functions of modules that have no `__all__` and are used from outside their package.
 _DEFINED = {
-    "exhausters.host.process": {"Host", "script_ref"},
+    "exhausters.host.process": {"Host"},
+    "exhausters.host.script_ref": {"script_ref"},
     "exhausters.scripted.context": {"Observer", "ScriptedContext"},
     "exhausters.scripted.req_handle": {"ScriptedReqHandle", "kv_allocated_tokens", "kv_committed_tokens"},
     "exhausters.scripted.test_case": {"ScriptedServer", "ScriptedTestCase"},

@@ -44,6 +44,7 @@ from exhausters.host.messages import (
     WorkerReady,
 )
 from exhausters.host.out_of_memory import says_out_of_memory
+from exhausters.host.script_ref import script_ref
 from exhausters.observe.spool import read_spool
 from exhausters.targets import PreparedTarget, explain_missing_module
 
@@ -335,28 +336,3 @@ class Host:
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
         shutil.rmtree(self._run_dir, ignore_errors=True)
-
-
-def script_ref(script: Callable[..., Any]) -> ScriptRef:
-    """Return where the worker will find `script`; raises UsageError for lambdas and local functions."""
-    import sys
-
-    module_name = getattr(script, "__module__", None)
-    qualname = getattr(script, "__qualname__", "")
-    if module_name is None or "<" in qualname:
-        raise UsageError(
-            f"script {script!r}: expected a function at the top level of a module, because the worker "
-            "imports it by name; move it there"
-        )
-    if module_name.split(".")[0] == "exhausters":
-        return ScriptRef(module=module_name, qualname=qualname)
-    file = getattr(sys.modules.get(module_name), "__file__", None)
-    if file is None:
-        raise UsageError(f"script {script!r}: its module {module_name!r} has no source file")
-    path = Path(file).resolve()
-    levels = 0 if module_name == "__main__" else module_name.count(".")
-    if path.name == "__init__.py":
-        levels += 1
-    return ScriptRef(
-        module=module_name, qualname=qualname, file=str(path), import_root=str(path.parents[levels])
-    )

@@ -11,7 +11,7 @@ from typing import Any
 from exhausters.errors import ScriptFailedError
 from exhausters.host.clock import VirtualClock
 from exhausters.host.messages import HostSettings, RunScript, ScriptFailed, ScriptSucceeded, WorkerReady
-from exhausters.host.process import script_ref
+from exhausters.host.script_ref import script_ref
 from exhausters.scripted.hook import ScriptedSchedulerHook
 from exhausters.sweep.drain import RunOptions, run_cell
 from tests.fakes import fake_messages

@@ -8,7 +8,7 @@ import pytest
 
 from exhausters.errors import ResetError, ScriptFailedError, UsageError
 from exhausters.host.messages import RunScript, ScriptFailed, ScriptRef, ScriptSucceeded, Shutdown
-from exhausters.host.process import script_ref
+from exhausters.host.script_ref import script_ref
 from exhausters.scripted import reset
 from exhausters.scripted.helpers import run_until_finished
 from tests.fakes import fake_messages
