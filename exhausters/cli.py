@@ -172,10 +172,10 @@ def mirror(
 ) -> None:
     """Make a local history of SGLang for commit ranges: a commit and a tag for each release."""
     from exhausters.mirror import configured_index, mirror_clone, mirror_releases, parse_range
-    from exhausters.mirror.progress import MirrorProgress
+    from exhausters.progress import ShownProgress
 
     errors = Console(stderr=True)
-    with _errors_shown(errors), MirrorProgress(errors) as progress:
+    with _errors_shown(errors), ShownProgress(errors) as progress:
         if source == "pypi":
             report = mirror_releases(
                 parse_range(range_ or f"{SUPPORTED_RELEASES[0]}..{NEWEST_RELEASE}"),

@@ -1,8 +1,9 @@
-"""Progress of a mirror on a terminal, or a line for each thing that takes time where there is none."""
+"""Progress on a terminal, or a line for each thing that takes time where there is none."""
 
 from __future__ import annotations
 
 from types import TracebackType
+from typing import Self
 
 from rich.console import Console
 from rich.progress import (
@@ -14,13 +15,11 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 
-__all__ = ["MirrorProgress"]
 
+class ShownProgress:
+    """A context manager that shows what is being done, and how many of how many things are done."""
 
-class MirrorProgress:
-    """A context manager that shows what is being done and how many releases are done."""
-
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, *, total: int | None = None) -> None:
         self._console = console
         self._bar = Progress(
             SpinnerColumn(),
@@ -32,13 +31,13 @@ class MirrorProgress:
             disable=not console.is_terminal,
             transient=True,
         )
-        self._task = self._bar.add_task("", total=None)
+        self._task = self._bar.add_task("", total=total)
 
     def say(self, what: str) -> None:
         """Show what is being done now."""
         self._bar.update(self._task, description=what)
         if not self._console.is_terminal:
-            self._console.print(what, markup=False, highlight=False, soft_wrap=True)
+            self.note(what)
 
     def note(self, what: str) -> None:
         """Leave a line that stays."""
@@ -48,7 +47,7 @@ class MirrorProgress:
         """Show how many of how many are done."""
         self._bar.update(self._task, completed=done, total=total)
 
-    def __enter__(self) -> MirrorProgress:
+    def __enter__(self) -> Self:
         self._bar.start()
         return self
 
