@@ -43,7 +43,7 @@ setup: $(STAMP)  ## create .venv with exact versions (a no-op when it is up to d
 # the next one starts from an empty folder. Two at once take turns where there is flock.
 $(STAMP):
 	@set -e; \
-	exec 9>.venv.lock; if command -v flock >/dev/null; then flock 9; fi; \
+	exec 9>$(VENV).lock; if command -v flock >/dev/null; then flock 9; fi; \
 	if [ -e $@ ]; then exit 0; fi; \
 	python=; \
 	for candidate in $(BOOTSTRAP_PYTHON); do \
@@ -81,8 +81,8 @@ gate: setup  ## the pytest-benchmark suite on one release (TARGET=, GRID=, ROUND
 asv: setup  ## asv over a range of commits; the left end is not in it (ASV_RANGE=v0.5.20..v0.5.23, ASV_ARGS=, ASV_MACHINE=)
 	@test -d $(MIRROR) || $(MAKE) --no-print-directory mirror
 	@echo "asv: taking down what machine this is"  # it prints its questions, and answers them itself
-	@$(PY) -m asv machine --yes $(if $(ASV_MACHINE),--machine $(ASV_MACHINE)) > .venv/asv-machine.log 2>&1 \
-		|| { cat .venv/asv-machine.log; exit 1; }
+	@$(PY) -m asv machine --yes $(if $(ASV_MACHINE),--machine $(ASV_MACHINE)) > $(VENV)/asv-machine.log 2>&1 \
+		|| { cat $(VENV)/asv-machine.log; exit 1; }
 	$(PY) -m asv run $(if $(ASV_MACHINE),--machine $(ASV_MACHINE)) $(ASV_ARGS) "$(ASV_RANGE)"
 
 asv-publish: setup  ## make asv's web pages, in .asv/html

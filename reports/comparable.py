@@ -32,6 +32,8 @@ _SAME_IN_EACH_CELL = (
     ("tree_core", "requested tree core", KINDS, "ask both for one core"),
 )
 _SHOWN_VALUES = 3
+# Said beside two tree cores: a commit of a clone has no compiled one, a release has.
+_CORE_ADVICE = "; where that is not the change itself, sweep both with --grid clone"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,9 +96,6 @@ def _refusals(base: Side, head: Side) -> Iterator[Refusal]:
                 kinds=kinds,
                 advice=f"{advice} ({int(differ.sum())} cells)",
             )
-
-
-_CORE_ADVICE = "; where that is not the change itself, sweep both with --grid clone"
 
 
 def comparison_notes(base: Side, head: Side) -> tuple[str, ...]:
