@@ -135,7 +135,7 @@ format: setup  ## let ruff rewrite what it can
 # `-m exhausters.targets` is uv with the index settings that pip has on this machine. The build backend is listed
 # by hand because no dependency names it. Only the comment lines at the top of the file are kept.
 docs: setup  ## write docs/metrics.md anew from the registry
-	$(PY) -m exhausters.observe.document > docs/metrics.new
+	$(PY) -m exhausters.observe.metrics_document > docs/metrics.new
 	mv docs/metrics.new docs/metrics.md
 
 constraints: setup  ## write constraints.txt anew from the ranges in pyproject.toml

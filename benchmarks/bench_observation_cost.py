@@ -23,7 +23,7 @@ _MAX_STEPS = 50_000
 
 def drive(context: Any, workload: Any, kind: str) -> Generator[None, None, tuple[int, int, str]]:
     """Run a workload in one of the three ways; return CPU nanoseconds, steps, and a digest when observed."""
-    from exhausters.host.clock import real_thread_time_ns
+    from exhausters.engine.clock import real_thread_time_ns
     from exhausters.observe.forward_time import LinearForwardTime
     from exhausters.observe.host_time import HostTimer
     from exhausters.observe.phases import PhaseSwitch

@@ -70,13 +70,13 @@ def sweep(
     skip_bad_lines: Annotated[bool, typer.Option(help="Skip and count broken lines of traces.")] = False,
 ) -> None:
     """Run every cell of a grid on one SGLang, print a table, and write the records."""
-    from exhausters.observe.models import forward_time_model
+    from exhausters.observe.forward_time_models import forward_time_model
     from exhausters.sweep.drain import RunOptions
     from exhausters.sweep.grid import load_grid
-    from exhausters.sweep.progress import SweepProgress
     from exhausters.sweep.runner import SweepOptions
     from exhausters.sweep.runner import sweep as run_sweep
     from exhausters.sweep.store import SweepWriter
+    from exhausters.sweep.sweep_progress import SweepProgress
     from exhausters.sweep.table import records_table
     from exhausters.targets import prepare
 
@@ -125,7 +125,7 @@ def pair(
     """Time two builds side by side, A B B A, for the host-time verdicts of `python -m reports gate`."""
     from exhausters.sweep.grid import load_grid
     from exhausters.sweep.pairs import PairRun, run_pairs, write_pairs
-    from exhausters.sweep.progress import SweepProgress
+    from exhausters.sweep.sweep_progress import SweepProgress
     from exhausters.targets import prepare
 
     console, errors = _output_console(), Console(stderr=True)

@@ -11,8 +11,8 @@ from rich.table import Table
 
 from exhausters import __version__
 from exhausters.errors import ExhaustersError, MissingModuleError
-from exhausters.host.process import Host
 from exhausters.targets import SUPPORTED_RELEASES, PreparedTarget, prepare
+from exhausters.worker.host import Host
 
 # What a boot tells, in the order in which a reader asks.
 _FACTS = (

@@ -58,8 +58,8 @@ _ALL = {
 
 # Classes and functions of modules that have no `__all__` and are used from outside their package.
 _DEFINED = {
-    "exhausters.host.process": {"Host"},
-    "exhausters.host.script_ref": {"script_ref"},
+    "exhausters.worker.host": {"Host"},
+    "exhausters.worker.script_ref": {"script_ref"},
     "exhausters.scripted.context": {"Observer", "ScriptedContext"},
     "exhausters.scripted.req_handle": {"ScriptedReqHandle", "kv_allocated_tokens", "kv_committed_tokens"},
     "exhausters.scripted.test_case": {"ScriptedServer", "ScriptedTestCase"},
@@ -111,13 +111,13 @@ def test_modules_define_these_names(name: str) -> None:
     ("modules", "unwanted"),
     [
         (
-            "exhausters.cli, exhausters.doctor, exhausters.host.process, exhausters.sweep.runner, "
+            "exhausters.cli, exhausters.doctor, exhausters.worker.host, exhausters.sweep.runner, "
             "exhausters.sweep.table, exhausters.sweep.store, exhausters.targets, "
             "exhausters.scripted.test_case",
             "sglang, torch, triton, zmq, pandas",
         ),
         (
-            "exhausters.host.worker, exhausters.scripted.hook, exhausters.sweep.drain, exhausters.workloads",
+            "exhausters.worker.main, exhausters.scripted.hook, exhausters.sweep.drain, exhausters.workloads",
             "sglang, rich, typer, pandas, numpy, scipy, asv",
         ),
     ],

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from exhausters.errors import ExhaustersError
-from exhausters.gate_suite.bench import Bench
+from exhausters.gate_suite.measured_cells import Bench
 from exhausters.sweep.grid import Grid, load_grid
 from exhausters.sweep.record import DRAINED, OUTCOMES
 from exhausters.targets import NEWEST_RELEASE, parse_target

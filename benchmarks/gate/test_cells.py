@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from exhausters.gate_suite.bench import DRAIN, EVICT, FORM_BATCH, PIN, Bench
-from exhausters.gate_suite.clock import scheduler_cpu_seconds, spend
-from exhausters.gate_suite.extra_info import axes_of_cell, info_of_cell
+from exhausters.gate_suite.benchmark_info import axes_of_cell, info_of_cell
+from exhausters.gate_suite.cpu_timer import scheduler_cpu_seconds, spend
+from exhausters.gate_suite.measured_cells import DRAIN, EVICT, FORM_BATCH, PIN, Bench
 
 
 @pytest.mark.benchmark(group="drain", timer=scheduler_cpu_seconds)

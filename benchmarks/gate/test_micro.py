@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from exhausters.errors import ExhaustersError
-from exhausters.gate_suite.bench import Bench, repeat
-from exhausters.gate_suite.clock import scheduler_cpu_seconds, spend
-from exhausters.gate_suite.extra_info import axes_of_micro, info_of_micro
+from exhausters.gate_suite.benchmark_info import axes_of_micro, info_of_micro
+from exhausters.gate_suite.cpu_timer import scheduler_cpu_seconds, spend
+from exhausters.gate_suite.measured_cells import Bench, repeat
 from exhausters.gate_suite.scripts import time_evicting, time_matching, time_pinning
 from exhausters.sweep.cell import EngineSettings
 

@@ -7,9 +7,9 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from typing import Any
 
+from exhausters.engine.clock import real_thread_time_ns
+from exhausters.engine.sglang.probes import eviction_method, wrap
 from exhausters.errors import ScriptFailedError
-from exhausters.host.clock import real_thread_time_ns
-from exhausters.observe.probes import eviction_method, wrap
 from exhausters.scripted.context import ScriptedContext
 from exhausters.sweep.cell import Cell
 from exhausters.sweep.drain import RunOptions, run_cell

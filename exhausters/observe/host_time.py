@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from exhausters.host.clock import real_thread_time_ns
+from exhausters.engine.clock import real_thread_time_ns
 from exhausters.observe.phases import PHASES
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from exhausters.observe.decision_log import DecisionLog
-from exhausters.observe.emissions import emissions
+from exhausters.observe.emitted_tokens import emissions
 from exhausters.observe.quantile import percentile
 
 Value = float | int | None

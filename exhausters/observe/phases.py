@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from exhausters.observe.probes import eviction_method, wrap
+from exhausters.engine.sglang.probes import eviction_method, wrap
 
 RECEIVE, FORM_BATCH, RUN = "receive", "form_batch", "run"
 PROCESS_RESULT, EVICT, RETRACT, OTHER = "process_result", "evict", "retract", "other"

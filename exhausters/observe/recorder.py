@@ -6,14 +6,15 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from exhausters.observe import conservation, probes
+from exhausters.engine.sglang import probes
+from exhausters.engine.sglang.pools import PoolReader
+from exhausters.observe import conservation
 from exhausters.observe.decision_log import DecisionLog
-from exhausters.observe.emissions import computes_token_for
+from exhausters.observe.emitted_tokens import computes_token_for
 from exhausters.observe.forward_time import ForwardShape, ForwardTimeModel
-from exhausters.observe.pools import PoolReader
-from exhausters.observe.spool import StepSpool
 from exhausters.observe.step_record import DECODE, IDLE, MIXED, PREFILL, StepRecord
 from exhausters.pressure import PressureSet
+from exhausters.worker.spool import StepSpool
 
 _NO_FORWARD = ForwardShape(prefill_tokens=0, decode_requests=0, kv_tokens_read=0)
 

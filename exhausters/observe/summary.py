@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from exhausters.observe.decision_log import DecisionLog
-from exhausters.observe.emissions import emissions
+from exhausters.observe.emitted_tokens import emissions
 from exhausters.observe.latency import GoodputLimits, latency_metrics, request_times
 from exhausters.observe.quantile import percentile
 from exhausters.observe.recompute import ComputedPrefixes

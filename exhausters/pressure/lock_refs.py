@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
+from exhausters.engine.sglang.tree import NO_PARENT, NodeView, RadixTree, SubmittedPrompts, open_tree
 from exhausters.pressure.base import Exhauster, attempt_all
 from exhausters.pressure.levels import check_level
-from exhausters.pressure.tree import NO_PARENT, NodeView, RadixTree, SubmittedPrompts, open_tree
 
 
 class LockScheduler(Protocol):

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 
+from exhausters.engine.sglang.tree import SubmittedPrompts
 from exhausters.pressure.base import Exhauster, attempt_all
 from exhausters.pressure.kv_pool import ScriptedKvPoolExhauster
 from exhausters.pressure.levels import PressureLevels
 from exhausters.pressure.lock_refs import ScriptedLockRefExhauster
 from exhausters.pressure.req_rows import ScriptedReqRowExhauster
-from exhausters.pressure.tree import SubmittedPrompts
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,17 +8,18 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
+from exhausters.engine.sglang import request_messages as messages
+from exhausters.engine.sglang import seams
+from exhausters.engine.sglang.carryover import Carryover
+from exhausters.engine.sglang.tree import NodeView, open_tree
 from exhausters.errors import UsageError
-from exhausters.host import seams
-from exhausters.host.carryover import Carryover
 from exhausters.pressure import PressureLevels, PressureSet
-from exhausters.pressure.tree import NodeView, open_tree
-from exhausters.scripted import messages, queries
+from exhausters.scripted import queries
 from exhausters.scripted.batch_log import BatchLog
 from exhausters.scripted.req_handle import ScriptedReqHandle
 
 if TYPE_CHECKING:
-    from exhausters.host.clock import RealClock, VirtualClock
+    from exhausters.engine.clock import RealClock, VirtualClock
     from exhausters.observe.phases import PhaseSwitch
     from exhausters.workloads import Request
 
@@ -68,7 +69,7 @@ class ScriptedContext:
             clock: the worker's clock.
             emitted_token: what the null model emits for every request and step.
             spool_path: file for what must outlive the worker; None for none.
-            message_maker: has the functions of `exhausters.scripted.messages`; another one only
+            message_maker: has the functions of `exhausters.engine.sglang.request_messages`; another one only
                 where the scheduler is a fake, because those import sglang.
         """
         self.scheduler = scheduler
@@ -136,7 +137,7 @@ class ScriptedContext:
             input_ids: the prompt's token ids.
             rid: request id; made up when None.
             sampling: keywords of SGLang's `SamplingParams`.
-            keywords: the further ones of `exhausters.scripted.messages.generate_request`.
+            keywords: the further ones of `exhausters.engine.sglang.request_messages.generate_request`.
         """
         if rid is None:
             rid = f"scripted-{self._started}-{uuid.uuid4().hex}"

@@ -9,12 +9,12 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+from exhausters.engine.sglang import request_messages as messages
 from exhausters.errors import ExhaustersError, ScriptFailedError, UsageError
-from exhausters.host.messages import HostSettings, RunScript, ScriptFailed, ScriptSucceeded, Shutdown
-from exhausters.scripted import messages
 from exhausters.scripted.context import ScriptedContext
-from exhausters.scripted.find import find_script
 from exhausters.scripted.reset import reset_engine
+from exhausters.worker.find_script import find_script
+from exhausters.worker.protocol import HostSettings, RunScript, ScriptFailed, ScriptSucceeded, Shutdown
 
 
 class ScriptedSchedulerHook:

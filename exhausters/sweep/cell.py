@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from exhausters.engine.sglang.null_models import MODELS
 from exhausters.errors import GridError
-from exhausters.host.null_models import MODELS
 from exhausters.pressure.levels import PressureLevels
 
 POLICIES = ("fcfs", "lpm", "dfs-weight", "lof", "random", "routing-key", "hrrn")

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from exhausters.errors import ExhaustersError, UsageError
-from exhausters.host.process import Host
 from exhausters.sweep.cell import Cell
 from exhausters.sweep.drain import RunOptions
 from exhausters.sweep.grid import Grid
@@ -17,6 +16,7 @@ from exhausters.sweep.record import RunRecord
 from exhausters.sweep.runner import SweepOptions, boot, failed_result, run_one
 from exhausters.sweep.store import HEADER_NAME, RECORDS_NAME, base_header
 from exhausters.targets import PreparedTarget
+from exhausters.worker.host import Host
 from exhausters.workloads import Workload, parse_workload
 
 # Fewer pairs say nothing (docs/verdicts.md); with twelve, one changed cell of about a hundred can be told.

@@ -17,8 +17,6 @@ from exhausters.errors import (
     WorkerHungError,
     WorkerOutOfMemoryError,
 )
-from exhausters.host.messages import HostSettings
-from exhausters.host.process import Host
 from exhausters.observe.decision_log import DecisionLog
 from exhausters.observe.summary import RunFacts, summarize
 from exhausters.sweep.cell import Cell, EngineSettings
@@ -26,6 +24,8 @@ from exhausters.sweep.drain import RunOptions, run_cell
 from exhausters.sweep.grid import Grid
 from exhausters.sweep.record import CRASHED, OUT_OF_MEMORY, TIMEOUT, CellResult, RunRecord
 from exhausters.targets import PreparedTarget
+from exhausters.worker.host import Host
+from exhausters.worker.protocol import HostSettings
 from exhausters.workloads import Workload, parse_workload
 
 # Far above what any cell of the built-in grids needs (about a second); a cell that takes longer hangs.

@@ -8,12 +8,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
+from exhausters.engine.clock import VirtualClock
 from exhausters.errors import ScriptFailedError
-from exhausters.host.clock import VirtualClock
-from exhausters.host.messages import HostSettings, RunScript, ScriptFailed, ScriptSucceeded, WorkerReady
-from exhausters.host.script_ref import script_ref
 from exhausters.scripted.hook import ScriptedSchedulerHook
 from exhausters.sweep.drain import RunOptions, run_cell
+from exhausters.worker.protocol import HostSettings, RunScript, ScriptFailed, ScriptSucceeded, WorkerReady
+from exhausters.worker.script_ref import script_ref
 from tests.fakes import fake_messages
 from tests.fakes.fake_scheduler import FakeEngineScheduler
 
@@ -72,7 +72,7 @@ class FakeEngine:
 
 
 class FakeHost:
-    """Stands where `exhausters.host.process.Host` stands, over a `FakeEngine`.
+    """Stands where `exhausters.worker.host.Host` stands, over a `FakeEngine`.
 
     Attributes:
         made: all fake hosts since the list was last cleared, oldest first.

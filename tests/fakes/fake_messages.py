@@ -1,4 +1,4 @@
-"""Stand-ins for `exhausters.scripted.messages`: what `fake_scheduler` receives, without sglang.
+"""Stand-ins for `exhausters.engine.sglang.request_messages`: what `fake_scheduler` receives, without sglang.
 
 Has the functions of that module under the same names, so it can be handed to the context in its place.
 """

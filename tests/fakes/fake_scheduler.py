@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import Any
 
-from exhausters.host.seams import Inbox
+from exhausters.engine.sglang.seams import Inbox
 from tests.fakes import fake_messages as fm
 from tests.fakes.fake_radix_cache import FakeEvictParams, FakeRadixCache
 from tests.fakes.pressure_fakes import FakeAllocator, FakeNewRowPool, Slots

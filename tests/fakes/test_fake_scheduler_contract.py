@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from exhausters.host.messages import HostSettings
-from exhausters.host.process import Host
 from exhausters.targets import NEWEST_RELEASE, prepare
+from exhausters.worker.host import Host
+from exhausters.worker.protocol import HostSettings
 from tests.fakes import contract_scripts as scripts
 from tests.fakes.fake_engine import FakeEngine
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from exhausters.errors import InstallError
-from exhausters.gate_suite.bench import PHASES, Bench, repeat
-from exhausters.gate_suite.extra_info import info_of_cell, info_of_micro
+from exhausters.gate_suite.benchmark_info import info_of_cell, info_of_micro
+from exhausters.gate_suite.measured_cells import PHASES, Bench, repeat
 from exhausters.gate_suite.scripts import time_pinning
 from exhausters.sweep.cell import EngineSettings
 from exhausters.sweep.grid import load_grid
@@ -23,7 +23,7 @@ def test_target_that_cannot_be_made_ready_is_tried_once(monkeypatch: pytest.Monk
         asked.append(target)
         raise InstallError("no index today")
 
-    monkeypatch.setattr("exhausters.gate_suite.bench.prepare", fail)
+    monkeypatch.setattr("exhausters.gate_suite.measured_cells.prepare", fail)
     engine = EngineSettings(max_total_tokens=8_192)
     with Bench(TARGET, load_grid("quick")) as bench:
         infos = [

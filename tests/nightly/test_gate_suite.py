@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from exhausters.gate_suite.clock import TIMER
-from exhausters.gate_suite.extra_info import EVERY_AXIS
+from exhausters.gate_suite.benchmark_info import EVERY_AXIS
+from exhausters.gate_suite.cpu_timer import TIMER
 from exhausters.observe.metrics import HOST, METRICS
 from exhausters.sweep.grid import load_grid
 from exhausters.targets import NEWEST_RELEASE

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from exhausters.engine.clock import VirtualClock
 from exhausters.errors import SeamError
-from exhausters.host.clock import VirtualClock
 from exhausters.observe.forward_time import ConstantForwardTime
 from exhausters.observe.recorder import Recorder
 from exhausters.observe.step_record import DECODE, IDLE, PREFILL

@@ -6,7 +6,7 @@ import pytest
 
 from exhausters.errors import UsageError
 from exhausters.observe.forward_time import ConstantForwardTime, ForwardShape, LinearForwardTime
-from exhausters.observe.models import forward_time_model
+from exhausters.observe.forward_time_models import forward_time_model
 from exhausters.observe.roofline import RooflineForwardTime, load_device, load_model
 
 _MODEL = RooflineForwardTime(launch_ns=0)

@@ -106,6 +106,6 @@ def killed(t: Any, cell: Any, workload: Any, step: int) -> Any:
 
 def strict_checks(t: Any) -> bool:
     """Whether SGLang's own idle check is on, and strict, after a reset."""
-    from exhausters.host.seams import STRICT_IDLE_CHECK
+    from exhausters.engine.sglang.seams import STRICT_IDLE_CHECK
 
     return os.environ[STRICT_IDLE_CHECK] == "1"

@@ -15,11 +15,8 @@ from typing import Any
 import pytest
 
 from exhausters.errors import ConservationError, HostError, SchedulerFailedError, WorkerCrashedError
-from exhausters.host.messages import HostSettings
-from exhausters.host.process import Host
 from exhausters.observe.decision_log import DecisionLog
 from exhausters.observe.metrics import DECISION, HOST, METRICS, MODELLED, WORK
-from exhausters.observe.spool import SPOOL_STEPS
 from exhausters.observe.step_record import IDLE
 from exhausters.pressure import PressureLevels
 from exhausters.sweep.cell import Cell, EngineSettings
@@ -27,6 +24,9 @@ from exhausters.sweep.drain import DrainLimits, RunOptions, run_cell
 from exhausters.sweep.grid import load_grid
 from exhausters.sweep.record import CRASHED, DRAINED, STALLED, CellResult
 from exhausters.sweep.runner import failed_result
+from exhausters.worker.host import Host
+from exhausters.worker.protocol import HostSettings
+from exhausters.worker.spool import SPOOL_STEPS
 from exhausters.workloads import parse_workload
 from tests.conftest import Hosts
 from tests.observe_real import scripts_observe as scripts

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 import pytest
 
 from exhausters.errors import BootError
-from exhausters.host.messages import HostSettings
-from exhausters.host.process import Host
 from exhausters.targets import SUPPORTED_RELEASES, prepare
+from exhausters.worker.host import Host
+from exhausters.worker.protocol import HostSettings
 from tests.releases import scripts_releases
 from tests.scripted import scripts_leaks
 

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from exhausters.errors import ResetError, ScriptFailedError, UsageError
-from exhausters.host.messages import RunScript, ScriptFailed, ScriptRef, ScriptSucceeded, Shutdown
-from exhausters.host.script_ref import script_ref
 from exhausters.scripted import reset
 from exhausters.scripted.helpers import run_until_finished
+from exhausters.worker.protocol import RunScript, ScriptFailed, ScriptRef, ScriptSucceeded, Shutdown
+from exhausters.worker.script_ref import script_ref
 from tests.fakes import fake_messages
 from tests.fakes.fake_engine import FakeEngine
 

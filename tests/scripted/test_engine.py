@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from exhausters.host.process import Host
+from exhausters.worker.host import Host
 from tests.conftest import Hosts
 from tests.scripted import scripts_engine as scripts
 from tests.scripted import scripts_leaks

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from exhausters.host.clock import VirtualClock
+from exhausters.engine.clock import VirtualClock
 from exhausters.sweep.feeder import Feeder
 from exhausters.workloads import Request, Segment
 

@@ -14,7 +14,7 @@ import pytest
 from exhausters.sweep.store import StoredSweep, read_sweep
 from exhausters.targets import NEWEST_RELEASE
 from tests.conftest import newest_release
-from tests.host.footprint import wait_until
+from tests.worker.footprint import wait_until
 
 pytestmark = pytest.mark.real
 

@@ -1,0 +1,185 @@
+"""Bring SGLang's real scheduler up in this process and run its own event loop.
+
+Three supported doors are used: the external-model package for the null model, the override of
+`Scheduler.maybe_init_scripted_scheduler_hook` for our hook, and `run_scheduler_process` for the rest.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import logging
+import os
+import socket
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from exhausters.engine.sglang import cpu_kernels, seams
+from exhausters.engine.sglang.null_models import write_model_folder
+from exhausters.engine.sglang.server_args import server_arguments
+from exhausters.errors import SeamError
+from exhausters.worker.protocol import HostSettings
+
+_TORCHVISION_LIBRARIES: list[Any] = []
+_SCHEDULER_MODULE = "sglang.srt.managers.scheduler"
+
+
+def set_environment(settings: HostSettings) -> None:
+    """Set what SGLang reads from the environment; must run before sglang is imported."""
+    os.environ.update(
+        # 1 asks for the CPU build of sgl_kernel, which is not needed for a model that computes nothing.
+        SGLANG_USE_CPU_ENGINE="0",
+        SGLANG_EXTERNAL_MODEL_PACKAGE="exhausters.engine.sglang.null_models",
+        # Withheld pages look like a leak; the hook turns the check on while nothing is withheld.
+        SGLANG_ENABLE_STRICT_MEM_CHECK_DURING_IDLE="0",
+    )
+    if settings.tree_core != "default":
+        os.environ["SGLANG_UNIFIED_RADIX_TREE_CORE_BACKEND"] = settings.tree_core
+    os.environ.update(settings.environment)
+
+
+def import_scheduler(source_dirs: tuple[str, ...]) -> Any:
+    """Import the target's scheduler module and return it.
+
+    Raises:
+        ImportError: SGLang, or something it imports, is not there.
+        SeamError: the sglang that was found is not the target's.
+    """
+    sys.path[:0] = source_dirs
+    _define_torchvision_operators()
+    import sglang
+
+    found = Path(inspect.getfile(sglang)).resolve()
+    if not any(found.is_relative_to(Path(folder).resolve()) for folder in source_dirs):
+        raise SeamError(f"imported sglang from {found}, expected it below {', '.join(source_dirs)}")
+    module = importlib.import_module(_SCHEDULER_MODULE)
+    cpu_kernels.install()
+    seams.settle_feature_transport()
+    return module
+
+
+def _define_torchvision_operators() -> None:
+    """Let torchvision be imported without its compiled half, which SGLang's imports want and nothing calls.
+
+    torchvision registers fakes for two operators that its compiled half declares; a build that does not
+    match the CPU torch fails there. Declaring them first is enough.
+    """
+    import torch
+
+    try:
+        importlib.import_module("torchvision")
+    except RuntimeError:
+        # Kept for the life of the process: the registration ends with the object.
+        _TORCHVISION_LIBRARIES.append(torch.library.Library("torchvision", "DEF"))
+        for name in ("nms", "qnms"):
+            _TORCHVISION_LIBRARIES[-1].define(
+                f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
+            )
+        for name in [name for name in sys.modules if name.partition(".")[0] == "torchvision"]:
+            del sys.modules[name]
+
+
+class FailureNote(logging.Handler):
+    """Keeps what SGLang's scheduler logs as an error just before it signals its parent."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+        self.text = ""
+        logging.getLogger(_SCHEDULER_MODULE).addHandler(self)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep the newest error."""
+        self.text = record.getMessage()
+
+
+class _InitPipe:
+    """The pipe end that SGLang reports its start to."""
+
+    def __init__(self, on_started: Callable[[], None]) -> None:
+        self._on_started = on_started
+
+    def send(self, _info: Any) -> None:
+        self._on_started()
+
+
+def run(
+    module: Any,
+    *,
+    settings: HostSettings,
+    run_dir: Path,
+    make_hook: Callable[[Any], Any],
+    on_started: Callable[[tuple[str, ...]], None],
+) -> None:
+    """Boot the scheduler and run its event loop until the hook ends it with SystemExit.
+
+    SGLang swallows exceptions of the loop after logging them; `FailureNote` keeps their text.
+
+    Args:
+        module: what `import_scheduler` returned.
+        settings: engine keywords and null model.
+        run_dir: folder for the model's configuration and for sockets.
+        make_hook: called once with the scheduler; returns an object with `step()` and
+            `on_run_batch(batch)`.
+        on_started: called once when the scheduler is up, with notes about engine keywords.
+    """
+    model_path = write_model_folder(
+        run_dir / "model", model=settings.model, emitted_token=settings.emitted_token
+    )
+    server_args, notes = server_arguments(settings.engine, model_path=str(model_path))
+    port_args = _port_arguments(server_args)
+    _install_hook(module.Scheduler, make_hook)
+    known: Mapping[str, Any] = {
+        "server_args": server_args,
+        "port_args": port_args,
+        "gpu_id": 0,
+        "dp_rank": None,
+        "pipe_writer": _InitPipe(lambda: on_started(notes)),
+    }
+    module.run_scheduler_process(**_fill_ranks(module.run_scheduler_process, known))
+
+
+def _fill_ranks(function: Callable[..., Any], known: Mapping[str, Any]) -> dict[str, Any]:
+    """Add rank 0 for every further required keyword: their names change between releases."""
+    arguments: dict[str, Any] = {}
+    for name, parameter in inspect.signature(function).parameters.items():
+        if name in known:
+            arguments[name] = known[name]
+        elif parameter.default is inspect.Parameter.empty:
+            if not name.endswith("_rank"):
+                raise SeamError(
+                    f"run_scheduler_process wants {name!r}, which no known release has; add it in {__name__}"
+                )
+            arguments[name] = 0
+    missing = {"server_args", "port_args", "pipe_writer"} - arguments.keys()
+    if missing:
+        raise SeamError(f"run_scheduler_process does not take {sorted(missing)}")
+    return arguments
+
+
+def _port_arguments(server_args: Any) -> Any:
+    from sglang.srt.server_args import PortArgs
+
+    port_args = PortArgs.init_new(server_args)
+    # SGLang looks for a free port from a fixed start; two workers that boot at once would both take
+    # the first. The kernel gives each its own.
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port_args.nccl_port = probe.getsockname()[1]
+    return port_args
+
+
+def _install_hook(scheduler_class: Any, make_hook: Callable[[Any], Any]) -> None:
+    if not hasattr(scheduler_class, "maybe_init_scripted_scheduler_hook"):
+        raise SeamError(
+            "this SGLang has no Scheduler.maybe_init_scripted_scheduler_hook (it came with 0.5.13); "
+            "older code is not supported"
+        )
+
+    def install(scheduler: Any) -> None:
+        # SGLang calls this once its sockets are made and before its request receiver takes them.
+        scheduler.exhausters_inbox = seams.replace_channels(scheduler)
+        scheduler.scripted_scheduler_hook = make_hook(scheduler)
+
+    scheduler_class.maybe_init_scripted_scheduler_hook = install

@@ -1,0 +1,87 @@
+"""Requests and controls as the tokenizer would send them, put into the scheduler's inbox."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Sequence
+from typing import Any
+
+from exhausters.engine.sglang import seams
+
+
+def generate_request(
+    *,
+    rid: str,
+    input_ids: Sequence[int],
+    sampling: dict[str, Any],
+    return_logprob: bool = False,
+    logprob_start_len: int | None = None,
+    top_logprobs_num: int | None = None,
+    priority: int | None = None,
+    dp_rank: int | None = None,
+    lora_path: str | None = None,
+) -> Any:
+    """Return the tokenized request that SGLang's tokenizer manager makes of these.
+
+    Raises:
+        ValueError: SGLang's own check of the sampling parameters refused them.
+    """
+    from sglang.srt.managers.io_struct import TokenizedGenerateReqInput
+    from sglang.srt.sampling.sampling_params import SamplingParams
+
+    from exhausters.engine.sglang.null_models import VOCAB_SIZE
+
+    parameters = SamplingParams(**sampling)
+    parameters.normalize(None)
+    parameters.verify(VOCAB_SIZE)
+    tokens = input_ids if isinstance(input_ids, array) else array("q", input_ids)
+    return seams.construct(
+        TokenizedGenerateReqInput,
+        {
+            "rid": rid,
+            "input_text": "",
+            "input_ids": tokens,
+            "input_embeds": None,
+            "mm_inputs": None,
+            "token_type_ids": None,
+            "sampling_params": parameters,
+            "return_logprob": return_logprob,
+            # The tokenizer manager's values for "not given".
+            "logprob_start_len": -1 if logprob_start_len is None else logprob_start_len,
+            "top_logprobs_num": top_logprobs_num or 0,
+            "token_ids_logprob": None,
+            "stream": True,
+            "priority": priority,
+            "routed_dp_rank": dp_rank,
+            # Without adapters the path only keeps prefixes apart, as an adapter's id does.
+            "lora_id": lora_path,
+        },
+    )
+
+
+def pause_generation(mode: str) -> Any:
+    """Return the control that pauses the engine; `mode` is `retract` or `in_place`."""
+    from sglang.srt.managers.io_struct import PauseGenerationReqInput
+
+    return seams.construct(PauseGenerationReqInput, {"mode": mode})
+
+
+def continue_generation(torch_empty_cache: bool) -> Any:
+    """Return the control that resumes a paused engine."""
+    from sglang.srt.managers.io_struct import ContinueGenerationReqInput
+
+    return seams.construct(ContinueGenerationReqInput, {"torch_empty_cache": torch_empty_cache})
+
+
+def abort(*, rid: str = "", abort_all: bool = False) -> Any:
+    """Return the control that aborts one request (all whose id starts with `rid`), or all."""
+    from sglang.srt.managers.io_struct import AbortReq
+
+    return seams.construct(AbortReq, {"rid": rid, "abort_all": abort_all})
+
+
+def flush_cache() -> Any:
+    """Return the control that empties the tree cache and the pools of an idle engine."""
+    from sglang.srt.managers.io_struct import FlushCacheReqInput
+
+    return seams.construct(FlushCacheReqInput, {})

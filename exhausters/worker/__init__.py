@@ -1,0 +1,1 @@
+"""The process that holds one booted scheduler: start it, speak with it, supervise it, end it."""

@@ -1,0 +1,338 @@
+"""The parent's side of a host: start a worker, run scripts in it, end it. Never imports sglang."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import select
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from multiprocessing.connection import Connection
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from exhausters.engine.sglang.tree_core import require_rust_core
+from exhausters.errors import (
+    BootError,
+    HostError,
+    SchedulerFailedError,
+    ScriptFailedError,
+    UsageError,
+    WorkerCrashedError,
+    WorkerHungError,
+    WorkerOutOfMemoryError,
+)
+from exhausters.targets import PreparedTarget, explain_missing_module
+from exhausters.worker.exit_status import describe_end, kernel_kills
+from exhausters.worker.out_of_memory import says_out_of_memory
+from exhausters.worker.protocol import (
+    SPOOL_NAME,
+    HostSettings,
+    RunScript,
+    ScriptFailed,
+    ScriptRef,
+    ScriptSucceeded,
+    Shutdown,
+    WorkerConfig,
+    WorkerFailed,
+    WorkerReady,
+)
+from exhausters.worker.script_ref import script_ref
+from exhausters.worker.spool import read_spool
+
+BOOT_TIMEOUT_SECONDS = 300.0
+# SGLang's own scripted server allows 120 s for a script; a script here runs many times faster.
+SCRIPT_TIMEOUT_SECONDS = 120.0
+SHUTDOWN_TIMEOUT_SECONDS = 10.0
+LOG_TAIL_LINES = 30
+
+# Ambient settings that would change what is measured, or slow every import down.
+_DROPPED_VARIABLES = ("PYTHONDONTWRITEBYTECODE", "PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP")
+
+
+class Host:
+    """One booted scheduler of one target, in a process of its own; a context manager.
+
+    Raises on construction: BootError, MissingModuleError, SeamError, WorkerCrashedError,
+    WorkerOutOfMemoryError or WorkerHungError, each with the tail of the worker's log.
+    """
+
+    def __init__(
+        self,
+        target: PreparedTarget,
+        settings: HostSettings | None = None,
+        *,
+        boot_timeout_seconds: float = BOOT_TIMEOUT_SECONDS,
+    ) -> None:
+        self.target = target
+        self.settings = settings or HostSettings()
+        self._run_dir = Path(tempfile.mkdtemp(prefix="exhausters-"))
+        self._log_path = self._run_dir / "worker.log"
+        self._oom_kills_before = kernel_kills()
+        self._closed = False
+        self._dead: HostError | None = None
+        try:
+            self._start_processes()
+            self._send_config()
+            self.ready = self._await_ready(boot_timeout_seconds)
+            require_rust_core(self.settings, self.ready.facts)
+        except BaseException:
+            self._destroy()
+            raise
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What was booted: tree cache, tree core, allocator, pool sizes, Python and torch versions."""
+        return dict(self.ready.facts)
+
+    @property
+    def pid(self) -> int:
+        """Process id of the supervisor; it is also the id of the process group of all its children."""
+        return self._process.pid
+
+    @property
+    def worker_pid(self) -> int:
+        """Process id of the worker, the process that runs the scheduler."""
+        return int(self.ready.facts["pid"])
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether another script can be run: neither closed nor gone."""
+        return self._dead is None and not self._closed
+
+    def run(
+        self,
+        script: Callable[..., Any] | ScriptRef,
+        *args: Any,
+        timeout_seconds: float = SCRIPT_TIMEOUT_SECONDS,
+        reset: bool = True,
+    ) -> Any:
+        """Reset the engine, run one script to its end and return what its generator returned.
+
+        Raises:
+            ScriptFailedError: the script raised; the host stays usable.
+            ExhaustersError: the script raised one of this project's own errors.
+            HostError: the worker is gone (crash, hang, scheduler failure); the host is not usable.
+        """
+        if self._dead is not None:
+            raise type(self._dead)(f"this host is gone: {self._dead.args[0]}", log_tail=self._dead.log_tail)
+        if self._closed:
+            raise UsageError("this host is closed: make a new Host to run another script")
+        ref = script if isinstance(script, ScriptRef) else script_ref(script)
+        with suppress(BrokenPipeError, ConnectionResetError):  # it has gone: reading tells how
+            self._data.send(RunScript(script=ref, args=args, reset=reset))
+        reply = self._receive(timeout_seconds, doing=f"script {ref}")
+        if isinstance(reply, ScriptSucceeded):
+            return reply.value
+        if isinstance(reply, ScriptFailed):
+            cause = ScriptFailedError(f"script {ref} failed in the worker:\n{reply.traceback}")
+            if reply.error is not None:
+                raise reply.error from cause
+            raise cause
+        raise self._died(self._failure(reply))
+
+    def close(self) -> None:
+        """End the worker; harmless when it has ended already or is closed twice."""
+        if self._closed:
+            return
+        self._closed = True
+        if self._dead is None:
+            try:
+                self._data.send(Shutdown())
+                self._wait_for_end(SHUTDOWN_TIMEOUT_SECONDS)
+            except OSError:
+                pass
+        self._destroy()
+
+    def log_tail(self, lines: int = LOG_TAIL_LINES) -> str:
+        """Return the last lines the worker has logged."""
+        try:
+            text = self._log_path.read_text(errors="replace")
+        except OSError:
+            return ""
+        return "\n".join(text.splitlines()[-lines:])
+
+    def __enter__(self) -> Host:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _start_processes(self) -> None:
+        own_data, worker_data = socket.socketpair()
+        own_life, worker_life = socket.socketpair()
+        self._data: Connection = Connection(own_data.detach())
+        self._life = own_life
+        supervisor = Path(__file__).with_name("supervisor.py")
+        inherited = (worker_data.fileno(), worker_life.fileno())
+        with self._log_path.open("wb") as log, worker_data, worker_life:
+            self._process = subprocess.Popen(
+                [self.target.python, "-P", supervisor, *map(str, inherited), self._run_dir],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                pass_fds=inherited,
+                env=self._worker_environment(),
+                start_new_session=True,
+            )
+
+    def _worker_environment(self) -> dict[str, str]:
+        kept = {
+            name: value
+            for name, value in os.environ.items()
+            if name not in _DROPPED_VARIABLES and not name.startswith(("SGLANG_", "SGL_"))
+        }
+        scratch = self._run_dir / "tmp"
+        scratch.mkdir()
+        kept.update(
+            CUDA_VISIBLE_DEVICES="",
+            HF_HUB_OFFLINE="1",
+            TRANSFORMERS_OFFLINE="1",
+            TOKENIZERS_PARALLELISM="false",
+            # One thread each: the harness runs one worker per core, and counts must not depend on
+            # how many threads a machine has.
+            OMP_NUM_THREADS="1",
+            MKL_NUM_THREADS="1",
+            OPENBLAS_NUM_THREADS="1",
+            PYTHONHASHSEED="0",
+            PYTHONUNBUFFERED="1",
+            TMPDIR=str(scratch),
+        )
+        if self.target.pycache_prefix is not None:
+            kept["PYTHONPYCACHEPREFIX"] = str(self.target.pycache_prefix)
+        kept.update(self.settings.environment)
+        return kept
+
+    def _send_config(self) -> None:
+        config = WorkerConfig(
+            settings=self.settings,
+            source_dirs=tuple(str(folder) for folder in self.target.source_dirs),
+            run_dir=str(self._run_dir),
+            target_name=self.target.name,
+        )
+        with suppress(BrokenPipeError, ConnectionResetError):  # it has gone: reading tells how
+            self._data.send(config)
+
+    def _await_ready(self, timeout_seconds: float) -> WorkerReady:
+        reply = self._receive(timeout_seconds, doing="boot")
+        if isinstance(reply, WorkerReady):
+            return reply
+        raise self._died(self._failure(reply))
+
+    def _receive(self, timeout_seconds: float, *, doing: str) -> Any:
+        # Not Connection.poll alone: a supervisor killed by force can leave the data socket open for
+        # the moment until the worker follows it.
+        deadline = time.monotonic() + timeout_seconds
+        while True:
+            remaining_seconds = deadline - time.monotonic()
+            if remaining_seconds <= 0:
+                raise self._died(self._hung(timeout_seconds, doing))
+            ready, _, _ = select.select([self._data], [], [], min(remaining_seconds, 1.0))
+            if not ready:
+                continue
+            try:
+                message = self._data.recv_bytes()
+            except (EOFError, ConnectionResetError):
+                raise self._died(self._crashed(doing)) from None
+            try:
+                return pickle.loads(message)
+            except (ImportError, AttributeError) as error:
+                raise UsageError(
+                    f"{doing} returned a value of a type that only the worker's environment has ({error}); "
+                    "return plain values"
+                ) from error
+
+    def _hung(self, timeout_seconds: float, doing: str) -> HostError:
+        # SIGUSR1 makes the worker write its Python stacks to the log (faulthandler).
+        try:
+            os.kill(self.worker_pid, signal.SIGUSR1)
+            time.sleep(0.3)
+        except (AttributeError, OSError):
+            pass  # it has not come up, or is gone
+        return WorkerHungError(
+            f"{self.target.name}: no answer to {doing} within {timeout_seconds:g} s; "
+            "the worker was killed. Raise the time limit, or look for a loop in the script.",
+            log_tail=self.log_tail(),
+            salvaged=self._spooled(),
+        )
+
+    def _crashed(self, doing: str) -> HostError:
+        ended = self._wait_for_end(SHUTDOWN_TIMEOUT_SECONDS)
+        code = ended.get("exit_code")
+        message = f"{self.target.name}: the worker ended during {doing}: {describe_end(code)}"
+        if code == -signal.SIGKILL and ended.get("oom_kills", 0) > 0:
+            message += " by the kernel, out of memory"
+            return WorkerOutOfMemoryError(message, log_tail=self.log_tail(), salvaged=self._spooled())
+        limit_bytes = self.settings.memory_limit_bytes
+        if limit_bytes is not None:
+            message += f" (it had a memory limit of {limit_bytes:,} bytes)"
+        # A library that gets no memory ends the process; what it printed comes before all stacks.
+        is_abort = code == -signal.SIGABRT
+        said = self.log_tail(lines=10_000) if is_abort else ""
+        kind: type[HostError] = WorkerCrashedError
+        if is_abort and says_out_of_memory(said, limited=limit_bytes is not None):
+            kind = WorkerOutOfMemoryError
+        return kind(message, log_tail=self.log_tail(), salvaged=self._spooled())
+
+    def _spooled(self) -> Any:
+        return read_spool(self._run_dir / SPOOL_NAME) or None
+
+    def _failure(self, reply: Any) -> BaseException:
+        if not isinstance(reply, WorkerFailed):
+            return HostError(f"the worker sent {type(reply).__name__}, which is not an answer")
+        if reply.error is not None:
+            return reply.error
+        if reply.missing_module is not None:
+            return explain_missing_module(reply.missing_module, stated=self.target.pins)
+        last_line = reply.traceback.strip().rsplit("\n", 1)[-1]
+        where = {"import": "importing SGLang", "boot": "booting the scheduler"}.get(
+            reply.phase, "the scheduler's event loop"
+        )
+        message = f"{self.target.name}: {where} failed: {last_line}\n{reply.traceback.strip()}"
+        if reply.out_of_memory:
+            return WorkerOutOfMemoryError(message, log_tail=self.log_tail(), salvaged=reply.salvaged)
+        kind = SchedulerFailedError if reply.phase == "loop" else BootError
+        return kind(message, log_tail=self.log_tail(), salvaged=reply.salvaged)
+
+    def _died(self, error: BaseException) -> BaseException:
+        self._dead = error if isinstance(error, HostError) else HostError(str(error))
+        self._destroy()
+        return error
+
+    def _wait_for_end(self, timeout_seconds: float) -> dict[str, Any]:
+        """Return how the worker ended, as the supervisor tells it; empty when that was killed too."""
+        self._life.settimeout(timeout_seconds)
+        try:
+            told = self._life.recv(4096)
+        except OSError:
+            return {}
+        ended: dict[str, Any] = json.loads(told) if told else {}
+        ended["oom_kills"] = kernel_kills() - self._oom_kills_before
+        return ended
+
+    def _destroy(self) -> None:
+        """Leave no process, socket or file behind."""
+        process = getattr(self, "_process", None)
+        if process is not None:
+            # The end of the life socket makes the supervisor kill the worker, wait for it, and end.
+            self._data.close()
+            self._life.close()
+            with suppress(OSError):
+                ended = os.pidfd_open(process.pid)
+                select.select([ended], [], [], SHUTDOWN_TIMEOUT_SECONDS)
+                os.close(ended)
+            # Not waited for yet, so that its number, which names the group, cannot be another's by now.
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+        shutil.rmtree(self._run_dir, ignore_errors=True)

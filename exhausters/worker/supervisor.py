@@ -1,0 +1,118 @@
+"""The thin process between a host and its worker; standard library only.
+
+SGLang's scheduler sends SIGQUIT to its parent when it raises. This process is that parent, so the
+signal never reaches the caller's shell, test runner or benchmark. It forks the worker before
+anything heavy is imported, waits for it, tells the host how it ended, and leaves nothing behind:
+when the host goes away (its end of the life socket closes) the worker is killed, and the last act is
+to kill whatever else the worker started and to delete the run folder.
+
+Started as a script: `python -P supervisor.py DATA_FD LIFE_FD RUN_DIR`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import importlib.util
+import json
+import os
+import select
+import shutil
+import signal
+import socket
+import sys
+from pathlib import Path
+
+# linux/prctl.h
+_PR_SET_PDEATHSIG = 1
+_PR_SET_CHILD_SUBREAPER = 36
+
+
+def _prctl(option: int, value: int) -> None:
+    ctypes.CDLL(None, use_errno=True).prctl(option, value, 0, 0, 0)
+
+
+def load_own_package() -> None:
+    """Make `exhausters` importable without putting its folder, and all beside it, on the path."""
+    folder = Path(__file__).resolve().parent.parent
+    spec = importlib.util.spec_from_file_location(
+        "exhausters", folder / "__init__.py", submodule_search_locations=[str(folder)]
+    )
+    if spec is None or spec.loader is None:
+        raise ImportError(f"cannot load the exhausters package from {folder}")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["exhausters"] = module
+    spec.loader.exec_module(module)
+
+
+def _run_worker(data_fd: int, supervisor_pid: int) -> int:
+    _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != supervisor_pid:  # it died between fork and prctl
+        return 1
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT):
+        signal.signal(number, signal.SIG_DFL)
+    load_own_package()
+    from exhausters.worker.main import main
+
+    return main(data_fd)
+
+
+def _wait(child_fd: int, child: int, life: socket.socket) -> None:
+    """Return when the worker has ended, killing it first if the host went away."""
+    poll = select.poll()
+    poll.register(child_fd, select.POLLIN)
+    poll.register(life.fileno(), select.POLLIN | select.POLLHUP)
+    while True:
+        for fd, _event in poll.poll():
+            if fd == child_fd:
+                return
+            # The host never writes here: anything readable is its end of the socket closing.
+            os.kill(child, signal.SIGKILL)
+            poll.unregister(fd)
+
+
+def _report(life: socket.socket, status: int, sigquits: int) -> None:
+    ended = {"exit_code": os.waitstatus_to_exitcode(status), "sigquits": sigquits}
+    with contextlib.suppress(OSError):  # the host is gone: nobody is left to be told
+        life.sendall(json.dumps(ended).encode())
+
+
+def main(data_fd: int, life_fd: int, run_dir: str) -> None:
+    """Fork the worker, wait for it, report, clean up. Does not return."""
+    sigquits: list[int] = []
+    signal.signal(signal.SIGQUIT, lambda number, _frame: sigquits.append(number))
+    # A terminal's Ctrl-C is the host's business; the host closes the life socket when it ends.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+    own_pid = os.getpid()
+    child = os.fork()
+    if child == 0:
+        os.close(life_fd)
+        code = 1
+        try:
+            code = _run_worker(data_fd, own_pid)
+        except SystemExit as stop:
+            code = stop.code if isinstance(stop.code, int) else 1
+        except BaseException:
+            import traceback
+
+            traceback.print_exc()
+        finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            # No interpreter shutdown: SGLang leaves non-daemon threads that would hold it up.
+            os._exit(code)
+    os.close(data_fd)
+    life = socket.socket(fileno=life_fd)
+    _wait(os.pidfd_open(child), child, life)
+    _, status = os.waitpid(child, 0)
+    _report(life, status, len(sigquits))
+    # Until the host has read the status and the log, or is gone (with what it was told unread, perhaps).
+    with contextlib.suppress(ConnectionResetError):
+        life.recv(1)
+    shutil.rmtree(run_dir, ignore_errors=True)
+    os.killpg(0, signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3])
