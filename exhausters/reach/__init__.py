@@ -1,0 +1,1 @@
+"""How much of what changed between two builds was executed by the runs that compare them."""

@@ -1,0 +1,170 @@
+"""Which executable lines of SGLang differ between two source trees."""
+
+from __future__ import annotations
+
+import ast
+import difflib
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import CodeType
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileChange:
+    """One Python file that differs.
+
+    Attributes:
+        file: path below the source folder, e.g. `sglang/srt/managers/schedule_policy.py`.
+        base_lines: executable lines of the base that are gone or were rewritten, by number there.
+        head_lines: executable lines of the head that are new or rewritten, by number there.
+        import_lines: lines of the head that are new or rewritten and that its import executes: constants,
+            class attributes. Whether a run uses them is not known.
+        is_only_in_base, is_only_in_head: whether the other side has no such file.
+    """
+
+    file: str
+    base_lines: frozenset[int]
+    head_lines: frozenset[int]
+    import_lines: frozenset[int] = frozenset()
+    is_only_in_base: bool = False
+    is_only_in_head: bool = False
+
+
+def changed_files(base: Path, head: Path, *, below: str = "sglang") -> tuple[FileChange, ...]:
+    """Return every Python file with a changed executable line, in the order of their paths.
+
+    Comments, blank lines and docstrings do not execute, so a file in which only those differ is left out.
+
+    Args:
+        base, head: source folders, each of which contains `sglang/`.
+        below: the folder in them that is compared.
+    """
+    ours, theirs = (set(_python_files(folder, below)) for folder in (base, head))
+    changes = []
+    for file in sorted(ours | theirs):
+        before = (base / file).read_bytes() if file in ours else b""
+        after = (head / file).read_bytes() if file in theirs else b""
+        if before == after:
+            continue
+        change = compare_files(file, _text(before), _text(after))
+        if change.base_lines or change.head_lines or change.import_lines:
+            only = replace(change, is_only_in_base=file not in theirs, is_only_in_head=file not in ours)
+            changes.append(only)
+    return tuple(changes)
+
+
+def compare_files(file: str, base: str, head: str) -> FileChange:
+    """Return what differs between two versions of a file, by line numbers in each."""
+    ours, theirs = base.splitlines(), head.splitlines()
+    gone: set[int] = set()
+    new: set[int] = set()
+    matcher = difflib.SequenceMatcher(None, ours, theirs, autojunk=False)
+    for tag, base_first, base_end, head_first, head_end in matcher.get_opcodes():
+        if tag != "equal":
+            gone.update(range(base_first + 1, base_end + 1))
+            new.update(range(head_first + 1, head_end + 1))
+    return FileChange(
+        file=file,
+        base_lines=_executable_among(base, gone),
+        head_lines=_executable_among(head, new),
+        import_lines=frozenset(new) & import_lines(head) if new else frozenset(),
+    )
+
+
+def executable_lines(text: str) -> frozenset[int]:
+    """Return the lines on which functions of a file can execute something; none when it is no Python.
+
+    What an import executes is left out (see `import_lines`): it runs in every worker, and reaching it says
+    nothing.
+    """
+    module = _compiled(text)
+    if module is None:
+        return frozenset()
+    lines: set[int] = set()
+    for code in _functions(module):
+        lines.update(line for _, _, line in code.co_lines() if line and line != code.co_firstlineno)
+    return frozenset(lines - _docstring_lines(text))
+
+
+def import_lines(text: str) -> frozenset[int]:
+    """Return the lines of constants and class attributes, which the import of the file executes.
+
+    Imports and the first lines of definitions are left out: what they bring is executed elsewhere.
+    """
+    if _compiled(text) is None:
+        return frozenset()
+    lines: set[int] = set()
+    bodies = [ast.parse(text).body]
+    while bodies:
+        for node in bodies.pop():
+            if isinstance(node, ast.ClassDef):
+                bodies.append(node.body)
+            elif not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Import | ast.ImportFrom):
+                lines.update(range(node.lineno, (node.end_lineno or node.lineno) + 1))
+    return frozenset(lines - _docstring_lines(text))
+
+
+def _compiled(text: str) -> CodeType | None:
+    try:
+        return compile(text, "<source>", "exec", dont_inherit=True)
+    except (SyntaxError, ValueError):
+        return None
+
+
+def _executable_among(text: str, lines: set[int]) -> frozenset[int]:
+    """The first lines of the statements that have one of these lines: a tracer reports only those."""
+    if not lines:
+        return frozenset()
+    executable = executable_lines(text)
+    return frozenset(lines & executable) | _statement_starts(text, lines - executable, executable)
+
+
+def _statement_starts(text: str, lines: set[int], executable: frozenset[int]) -> frozenset[int]:
+    """For changed lines inside a statement of several lines, where that statement begins."""
+    try:
+        tree = ast.parse(text)
+    except (SyntaxError, ValueError):
+        return frozenset()
+    starts = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.stmt) and not hasattr(node, "body") and node.end_lineno is not None:
+            inside = range(node.lineno, node.end_lineno + 1)
+            if (
+                node.lineno in executable
+                and node.lineno not in lines
+                and any(line in lines for line in inside)
+            ):
+                starts.add(node.lineno)
+    return frozenset(starts)
+
+
+def _functions(code: CodeType) -> Iterator[CodeType]:
+    """All functions of a module, methods and nested ones included; not the bodies of classes."""
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            # CPython marks functions by CO_OPTIMIZED; the body of a class is executed by the import.
+            if constant.co_flags & 0x1:
+                yield constant
+            yield from _functions(constant)
+
+
+def _docstring_lines(text: str) -> set[int]:
+    lines: set[int] = set()
+    for node in ast.walk(ast.parse(text)):
+        if (
+            isinstance(node, ast.Expr)
+            and isinstance(node.value, ast.Constant)
+            and isinstance(node.value.value, str)
+        ):
+            lines.update(range(node.lineno, (node.end_lineno or node.lineno) + 1))
+    return lines
+
+
+def _python_files(folder: Path, below: str) -> Iterator[str]:
+    for path in (folder / below).rglob("*.py"):
+        yield path.relative_to(folder).as_posix()
+
+
+def _text(source: bytes) -> str:
+    return source.decode("utf-8", errors="replace")

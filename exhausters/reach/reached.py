@@ -1,0 +1,166 @@
+"""Which changed lines were executed, and what kept the others from it."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+
+from exhausters.reach.changed_lines import FileChange
+
+# Executed lines of each file, by path below the source folder.
+Executed = Mapping[str, frozenset[int]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnreachedLines:
+    """Neighbouring changed lines that no run executed.
+
+    Attributes:
+        file: path below the source folder.
+        side: `base` (lines that are gone) or `head` (lines that are new).
+        first_line, last_line: numbers on that side.
+        guard: the condition that no run met, as Python; empty when the function was never called or no
+            condition stands between.
+        is_imported: whether the worker imports the file at all.
+    """
+
+    file: str
+    side: str
+    first_line: int
+    last_line: int
+    guard: str = ""
+    is_imported: bool = True
+
+    def __str__(self) -> str:
+        lines = (
+            f"{self.first_line}"
+            if self.first_line == self.last_line
+            else f"{self.first_line}–{self.last_line}"
+        )
+        text = f"`{self.file}:{lines}`{' (gone)' if self.side == 'base' else ''}"
+        if not self.is_imported:
+            return f"{text}: the worker does not import this file"
+        return f"{text}: guarded by `{self.guard}`" if self.guard else text
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reach:
+    """How much of a change was executed.
+
+    Attributes:
+        changed: changed executable lines, of both sides, in files that a worker imports.
+        reached: those of them that a run executed.
+        unreached: the others, and the changed lines of files that no worker imports.
+        import_lines: changed constants and class attributes, of which no run is known to use any.
+    """
+
+    changed: int
+    reached: int
+    unreached: tuple[UnreachedLines, ...]
+    import_lines: int = 0
+
+    @property
+    def is_nothing_reached(self) -> bool:
+        """Whether there is a change and no run is known to have executed a line of it."""
+        return self.reached == 0 and (self.changed > 0 or bool(self.unreached) or self.import_lines > 0)
+
+    def __str__(self) -> str:
+        constants = f"{self.import_lines} changed lines of constants, whose use is not known"
+        if self.changed:
+            text = f"{self.reached} of {self.changed} changed lines reached"
+            return f"{text}, and {constants}" if self.import_lines else text
+        if self.import_lines:
+            return constants
+        return (
+            "no line changed in what the workers import" if self.unreached else "no executable line differs"
+        )
+
+
+def measure_reach(
+    changes: Sequence[FileChange],
+    *,
+    base: Path,
+    head: Path,
+    base_executed: Executed,
+    head_executed: Executed,
+    imported: frozenset[str],
+) -> Reach:
+    """Return how much of the changes was executed.
+
+    Args:
+        changes: what differs between the two sources.
+        base, head: the source folders.
+        base_executed, head_executed: lines that runs executed on either side.
+        imported: files that a worker of either side imports.
+    """
+    changed = reached = constants = 0
+    unreached: list[UnreachedLines] = []
+    for change in changes:
+        constants += len(change.import_lines) if change.file in imported else 0
+        sides = (
+            ("base", base, change.base_lines, base_executed),
+            ("head", head, change.head_lines, head_executed),
+        )
+        for side, folder, lines, executed in sides:
+            if change.file not in imported:
+                unreached += _ranges(change.file, side, lines, {}, is_imported=False)
+                continue
+            done = executed.get(change.file, frozenset())
+            changed += len(lines)
+            reached += len(lines & done)
+            missing = lines - done
+            if missing:
+                text = (folder / change.file).read_text(encoding="utf-8", errors="replace")
+                unreached += _ranges(change.file, side, missing, guards(text, missing, done))
+    return Reach(changed=changed, reached=reached, unreached=tuple(unreached), import_lines=constants)
+
+
+def guards(text: str, lines: frozenset[int], executed: frozenset[int]) -> dict[int, str]:
+    """Return, for unreached lines, the innermost condition above them that was evaluated and not met.
+
+    Lines without such a condition are absent: their function was not called, or it was left before.
+    """
+    found: dict[int, tuple[int, str]] = {}
+    for node in ast.walk(ast.parse(text)):
+        if not isinstance(node, ast.If | ast.While | ast.For) or node.lineno not in executed:
+            continue
+        for body, condition in _branches(node):
+            first, last = body[0].lineno, body[-1].end_lineno or body[-1].lineno
+            for line in lines:
+                if first <= line <= last and found.get(line, (0, ""))[0] <= node.lineno:
+                    found[line] = node.lineno, condition
+    return {line: condition for line, (_, condition) in found.items()}
+
+
+def _branches(node: ast.If | ast.While | ast.For) -> list[tuple[list[ast.stmt], str]]:
+    if isinstance(node, ast.For):
+        return [(node.body, f"for {ast.unparse(node.target)} in {ast.unparse(node.iter)}")]
+    condition = ast.unparse(node.test)
+    branches = [(node.body, condition)]
+    if node.orelse and isinstance(node, ast.If):
+        branches.append((node.orelse, f"not ({condition})"))
+    return branches
+
+
+def _ranges(
+    file: str, side: str, lines: frozenset[int], conditions: Mapping[int, str], *, is_imported: bool = True
+) -> list[UnreachedLines]:
+    """Group lines that follow each other, and share a guard, into one entry."""
+    numbered = enumerate(sorted(lines))
+    parts = []
+    for (_, guard), group in groupby(numbered, lambda one: (one[1] - one[0], conditions.get(one[1], ""))):
+        block = [line for _, line in group]
+        parts.append(
+            UnreachedLines(
+                file=file,
+                side=side,
+                first_line=block[0],
+                last_line=block[-1],
+                guard=guard,
+                is_imported=is_imported,
+            )
+        )
+    return parts
