@@ -17,9 +17,9 @@ from typing import Any
 from asv import environment, util
 from asv.console import log
 
-from exhausters.asv_suite.grid import fix_grid_path, grid_label, suite_grid
 from exhausters.asv_suite.reading import parse_read_command
 from exhausters.asv_suite.state import TargetState
+from exhausters.asv_suite.suite_grid import fix_grid_path, grid_label, suite_grid
 from exhausters.errors import ExhaustersError
 from exhausters.targets import prepare
 

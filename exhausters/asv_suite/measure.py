@@ -7,8 +7,8 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from exhausters.asv_suite.grid import grid_label, suite_grid
 from exhausters.asv_suite.state import TargetState
+from exhausters.asv_suite.suite_grid import grid_label, suite_grid
 from exhausters.errors import BootError
 from exhausters.sweep.grid import Grid
 from exhausters.sweep.record import FAILURES, RunRecord

@@ -19,10 +19,10 @@ from typing import Any
 
 from exhausters.asv_suite.axes import axes_of, cells_by_values
 from exhausters.asv_suite.digest import digest_number
-from exhausters.asv_suite.grid import suite_grid, suite_version
 from exhausters.asv_suite.measure import CellOutcome, measure_commit
 from exhausters.asv_suite.reading import READS_SWEEP
 from exhausters.asv_suite.subjects import metrics_of
+from exhausters.asv_suite.suite_grid import suite_grid, suite_version
 from exhausters.observe.metrics import DECISION, HIGHER, HOST, LOWER, NONE, Metric
 from exhausters.sweep.cell import Cell
 from exhausters.sweep.record import DRAINED, OUTCOMES

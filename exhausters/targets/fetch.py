@@ -11,7 +11,7 @@ from exhausters.targets import git
 from exhausters.targets.cache import Progress, build_once, cache_root
 from exhausters.targets.environments import Interpreter
 from exhausters.targets.installer import Installer, UvInstaller
-from exhausters.targets.spec import SUPPORTED_RELEASES
+from exhausters.targets.target_spec import SUPPORTED_RELEASES
 
 __all__ = ["Sources", "fetch_commit", "fetch_path", "fetch_release"]
 

@@ -17,7 +17,7 @@ from exhausters.targets.environments import (
 from exhausters.targets.fetch import Sources, fetch_commit, fetch_path, fetch_release
 from exhausters.targets.installer import Installer
 from exhausters.targets.pins import Statement, pins_for, read_statement
-from exhausters.targets.spec import TargetSpec, parse_target
+from exhausters.targets.target_spec import TargetSpec, parse_target
 
 __all__ = ["PreparedTarget", "prepare"]
 

@@ -11,7 +11,6 @@ from exhausters.workloads.hits import BlockHits, TokenHits, block_hit_fraction, 
 from exhausters.workloads.mooncake import read_mooncake
 from exhausters.workloads.request import Request, Segment, Workload, WorkloadSummary
 from exhausters.workloads.request_log import read_sglang_log
-from exhausters.workloads.spec import READERS, WorkloadSpec, build, parse_spec, parse_workload
 from exhausters.workloads.synthetic import (
     BUILDERS,
     Builder,
@@ -23,6 +22,7 @@ from exhausters.workloads.synthetic import (
     shared_prefix,
 )
 from exhausters.workloads.traces import TRACES_VARIABLE, resolve_trace_path
+from exhausters.workloads.workload_spec import READERS, WorkloadSpec, build, parse_spec, parse_workload
 
 __all__ = [
     "BUILDERS",

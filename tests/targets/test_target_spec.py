@@ -6,7 +6,7 @@ import pytest
 from packaging.version import Version
 
 from exhausters.errors import TargetSpecError
-from exhausters.targets.spec import (
+from exhausters.targets.target_spec import (
     NEWEST_RELEASE,
     SUPPORTED_RELEASES,
     expand_targets,
