@@ -11,7 +11,6 @@ from exhausters.targets.target_spec import (
     NEWEST_RELEASE,
     SUPPORTED_RELEASES,
     TargetSpec,
-    expand_targets,
     parse_target,
 )
 
@@ -20,7 +19,6 @@ __all__ = [
     "SUPPORTED_RELEASES",
     "PreparedTarget",
     "TargetSpec",
-    "expand_targets",
     "explain_missing_module",
     "parse_target",
     "prepare",

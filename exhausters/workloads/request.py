@@ -113,33 +113,6 @@ class Request:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class WorkloadSummary:
-    """A workload in numbers.
-
-    Attributes:
-        request_count, warmup_request_count: requests in each list.
-        prompt_tokens, output_tokens: totals over `requests`; warm-up is not counted.
-        page_size: granularity of the sharing, in tokens.
-        shared_tokens: prompt tokens that an infinite cache, filled by the warm-up and by each
-            request in order, would serve: the ceiling for cache-hit tokens.
-        longest_request_tokens: largest prompt + output; a pool must hold it.
-    """
-
-    request_count: int
-    warmup_request_count: int
-    prompt_tokens: int
-    output_tokens: int
-    page_size: int
-    shared_tokens: int
-    longest_request_tokens: int
-
-    @property
-    def shared_fraction(self) -> float:
-        """`shared_tokens` / `prompt_tokens`, in [0, 1]."""
-        return self.shared_tokens / self.prompt_tokens
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class Workload:
     """A frozen list of requests with arrival times.
 
@@ -183,25 +156,6 @@ class Workload:
         _check_list(f"workload {self.name!r}: warmup_requests", self.warmup_requests, rids)
         _check_list(f"workload {self.name!r}: requests", self.requests, rids)
         object.__setattr__(self, "digest", _digest(self.warmup_requests, self.requests))
-
-    def summary(self, *, page_size: int = 1) -> WorkloadSummary:
-        """Totals, and the ceiling of cache hits at a page size (tokens, >= 1).
-
-        Raises:
-            WorkloadError: a page size that is not a positive integer.
-        """
-        from exhausters.workloads.hits import token_hits  # hits.py is built on this file
-
-        hits = token_hits(self, page_size=page_size)
-        return WorkloadSummary(
-            request_count=len(self.requests),
-            warmup_request_count=len(self.warmup_requests),
-            prompt_tokens=hits.prompt_tokens,
-            output_tokens=sum(request.max_new_tokens for request in self.requests),
-            page_size=page_size,
-            shared_tokens=hits.hit_tokens,
-            longest_request_tokens=max(r.prompt_tokens + r.max_new_tokens for r in self.requests),
-        )
 
 
 def require_int(name: str, value: object, *, minimum: int | None = None) -> int:

@@ -269,7 +269,6 @@ def test_public_names() -> None:
         "SUPPORTED_RELEASES",
         "PreparedTarget",
         "TargetSpec",
-        "expand_targets",
         "explain_missing_module",
         "parse_target",
         "prepare",

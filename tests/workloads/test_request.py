@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from exhausters.errors import WorkloadError
-from exhausters.workloads import Request, Segment, Workload
+from exhausters.workloads import Request, Segment, Workload, summarise
 
 
 def request(rid: str = "a", **changes: Any) -> Request:
@@ -170,11 +170,11 @@ def test_summary_counts() -> None:
         ),
         warmup_requests=(request("w", prompt=(Segment(seed=1, length=50),)),),
     )
-    summary = one.summary(page_size=16)
+    summary = summarise(one, page_size=16)
     assert (summary.request_count, summary.warmup_request_count) == (2, 1)
     assert (summary.prompt_tokens, summary.output_tokens) == (238, 43)
     assert summary.shared_tokens == 48 + 96
     assert summary.shared_fraction == pytest.approx(144 / 238)
     assert summary.longest_request_tokens == 150
     with pytest.raises(WorkloadError, match="page_size=0"):
-        one.summary(page_size=0)
+        summarise(one, page_size=0)
