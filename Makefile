@@ -13,7 +13,7 @@ STAMP := $(VENV)/.complete-$(INPUTS_SUM)
 TARGET ?= release:0.5.23
 GRID ?= quick
 OUT ?= results/bench
-# A first look stays under a minute without the second, counting pass over each cell.
+# A first look stays under a minute without the second pass over each cell, which counts calls and operators.
 BENCH_ARGS ?= --no-work
 PYTEST_ARGS ?=
 RESULTS ?= results
@@ -32,7 +32,7 @@ GATE_JSON ?= results/pytest-benchmark/pytest-benchmark.json
 BASE ?=
 ROUNDS ?= 3
 
-.PHONY: help setup mirror bench gate asv asv-publish nightly report test test-releases test-slow test-browser lint format docs constraints clean
+.PHONY: help setup mirror bench bench-harness gate asv asv-publish nightly report test test-releases test-slow test-browser lint format docs constraints clean
 
 help:  ## list the chores
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1  \2/p' $(MAKEFILE_LIST) | awk '{n=$$1; $$1=""; printf "  %-14s%s\n", n, $$0}'
@@ -68,6 +68,14 @@ $(STAMP):
 bench: setup  ## sweep the quick grid on one release (TARGET=, GRID=, OUT=)
 	$(VENV)/bin/exhausters sweep --target $(TARGET) --grid $(GRID) --out $(OUT) $(BENCH_ARGS)
 
+# All three run, even when one fails.
+bench-harness: setup  ## what the harness itself costs: pinning, judging a long history, observing; fails above limits (TARGET=)
+	@status=0; \
+	for bench in bench_lock_refs_scaling bench_detect_history "bench_observation_cost --target $(TARGET)"; do \
+		$(PY) -m benchmarks.$$bench || { echo "bench-harness: failed: $$bench" >&2; status=1; }; \
+	done; \
+	exit $$status
+
 mirror: setup  ## make a history: releases as commits, or commits of a clone (MIRROR=, MIRROR_RANGE=, MIRROR_FROM=)
 	$(VENV)/bin/exhausters mirror $(MIRROR_RANGE) --from $(MIRROR_FROM) --into $(MIRROR)
 
@@ -95,7 +103,7 @@ nightly: setup  ## both suites, a report on each, and a verdict if BASE is given
 	try() { "$$@" || { code=$$?; echo "nightly: exit code $$code: $$*" >&2; status=1; }; }; \
 	for side in $(if $(BASE),base) head; do \
 		if [ $$side = base ]; then target="$(BASE)"; else target="$(TARGET)"; fi; \
-		try $(MAKE) --no-print-directory bench TARGET="$$target" OUT=$(NIGHTLY_OUT)/sweep/$$side; \
+		try $(MAKE) --no-print-directory bench TARGET="$$target" OUT=$(NIGHTLY_OUT)/sweep/$$side BENCH_ARGS=; \
 		try $(MAKE) --no-print-directory gate TARGET="$$target" \
 			GATE_JSON=$(NIGHTLY_OUT)/pytest-benchmark/$$side.json; \
 	done; \
