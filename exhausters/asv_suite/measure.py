@@ -1,4 +1,4 @@
-"""One sweep a commit: run by asv once before the first benchmark, read by all of them."""
+"""One sweep per commit: run by asv once before the first benchmark, read by all of them."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class CellOutcome:
 def records_folder(grid: Grid, commit: str) -> Path:
     """Return where the records of a commit are kept, decision logs and reasons included.
 
-    asv's own files have numbers only. Each grid has a folder, so that none takes another's records away.
+    asv's own files have numbers only. Each grid has a folder, so that none replaces another's records.
     """
     return Path(os.environ.get("ASV_CONF_DIR", ".")) / ".asv" / "records" / grid_label(grid) / commit
 

@@ -7,7 +7,7 @@ from exhausters.observe.metrics import DECISION, HOST, METRICS, MODELLED, WORK, 
 __all__ = ["metrics_of", "subject_of"]
 
 _BY_KIND = {WORK: "work", MODELLED: "modelled_time", HOST: "host_time"}
-# Decisions are told apart by a part of their name; the first match counts.
+# Decisions are assigned by a part of their name; the first match counts.
 _BY_NAME = (
     ("evict", "eviction"),
     ("cache_hit", "eviction"),

@@ -47,8 +47,8 @@ class PublishedWheel:
         filename: such as "sglang-0.5.23-cp311-cp311-manylinux_2_34_x86_64.whl".
         version: parsed from it.
         url: where it can be fetched.
-        sha256: in hexadecimal, or None if the index does not say.
-        uploaded: when it was uploaded, or None if the index does not say.
+        sha256: in hexadecimal, or None if the index does not state it.
+        uploaded: when it was uploaded, or None if the index does not state it.
         yanked: withdrawn by its publisher.
     """
 
@@ -98,7 +98,7 @@ class PackageIndex:
             if known is None:
                 found[wheel.filename] = wheel
             elif known.sha256 in (None, wheel.sha256):
-                # A nearer copy of the same file often lacks what the public index knows about it.
+                # A copy in a nearer index often lacks the upload time that the public index states.
                 uploaded = known.uploaded or wheel.uploaded
                 found[wheel.filename] = replace(known, sha256=wheel.sha256, uploaded=uploaded)
         if not found:
@@ -138,8 +138,8 @@ class PackageIndex:
         return digest.hexdigest()
 
     def _listed(self) -> Iterator[PublishedWheel]:
-        # An index that cannot be read ends it, as it ends uv: what it alone publishes would be left out, and
-        # a mirror, which grows at its end only, would never take it in.
+        # An index that cannot be read is an error, as in uv: releases that only it publishes would be
+        # missing, and a mirror, which grows at its end only, could never add them.
         for index in self.indexes:
             # Few indexes know the project; those that do not are passed over.
             yield from _wheels(self._packages(f"{index.rstrip('/')}/{PROJECT}/") or ())
@@ -184,7 +184,7 @@ def configured_index() -> PackageIndex:
 
 def _wheels(packages: Iterable[DistributionPackage]) -> Iterator[PublishedWheel]:
     for package in packages:
-        # What a link of an HTML page says need not be the file's name.
+        # The text of a link in an HTML page need not be the name of the file.
         is_named = package.filename.endswith(".whl")
         filename = package.filename if is_named else _path(package.url).name
         if (version := _version_of(filename)) is not None:

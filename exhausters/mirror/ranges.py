@@ -47,5 +47,5 @@ def parse_range(text: str) -> VersionRange:
 
 
 def backwards(text: str) -> TargetSpecError:
-    """Return the error for a range whose newer end comes first, wherever the range is of."""
-    return TargetSpecError(f"range {text!r}: runs backwards; expected OLDER..NEWER, so swap its ends")
+    """Return the error for a range whose newer end comes first, of releases or of a clone's revisions."""
+    return TargetSpecError(f"range {text!r}: is backwards; expected OLDER..NEWER; swap the ends")

@@ -1,8 +1,8 @@
 """Makes any SGLang ready to run: a release, a checkout or a commit becomes a Python environment.
 
-Runs in the harness's own environment and never imports sglang. The road through the files:
-`target_spec` (what the user wrote) -> `fetch` (where its sources are) -> `pins` and `distributions` (what it
-needs) -> `environments` (a cached environment, made by `installer`) -> `prepare` (all of it in one call).
+Runs in the harness's own environment and never imports sglang. Read the files in this order:
+`target_spec` (what the user wrote), `fetch` (where its sources are), `pins` and `distributions` (what it
+needs), `environments` (a cached environment, made by `installer`), `prepare` (all of it in one call).
 """
 
 from exhausters.targets.distributions import explain_missing_module

@@ -1,11 +1,11 @@
-"""What a user writes to name an SGLang, and the releases this project promises to run.
+"""How a user names an SGLang, and the releases that this project supports.
 
     release:0.5.23      a published release, fetched through the user's own package index
     path:DIR            a checkout (DIR/python/sglang) or a folder that contains sglang/, used in place
     git:DIR@REV         one commit of a local repository, bare or not; its working tree stays untouched
 
-Parsing looks at the text only: whether the release, folder or commit exists is found out by
-`exhausters.targets.prepare.prepare`.
+Parsing looks at the text only: `exhausters.targets.prepare.prepare` finds out whether the
+release, folder or commit exists.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ SUPPORTED_RELEASES: tuple[str, ...] = (
     "0.5.22",
     "0.5.23",
 )
-"""Releases that `make test-releases` runs, oldest first. Any other release is accepted without promise."""
+"""Releases that `make test-releases` runs, oldest first. Other releases are accepted, but not tested."""
 
 NEWEST_RELEASE: str = SUPPORTED_RELEASES[-1]
 

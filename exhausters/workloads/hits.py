@@ -112,7 +112,7 @@ def token_hits(workload: Workload, *, page_size: int = 1) -> TokenHits:
 
 @dataclass(kw_only=True, slots=True)
 class _Node:
-    """A boundary between segments: what was seen to follow it."""
+    """A boundary between segments, and the segments seen after it."""
 
     longest: dict[int | None, int] = field(default_factory=dict)
     children: dict[tuple[int | None, int], _Node] = field(default_factory=dict)
@@ -142,7 +142,7 @@ def _match(root: _Node, parts: _Parts) -> int:
     """Tokens of the longest prefix of `parts` in the tree.
 
     Comparing segments instead of tokens is sound since a first token differs from every body
-    token (see tokens.py): where one prompt's segment ends and the other's goes on, they part.
+    token (see tokens.py): where one prompt's segment ends and the other's continues, they diverge.
     """
     node: _Node | None = root
     matched = 0

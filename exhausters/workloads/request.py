@@ -63,7 +63,7 @@ class Request:
         max_new_tokens: output length asked for, >= 1, and produced: the null model emits no end token.
         priority: SGLang's scheduling priority; None leaves it to the scheduler.
         after: rid of an earlier request of the same list that must have finished first.
-        ignore_eos: tell SGLang to go on after an end token. It then admits the request by its whole
+        ignore_eos: ask SGLang to continue after an end token. It then admits the request by its whole
             output instead of an estimate, and so hardly ever retracts; False is what clients send.
 
     Raises:
@@ -132,7 +132,7 @@ class Workload:
             source are not part of it: the same requests are the same workload.
 
     Raises:
-        WorkloadError: doubled rids, a bad `after`, requests out of order, no requests.
+        WorkloadError: duplicate rids, a bad `after`, requests out of order, no requests.
     """
 
     name: str
@@ -189,7 +189,9 @@ def _check_list(where: str, requests: tuple[Request, ...], rids: set[str]) -> No
         if not isinstance(request, Request):
             raise WorkloadError(f"{where}[{index}]={request!r}: must be a Request")
         if request.rid in rids:
-            raise WorkloadError(f"{where}[{index}]: rid={request.rid!r}: is taken; each must have its own")
+            raise WorkloadError(
+                f"{where}[{index}]: rid={request.rid!r}: is already used; each request needs its own"
+            )
         if request.after is None:
             if request.arrival_seconds < clock_seconds:
                 raise WorkloadError(

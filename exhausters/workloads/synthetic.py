@@ -1,4 +1,4 @@
-"""Seeded workloads, each built to hurt the scheduler in one way.
+"""Seeded workloads, each built to stress the scheduler in one way.
 
 Defaults fit a KV pool of 4,096 to 8,192 tokens on a CPU: 48 to 96 requests whose tokens together
 exceed the pool, a few hundred steps. All lengths are tokens, all times modelled seconds; lengths
@@ -72,7 +72,7 @@ def long_context(
     mean_gap_seconds: float = 0.01,
     warmup_leaves: int = 16,
 ) -> Workload:
-    """Long prompts among short ones: chunked prefill, and who has to wait behind it.
+    """Long prompts among short ones: chunked prefill, and the requests that wait behind it.
 
     Every `long_every`-th request is long. Nothing is shared.
     """
@@ -184,7 +184,7 @@ def many_leaves(
 ) -> Workload:
     """Many short prompts under a few branches: a wide radix tree of small leaves.
 
-    Eviction must free many nodes for each page it is asked for. The warm-up leaves fill the tree,
+    Eviction must free many nodes per page. The warm-up leaves fill the tree,
     so that there is something to evict and to pin from the first step on.
     """
     draw = Draw("many_leaves", seed)

@@ -209,7 +209,7 @@ def test_foreign_folders_are_left_alone(wheels: Path, tmp_path: Path) -> None:
         make(wheels, tmp_path / "files")
     assert [path.name for path in (tmp_path / "files").iterdir()] == ["note.txt"]
     git.run_git(["init", "--quiet", "--bare", str(tmp_path / "theirs.git")])
-    with pytest.raises(MirrorError, match="no mirror of ours"):
+    with pytest.raises(MirrorError, match="a repository, but not a mirror"):
         make(wheels, tmp_path / "theirs.git")
     with pytest.raises(MirrorError, match="holds something else"):
         make(wheels, tmp_path / "theirs.git" / "hooks")

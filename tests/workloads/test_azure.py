@@ -73,7 +73,7 @@ def test_bad_line_is_named_or_skipped(write: Callable[..., Path], bad: str, mess
     [
         ("TIMESTAMP,ContextTokens", "'GeneratedTokens': is missing"),
         (HEADER + ",Region", "'Region': is unknown"),
-        (HEADER + ",TIMESTAMP", "doubled"),
+        (HEADER + ",TIMESTAMP", "given twice"),
         (GOOD, "is unknown; the header must be TIMESTAMP"),
     ],
 )

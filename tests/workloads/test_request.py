@@ -81,8 +81,8 @@ def test_bad_segment_is_refused(seed: Any, length: Any, message: str) -> None:
     ("requests", "warmup", "message"),
     [
         ((), (), r"requests=\(\): must be one or more"),
-        ((request("a"), request("a")), (), r"requests\[1\]: rid='a': is taken"),
-        ((request("a"),), (request("a"),), r"requests\[0\]: rid='a': is taken"),
+        ((request("a"), request("a")), (), r"requests\[1\]: rid='a': is already used"),
+        ((request("a"),), (request("a"),), r"requests\[0\]: rid='a': is already used"),
         (
             (request("a", after="b"), request("b")),
             (),
