@@ -4,7 +4,7 @@
 
 One booted worker drives the same requests, all sent at the start, in turn bare, observed, observed, bare.
 The bare loop has the hook and the scripted context and nothing else; the observed one has what the first pass
-of a cell has: recorder, phases and CPU timer. The counted loop, as the second pass of a cell has it, is run
+of a cell has: recorder, phases and CPU timer. The counted loop, as the second pass of a cell has it, runs
 once per round. Everything on the scheduler's thread is counted, the harness's own code included. Fails when a
 median ratio is above its limit.
 """

@@ -50,8 +50,8 @@ def measure_commit() -> dict[str, CellOutcome]:
     """Sweep the suite's grid on the commit that asv is at; return every cell by its id.
 
     Raises:
-        ExhaustersError: the commit is broken: it cannot be made ready, or boots with no setting. asv then
-            records null for every benchmark and goes on with the next commit; `broken.txt` in the commit's
+        ExhaustersError: the commit is broken: it cannot be prepared, or boots with no setting. asv then
+            records null for every benchmark and continues with the next commit; `broken.txt` in the commit's
             folder says why, as it does for any other error.
     """
     state, grid = TargetState.read(), suite_grid()

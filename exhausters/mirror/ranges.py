@@ -19,7 +19,7 @@ class VersionRange:
     last: Version
 
     def __contains__(self, version: Version) -> bool:
-        """Whether `version` lies in the range; pre-releases do so only as one of its ends."""
+        """Whether `version` is in the range; pre-releases are so only as one of its ends."""
         if version in (self.first, self.last):
             return True
         return self.first < version < self.last and not version.is_prerelease

@@ -48,7 +48,7 @@ def build_once(
     is_usable: Callable[[Path], bool] = is_complete,
     on_progress: Progress | None = None,
 ) -> Path:
-    """Return `folder`, calling `build(folder)` first unless it is there, complete and usable.
+    """Return `folder`, calling `build(folder)` first unless it exists, is complete and usable.
 
     Args:
         folder: absolute path inside the cache.

@@ -5,7 +5,7 @@ exceed the pool, a few hundred steps. All lengths are tokens, all times modelled
 named `*_tokens` are means, except those of shared prefixes, which are exact. Every builder takes
 
 * `seed` (>= 0): other content, lengths and times of the same kind;
-* `warmup_leaves` (>= 0): prompts of 32 tokens that fill the radix tree and that nobody repeats.
+* `warmup_leaves` (>= 0): prompts of 32 tokens that fill the radix tree and that are never repeated.
 
 Requests do not ask to ignore the end of text, as ordinary clients do not: for those that do SGLang
 (from 0.5.22 on) reserves the whole output on admission and has nothing left to retract. Their outputs are
@@ -39,7 +39,7 @@ def shared_prefix(
 ) -> Workload:
     """A few system prompts, each shared by many requests: what a radix cache is for.
 
-    The warm-up computes each prefix once and adds leaves nobody asks for again, so that eviction
+    The warm-up computes each prefix once and adds leaves that no request repeats, so that eviction
     has both right and wrong victims.
     """
     draw = Draw("shared_prefix", seed)

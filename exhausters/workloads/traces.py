@@ -18,7 +18,7 @@ from exhausters.workloads.trace_fields import exact_fraction, short
 
 #: Folder of public traces, see docs/workloads.md.
 TRACES_VARIABLE = "EXHAUSTERS_TRACES"
-#: What stands for that folder in a path.
+#: The prefix of a path in that folder.
 TRACES_PREFIX = "$TRACES/"
 
 
@@ -29,10 +29,10 @@ class TraceOptions:
     Args:
         scale: lengths are multiplied by it and rounded up, to at least 1 token; in (0, 1]. Floats
             are taken as the decimal they print as, text as a fraction ("1/32").
-        max_requests: stop after so many requests (warm-up not counted); None reads all.
+        max_requests: stop after this many requests (warm-up not counted); None reads all.
         time_stretch: arrival times are multiplied by it; 2 halves the load, 0 sends all at once.
         skip_bad_lines: leave out lines that make no sense, and count them, instead of raising.
-        warmup_requests: so many requests at the start become the workload's warm-up.
+        warmup_requests: this many requests at the start become the workload's warm-up.
 
     Raises:
         WorkloadError: an option of the wrong type or range.
