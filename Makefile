@@ -5,25 +5,25 @@ PY := $(VENV)/bin/python
 BOOTSTRAP_PYTHON ?= python3 python3.12 python3.11 python3.13
 PYTHON_CHECK := import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))
 
-# The stamp carries a checksum of what it was installed from: an edited file asks for a new set-up,
-# a fresh time stamp (a checkout, a copy) does not.
+# The stamp carries a checksum of what it was installed from: an edited file causes a new set-up,
+# a new time stamp (a checkout, a copy) does not.
 INPUTS_SUM := $(shell cat pyproject.toml constraints.txt 2>/dev/null | cksum | tr -d ' \t')
 STAMP := $(VENV)/.complete-$(INPUTS_SUM)
 
 TARGET ?= release:0.5.23
 GRID ?= quick
 OUT ?= results/bench
-# A first look stays under a minute without the second, counting pass over each cell.
+# A first look stays under a minute without the second pass over each cell, which counts calls and operators.
 BENCH_ARGS ?= --no-work
 PYTEST_ARGS ?=
 RESULTS ?= results
 REPORT_OUT ?= results/report
-# git leaves the left end of a range out: this measures 0.5.21, 0.5.22 and 0.5.23.
+# git excludes the left end of a range: this measures 0.5.21, 0.5.22 and 0.5.23.
 ASV_RANGE ?= v0.5.20..v0.5.23
 ASV_ARGS ?=
 ASV_MACHINE ?=
 MIRROR ?= .cache/sglang.git
-# Both ends included, as in 0.5.20..0.5.23; empty is every supported release.
+# Both ends are included, as in 0.5.20..0.5.23; empty means every supported release.
 MIRROR_RANGE ?=
 # pypi, or a clone of SGLang: a folder or a URL.
 MIRROR_FROM ?= pypi
@@ -32,15 +32,15 @@ GATE_JSON ?= results/pytest-benchmark/pytest-benchmark.json
 BASE ?=
 ROUNDS ?= 3
 
-.PHONY: help setup mirror bench gate asv asv-publish nightly report test test-releases test-slow test-browser lint format docs constraints clean
+.PHONY: help setup mirror bench bench-harness gate asv asv-publish nightly report test test-releases test-slow test-browser lint format docs constraints clean
 
 help:  ## list the chores
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1  \2/p' $(MAKEFILE_LIST) | awk '{n=$$1; $$1=""; printf "  %-14s%s\n", n, $$0}'
 
 setup: $(STAMP)  ## create .venv with exact versions (a no-op when it is up to date)
 
-# The old stamp goes first and the new one comes last: a set-up that was interrupted has none, and
-# the next one starts from an empty folder. Two at once take turns where there is flock.
+# The old stamp is removed first and the new one written last: after an interrupted set-up there is none, and
+# the next one starts from an empty folder. With flock, two at once take turns.
 $(STAMP):
 	@set -e; \
 	exec 9>$(VENV).lock; if command -v flock >/dev/null; then flock 9; fi; \
@@ -68,6 +68,14 @@ $(STAMP):
 bench: setup  ## sweep the quick grid on one release (TARGET=, GRID=, OUT=)
 	$(VENV)/bin/exhausters sweep --target $(TARGET) --grid $(GRID) --out $(OUT) $(BENCH_ARGS)
 
+# All three run, even when one fails.
+bench-harness: setup  ## what the harness itself costs: pinning, judging a long history, observing; fails above limits (TARGET=)
+	@status=0; \
+	for bench in bench_lock_refs_scaling bench_detect_history "bench_observation_cost --target $(TARGET)"; do \
+		$(PY) -m benchmarks.$$bench || { echo "bench-harness: failed: $$bench" >&2; status=1; }; \
+	done; \
+	exit $$status
+
 mirror: setup  ## make a history: releases as commits, or commits of a clone (MIRROR=, MIRROR_RANGE=, MIRROR_FROM=)
 	$(VENV)/bin/exhausters mirror $(MIRROR_RANGE) --from $(MIRROR_FROM) --into $(MIRROR)
 
@@ -76,11 +84,11 @@ gate: setup  ## the pytest-benchmark suite on one release (TARGET=, GRID=, ROUND
 	$(PY) -m pytest benchmarks/gate --target $(TARGET) --grid $(GRID) --rounds $(ROUNDS) \
 		--benchmark-json=$(GATE_JSON)
 
-# An index is asked only where there is no history yet; `make mirror` looks for newer releases. The name of the
-# machine is what asv's results are filed under: CI machines that are alike share one by ASV_MACHINE.
+# A history is made only if there is none; `make mirror` adds newer releases. asv files results under the name of
+# the machine: equal CI machines share one name by ASV_MACHINE.
 asv: setup  ## asv over a range of commits; the left end is not in it (ASV_RANGE=v0.5.20..v0.5.23, ASV_ARGS=, ASV_MACHINE=)
 	@test -d $(MIRROR) || $(MAKE) --no-print-directory mirror
-	@echo "asv: taking down what machine this is"  # it prints its questions, and answers them itself
+	@echo "asv: recording the machine"  # it prints its questions, and answers them itself
 	@$(PY) -m asv machine --yes $(if $(ASV_MACHINE),--machine $(ASV_MACHINE)) > $(VENV)/asv-machine.log 2>&1 \
 		|| { cat $(VENV)/asv-machine.log; exit 1; }
 	$(PY) -m asv run $(if $(ASV_MACHINE),--machine $(ASV_MACHINE)) $(ASV_ARGS) "$(ASV_RANGE)"
@@ -88,14 +96,14 @@ asv: setup  ## asv over a range of commits; the left end is not in it (ASV_RANGE
 asv-publish: setup  ## make asv's web pages, in .asv/html
 	$(PY) -m asv publish
 
-# Goes on after a failure: a report and a verdict for each suite, made of whatever there is. Fails when anything
-# did, a verdict "worse" or "undecided" included; what and why is in its lines.
+# Continues after a failure, so that there is a report on whatever was measured. Fails if any step failed or a
+# verdict is "worse" or "undecided"; the output says which.
 nightly: setup  ## both suites, a report on each, and a verdict if BASE is given (TARGET=, BASE=, GRID=, NIGHTLY_OUT=)
 	@status=0; \
 	try() { "$$@" || { code=$$?; echo "nightly: exit code $$code: $$*" >&2; status=1; }; }; \
 	for side in $(if $(BASE),base) head; do \
 		if [ $$side = base ]; then target="$(BASE)"; else target="$(TARGET)"; fi; \
-		try $(MAKE) --no-print-directory bench TARGET="$$target" OUT=$(NIGHTLY_OUT)/sweep/$$side; \
+		try $(MAKE) --no-print-directory bench TARGET="$$target" OUT=$(NIGHTLY_OUT)/sweep/$$side BENCH_ARGS=; \
 		try $(MAKE) --no-print-directory gate TARGET="$$target" \
 			GATE_JSON=$(NIGHTLY_OUT)/pytest-benchmark/$$side.json; \
 	done; \
@@ -108,7 +116,7 @@ nightly: setup  ## both suites, a report on each, and a verdict if BASE is given
 		--markdown $(NIGHTLY_OUT)/report/verdict.md --junit $(NIGHTLY_OUT)/report/verdict.xml;) \
 	exit $$status
 
-report: setup  ## report and dashboard on all results there are, newest build against the one before (RESULTS=, REPORT_OUT=)
+report: setup  ## report and dashboard on all results, newest build against the one before (RESULTS=, REPORT_OUT=)
 	$(PY) -m reports build $(RESULTS) --out $(REPORT_OUT)
 
 test: setup  ## the tests that take seconds, the newest release included (PYTEST_ARGS=)
@@ -128,17 +136,17 @@ lint: setup  ## ruff, the formatter in check mode, and the type checker
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 
-format: setup  ## let ruff rewrite what it can
+format: setup  ## let ruff fix and format the code
 	$(VENV)/bin/ruff check --fix .
 	$(VENV)/bin/ruff format .
 
-# `-m exhausters.targets` is uv with the index settings that pip has on this machine. The build backend is listed
-# by hand because no dependency names it. Only the comment lines at the top of the file are kept.
-docs: setup  ## write docs/metrics.md anew from the registry
+docs: setup  ## regenerate docs/metrics.md from the registry
 	$(PY) -m exhausters.observe.metrics_document > docs/metrics.new
 	mv docs/metrics.new docs/metrics.md
 
-constraints: setup  ## write constraints.txt anew from the ranges in pyproject.toml
+# `-m exhausters.targets` is uv with the index settings that pip has on this machine. The build backend is listed
+# by hand because no dependency names it. Only the comment lines at the top of the file are kept.
+constraints: setup  ## regenerate constraints.txt from the ranges in pyproject.toml
 	printf 'hatchling>=1.27,<2\neditables\n' > $(VENV)/build-backend.in
 	$(PY) -m exhausters.targets pip compile --quiet --upgrade --universal --python-version 3.11 \
 		--extra dev --no-header --no-annotate --output-file $(VENV)/constraints.out \
@@ -146,6 +154,6 @@ constraints: setup  ## write constraints.txt anew from the ranges in pyproject.t
 	{ grep '^#' constraints.txt; cat $(VENV)/constraints.out; } > $(VENV)/constraints.new
 	mv $(VENV)/constraints.new constraints.txt
 
-clean:  ## remove .venv and everything the tools left behind
+clean:  ## remove .venv and the files that the tools created
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .benchmarks .coverage .coverage.* build dist *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,1 +1,4 @@
-"""The suites: asv benchmarks for commit ranges, pytest-benchmark for the harness's own costs."""
+"""The suites for asv, one module per subject; `bench_*.py` time the harness itself (`make bench-harness`).
+
+The nightly suite for pytest-benchmark is in `gate/`, which is no package, so that asv does not import it.
+"""

@@ -3,7 +3,8 @@
     python -m benchmarks.bench_detect_history [COMMITS CELLS METRICS]
 
 A quarter of the metrics is host time, with an anchor beside each build; a loss is planted in the middle.
-Prints seconds for making the frame and for judging it, and fails when the second is above the limit.
+Prints the seconds for making the frame and for judging it; fails when judging takes longer than the limit, or
+misses what was planted.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Any
 SIZE = (200, 200, 40)
 LIMIT_SECONDS = 30.0
 SEED = 7
-# Of all metrics, how many are noisy.
+# The share of metrics that are noisy.
 HOST_SHARE = 0.25
 
 

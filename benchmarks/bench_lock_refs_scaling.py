@@ -3,19 +3,22 @@
 Runs on the fake tree of the tests, so it times the exhauster's own work, not SGLang's.
 
     pytest benchmarks/bench_lock_refs_scaling.py          timed by pytest-benchmark
-    python -m benchmarks.bench_lock_refs_scaling          prints the table
+    python -m benchmarks.bench_lock_refs_scaling          prints the table, fails above the limits
 
 The naive double walks the whole tree again for every pin; its sizes stop where that takes seconds.
 """
 
 from __future__ import annotations
 
+import sys
 import time
 from typing import Any
 
 NODE_COUNTS = (100, 200, 400, 800, 1_600, 3_200, 6_400, 12_800, 20_000)
 NAIVE_NODE_COUNTS = tuple(count for count in NODE_COUNTS if count <= 3_200)
 SEED = 7
+# Of pinning the largest tree, which takes about 0.1 s.
+LIMIT_SECONDS = 1.0
 
 
 def make_exhauster(kind: str, node_count: int) -> tuple[Any, Any]:
@@ -65,8 +68,9 @@ def measure(kind: str, node_count: int, *, repeats: int) -> tuple[float, int]:
     return best_ms, visits
 
 
-def main() -> None:
-    """Print the table, in Markdown."""
+def main() -> int:
+    """Print the table, in Markdown; 1 when pinning took too long or walked the tree more than once."""
+    failures = []
     print("| nodes | one walk (ms) | walk per pin (ms) | node visits, one walk | node visits, walk per pin |")
     print("|---:|---:|---:|---:|---:|")
     for count in NODE_COUNTS:
@@ -77,7 +81,14 @@ def main() -> None:
         else:
             naive = "not run", "not run"
         print(f"| {count:,} | {ours_ms:.2f} | {naive[0]} | {ours_visits:,} | {naive[1]} |", flush=True)
+        if ours_visits != count + 1:
+            failures.append(f"{count} nodes: {ours_visits} visits, expected one per node and one of the root")
+    if ours_ms > LIMIT_SECONDS * 1e3:
+        failures.append(f"{count} nodes: {ours_ms:.0f} ms, limit {LIMIT_SECONDS * 1e3:g} ms")
+    for failure in failures:
+        print(failure, file=sys.stderr)
+    return 1 if failures else 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -1,17 +1,19 @@
 """What observing a run costs: CPU time of the observed loop over that of the bare one.
 
-    python -m benchmarks.bench_observation_cost [--target release:0.5.23] [--workload ...] [--rounds N]
+    python -m benchmarks.bench_observation_cost [--target TARGET] [--workload ...] [--rounds N]
 
 One booted worker drives the same requests, all sent at the start, in turn bare, observed, observed, bare.
 The bare loop has the hook and the scripted context and nothing else; the observed one has what the first pass
-of a cell has: recorder, phases and CPU timer. The counted loop, as the second pass of a cell has it, is run
-once a round. Everything on the scheduler's thread is counted, the harness's own code included.
+of a cell has: recorder, phases and CPU timer. The counted loop, as the second pass of a cell has it, runs
+once per round. Everything on the scheduler's thread is counted, the harness's own code included. Fails when a
+median ratio is above its limit.
 """
 
 from __future__ import annotations
 
 import argparse
 import statistics
+import sys
 from collections.abc import Generator
 from typing import Any
 
@@ -19,6 +21,8 @@ WORKLOADS = ("shared_prefix:requests=200", "retraction_storm:requests=96")
 BARE, OBSERVED, COUNTED = "bare", "observed", "counted"
 _ORDER = (BARE, OBSERVED, OBSERVED, BARE, COUNTED)
 _MAX_STEPS = 50_000
+# About 1.06 to 1.11 and 3.5 on two shared cores.
+LIMIT_OBSERVED, LIMIT_COUNTED = 1.3, 7.0
 
 
 def drive(context: Any, workload: Any, kind: str) -> Generator[None, None, tuple[int, int, str]]:
@@ -77,55 +81,60 @@ def _until_idle(context: Any, phases: Any) -> Generator[None, None, int]:
 
 
 def measure(host: Any, workload: Any, *, rounds: int) -> dict[str, list[tuple[int, int, str]]]:
-    """Return what `drive` told, by kind, in the order of the runs; one round before them warms up."""
-    told: dict[str, list[tuple[int, int, str]]] = {kind: [] for kind in (BARE, OBSERVED, COUNTED)}
+    """Return what `drive` measured, by kind, in the order of the runs; one round before them warms up."""
+    measured: dict[str, list[tuple[int, int, str]]] = {kind: [] for kind in (BARE, OBSERVED, COUNTED)}
     for number in range(rounds + 1):
         for kind in _ORDER:
             one = host.run(drive, workload, kind)
             if number:
-                told[kind].append(one)
-    steps = {one[1] for runs in told.values() for one in runs}
+                measured[kind].append(one)
+    steps = {one[1] for runs in measured.values() for one in runs}
     if len(steps) != 1:
         raise RuntimeError(f"the loops did not take the same steps: {sorted(steps)}")
-    return told
+    return measured
 
 
-def ratios(told: dict[str, list[tuple[int, int, str]]]) -> list[float]:
-    """Observed over bare CPU time, one ratio for each round of two runs each."""
-    bare = [one[0] for one in told[BARE]]
-    observed = [one[0] for one in told[OBSERVED]]
+def ratios(measured: dict[str, list[tuple[int, int, str]]]) -> list[float]:
+    """Observed over bare CPU time, one ratio per round of two runs each."""
+    bare = [one[0] for one in measured[BARE]]
+    observed = [one[0] for one in measured[OBSERVED]]
     return [sum(observed[i : i + 2]) / sum(bare[i : i + 2]) for i in range(0, len(bare), 2)]
 
 
-def main() -> None:
-    """Print a line for each workload."""
+def main() -> int:
+    """Print one line per workload; 1 when a ratio is above its limit."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--target", default="release:0.5.23")
+    parser.add_argument("--target", default="")
     parser.add_argument("--workload", action="append")
     parser.add_argument("--rounds", type=int, default=8)
     options = parser.parse_args()
 
     from exhausters.sweep.cell import EngineSettings
     from exhausters.sweep.runner import boot
-    from exhausters.targets import prepare
+    from exhausters.targets import NEWEST_RELEASE, prepare
     from exhausters.workloads import parse_workload
 
-    print("| workload | steps | bare (ms a step) | observed / bare | lowest to highest | counted / bare |")
+    print("| workload | steps | bare (ms per step) | observed / bare | lowest to highest | counted / bare |")
     print("|---|---:|---:|---:|---:|---:|")
-    host = boot(prepare(options.target), EngineSettings())
+    host = boot(prepare(options.target or f"release:{NEWEST_RELEASE}"), EngineSettings())
+    is_within = True
     with host:
         for text in options.workload or WORKLOADS:
-            told = measure(host, parse_workload(text), rounds=options.rounds)
-            steps = told[BARE][0][1]
-            bare_ns = statistics.median(one[0] for one in told[BARE])
-            counted_ns = statistics.median(one[0] for one in told[COUNTED])
-            each = sorted(ratios(told))
+            measured = measure(host, parse_workload(text), rounds=options.rounds)
+            steps = measured[BARE][0][1]
+            bare_ns = statistics.median(one[0] for one in measured[BARE])
+            counted_ns = statistics.median(one[0] for one in measured[COUNTED])
+            each = sorted(ratios(measured))
+            observed, counted = statistics.median(each), counted_ns / bare_ns
             print(
-                f"| {text} | {steps} | {bare_ns / steps / 1e6:.3f} | {statistics.median(each):.3f} "
-                f"| {each[0]:.3f} to {each[-1]:.3f} | {counted_ns / bare_ns:.1f} |",
+                f"| {text} | {steps} | {bare_ns / steps / 1e6:.3f} | {observed:.3f} "
+                f"| {each[0]:.3f} to {each[-1]:.3f} | {counted:.1f} |",
                 flush=True,
             )
+            is_within = is_within and observed <= LIMIT_OBSERVED and counted <= LIMIT_COUNTED
+    print(f"limits of the medians: {LIMIT_OBSERVED} and {LIMIT_COUNTED}")
+    return 0 if is_within else 1
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

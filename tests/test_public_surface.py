@@ -20,7 +20,6 @@ _ALL = {
         "SUPPORTED_RELEASES",
         "PreparedTarget",
         "TargetSpec",
-        "expand_targets",
         "explain_missing_module",
         "parse_target",
         "prepare",
@@ -38,7 +37,6 @@ _ALL = {
         "WorkloadSpec",
         "WorkloadSummary",
         "agents",
-        "block_hit_fraction",
         "block_hits",
         "build",
         "bursts",
@@ -52,6 +50,7 @@ _ALL = {
         "resolve_trace_path",
         "retraction_storm",
         "shared_prefix",
+        "summarise",
         "token_hits",
     ],
 }

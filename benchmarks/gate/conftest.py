@@ -58,8 +58,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Lift the time limit of the project's tests.
 
-    It would cover an installation and all rounds of a cell, and what it ends is not in the JSON, because it
-    knows nothing of outcomes. Boots, cells and scripts have limits of their own, which are recorded.
+    It would cover an installation and all rounds of a cell, and a test that it ends is not in the JSON,
+    because it knows no outcomes. Boots, cells and scripts have limits of their own, which are recorded.
     """
     for item in items:
         # pytest hands over the whole session, which may hold other tests.

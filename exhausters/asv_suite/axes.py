@@ -64,6 +64,6 @@ def _values(cell: Cell) -> dict[str, Any]:
 
 
 def _key(point: Mapping[str, Any], axes: Mapping[str, Sequence[Any]]) -> tuple[Any, ...]:
-    # Nothing taken is the same cell however it would be taken again.
+    # Where nothing is taken, `held` makes no difference: it is the same cell.
     is_free = all(point.get(name, _ALL) == _ALL for name in _LEVELS)
     return tuple(False if name == "held" and is_free else point[name] for name in axes)

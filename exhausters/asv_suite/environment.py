@@ -3,8 +3,8 @@
 asv would make a virtual environment, check every commit out and install it there with pip. Here a commit
 becomes a target as everywhere else: its `python/` folder is exported once into the cache, and the worker
 runs in the cached environment that holds the commit's own pins. Commits with the same pins share one, so
-going from one to the next installs nothing. Benchmarks themselves run in the harness's environment, those
-that look a value up even in asv's process (see reading.py); they never import SGLang.
+moving from one to the next installs nothing. Benchmarks run in the harness's environment, or in asv's own
+process if they only look up a value (see reading.py); they never import SGLang.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from typing import Any
 from asv import environment, util
 from asv.console import log
 
-from exhausters.asv_suite.grid import fix_grid_path, grid_label, suite_grid
 from exhausters.asv_suite.reading import parse_read_command
 from exhausters.asv_suite.state import TargetState
+from exhausters.asv_suite.suite_grid import fix_grid_path, grid_label, suite_grid
 from exhausters.errors import ExhaustersError
 from exhausters.targets import prepare
 
@@ -71,7 +71,7 @@ class TargetEnvironment(environment.Environment):
         return None
 
     def install_project(self, conf: Any, repo: Any, commit_hash: str) -> None:
-        """Make the commit's target ready; one that cannot be is told now, and recorded as broken later."""
+        """Prepare the commit's target; a failure is reported now, and recorded as broken later."""
         self._set_commit_hash(commit_hash)
         state = TargetState(repository=str(self._repository), commit=commit_hash)
         state.write(Path(self._path))
@@ -87,7 +87,7 @@ class TargetEnvironment(environment.Environment):
         raise OSError(f"{executable}: environments of this kind have a python only")
 
     def run(self, args: list[str], **kwargs: Any) -> Any:
-        """Run the harness's Python with asv's variables; look a swept value up without starting one."""
+        """Run the harness's Python with asv's variables, or look up a swept value without one."""
         command = parse_read_command(args)
         if command is not None:
             return command.run(Path(kwargs["cwd"]))

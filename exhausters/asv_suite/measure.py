@@ -1,4 +1,4 @@
-"""One sweep a commit: run by asv once before the first benchmark, read by all of them."""
+"""One sweep per commit: run by asv once before the first benchmark, read by all of them."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from exhausters.asv_suite.grid import grid_label, suite_grid
 from exhausters.asv_suite.state import TargetState
+from exhausters.asv_suite.suite_grid import grid_label, suite_grid
 from exhausters.errors import BootError
 from exhausters.sweep.grid import Grid
 from exhausters.sweep.record import FAILURES, RunRecord
@@ -41,7 +41,7 @@ class CellOutcome:
 def records_folder(grid: Grid, commit: str) -> Path:
     """Return where the records of a commit are kept, decision logs and reasons included.
 
-    asv's own files have numbers only. Each grid has a folder, so that none takes another's records away.
+    asv's own files have numbers only. Each grid has a folder, so that none replaces another's records.
     """
     return Path(os.environ.get("ASV_CONF_DIR", ".")) / ".asv" / "records" / grid_label(grid) / commit
 
@@ -50,8 +50,8 @@ def measure_commit() -> dict[str, CellOutcome]:
     """Sweep the suite's grid on the commit that asv is at; return every cell by its id.
 
     Raises:
-        ExhaustersError: the commit is broken: it cannot be made ready, or boots with no setting. asv then
-            records null for every benchmark and goes on with the next commit; `broken.txt` in the commit's
+        ExhaustersError: the commit is broken: it cannot be prepared, or boots with no setting. asv then
+            records null for every benchmark and continues with the next commit; `broken.txt` in the commit's
             folder says why, as it does for any other error.
     """
     state, grid = TargetState.read(), suite_grid()

@@ -1,8 +1,8 @@
-"""A value of the suite, read in asv's own process.
+"""Reads a value of the suite in asv's own process.
 
 asv starts a process for each (benchmark, point of the grid). What these benchmarks do is look one number up
 in the sweep that `setup_cache` has left, in microseconds, and a grid has thousands of them. Only functions
-that say so by `reads_sweep` are run here; anything else has the process that asv promises.
+marked `reads_sweep` run here; everything else gets a process, as usual in asv.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from asv_runner.discovery import get_benchmark_from_name
 
 __all__ = ["READS_SWEEP", "ReadCommand", "parse_read_command"]
 
-# Name of the attribute by which a benchmark says that it only looks a value up.
+# Name of the attribute that marks a benchmark which only looks up a value.
 READS_SWEEP = "reads_sweep"
 # What asv writes where it wants no profile.
 _NO_PROFILE = "None"
@@ -79,7 +79,7 @@ def parse_read_command(command: Sequence[str]) -> ReadCommand | None:
 
 @cache
 def _benchmark(folder: str, name: str) -> Any:
-    # asv looks a benchmark up, and its source code, for every value.
+    # Otherwise asv would look up the benchmark and its source code for every value.
     return get_benchmark_from_name(folder, name)
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from exhausters.observe.metrics import DECISION, HOST, METRICS, MODELLED, WORK, Metric
 
-__all__ = ["SUBJECTS", "metrics_of", "subject_of"]
+__all__ = ["metrics_of", "subject_of"]
 
 _BY_KIND = {WORK: "work", MODELLED: "modelled_time", HOST: "host_time"}
-# Decisions are told apart by a part of their name; the first match counts.
+# Decisions are assigned by a part of their name; the first match counts.
 _BY_NAME = (
     ("evict", "eviction"),
     ("cache_hit", "eviction"),
@@ -18,7 +18,6 @@ _BY_NAME = (
     ("parked", "chunked_prefill"),
 )
 _OTHER = "batch_formation"
-SUBJECTS = tuple(sorted({_OTHER, *_BY_KIND.values(), *(subject for _, subject in _BY_NAME)}))
 
 
 def subject_of(metric: Metric) -> str:

@@ -19,10 +19,10 @@ from typing import Any
 
 from exhausters.asv_suite.axes import axes_of, cells_by_values
 from exhausters.asv_suite.digest import digest_number
-from exhausters.asv_suite.grid import suite_grid, suite_version
 from exhausters.asv_suite.measure import CellOutcome, measure_commit
 from exhausters.asv_suite.reading import READS_SWEEP
 from exhausters.asv_suite.subjects import metrics_of
+from exhausters.asv_suite.suite_grid import suite_grid, suite_version
 from exhausters.observe.metrics import DECISION, HIGHER, HOST, LOWER, NONE, Metric
 from exhausters.sweep.cell import Cell
 from exhausters.sweep.record import DRAINED, OUTCOMES
@@ -50,7 +50,7 @@ def _suite(name: str, module: str, tracks: list[Track]) -> type:
         "__module__": module,
         "params": [list(values) for values in axes.values()],
         "param_names": list(axes),
-        # The same function in every class: asv runs it once a commit for all of them.
+        # The same function in every class: asv runs it once per commit for all of them.
         "setup_cache": staticmethod(measure_commit),
         "version": _version(),
     }
@@ -65,7 +65,7 @@ def _track_metric(metric: Metric) -> Track:
         value = found.metrics.get(metric.name)
         if value is None:
             return math.nan
-        # In this form asv keeps samples; further rounds add to them.
+        # asv keeps samples in this form; further rounds add to them.
         return {"samples": [value], "number": 1} if metric.kind == HOST else value
 
     return _described(

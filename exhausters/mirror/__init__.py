@@ -1,8 +1,8 @@
-"""A history of SGLang on disk, for commit ranges: made from published releases, or taken from a clone.
+"""A history of SGLang on disk, for commit ranges: made from published releases, or copied from a clone.
 
-The road through the files, for releases: `ranges` (what the user wrote) -> `index` (what is published,
-and when) -> `wheel` (one release's files, laid out as upstream's) -> `repository` (commits, tags, repair)
--> `releases` (all of it in one call). `clone` takes a real repository's commits instead.
+For releases, read the files in this order: `ranges` (what the user wrote), `session` and `index` (what is
+published, and when), `wheel` (one release's files, laid out as upstream's), `repository` (commits, tags,
+repair), `releases` (all of it in one call). `clone` takes the commits of a real repository instead.
 """
 
 from exhausters.mirror.clone import mirror_clone

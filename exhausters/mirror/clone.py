@@ -1,8 +1,8 @@
-"""A mirror taken from a real repository of SGLang: its own commits, as few of its files as a range needs.
+"""A mirror made from a clone of SGLang: the clone's own commits, with only the files that a range needs.
 
 From a local folder the commits of the range are copied with all their files, and no network is used. From
 a URL the commits come without files (`--filter=blob:none`), then the files below `python/` of the range's
-commits on the first-parent line, in one request; what else is asked for later, git fetches by itself.
+commits on the first-parent line, in one request; git fetches anything else on demand.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ __all__ = ["mirror_clone"]
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://|[^/@]+@[^/:]+:")
 _FULL_ID = re.compile(r"[0-9a-f]{40}")
 _TAGS, _HEADS = "refs/tags/", "refs/heads/"
-# How git, a server or its ssh door say that they were reached and hold no such repository.
+# What git, a server or an SSH gateway prints when it was reached and holds no such repository.
 _NO_REPOSITORY = re.compile(
     r"does not appear to be a git repository|repository '.*' not found|repository not found|not exported",
     re.IGNORECASE,
@@ -70,9 +70,9 @@ def mirror_clone(
     if not is_remote and not Path(place).is_dir():
         raise TargetNotFoundError(f"--from {source}: no such folder; expected `pypi`, a clone or a URL")
     with opened(directory, kind="clone", on_progress=on_progress) as repository:
-        repository.sweep_rests()
-        _remember(repository, place, source)
-        on_progress(f"asking {scrubbed(source)} what it has")
+        repository.remove_leftovers()
+        _set_origin(repository, place, source)
+        on_progress(f"listing the references of {scrubbed(source)}")
         listed = _listed(repository, source)
         wanted = _wanted(listed, range_text, source)
         before = _version_tags(_local_tags(repository))
@@ -92,7 +92,7 @@ def mirror_clone(
     return MirrorReport(directory=directory, tags=names, added=added)
 
 
-def _remember(repository: MirrorRepository, place: str, source: str) -> None:
+def _set_origin(repository: MirrorRepository, place: str, source: str) -> None:
     known = repository.git("config", "--default", "", "--get", "remote.origin.url")
     if known and known != place:
         raise MirrorError(
@@ -103,7 +103,7 @@ def _remember(repository: MirrorRepository, place: str, source: str) -> None:
 
 
 def _refuse_newer_release_first(range_text: str) -> None:
-    """Refuse what needs no repository to be refused, before anything is made or asked."""
+    """Refuse a backwards range of releases before anything is created or fetched."""
     first, _, last = (_version(end) for end in range_text.partition(".."))
     if first is not None and last is not None and first > last:
         raise backwards(range_text)
@@ -120,19 +120,19 @@ def _listed(repository: MirrorRepository, source: str) -> dict[str, str]:
     try:
         lines = repository.git("ls-remote", "origin").splitlines()
     except MirrorError as error:
-        raise _unanswered(source, scrubbed(str(error))) from error
+        raise _no_answer(source, scrubbed(str(error))) from error
     pairs = (line.split("\t") for line in lines)
     return {name: commit for commit, name in pairs if not name.endswith("^{}")}
 
 
-def _unanswered(source: str, words: str) -> TargetError:
-    """The error for a source that did not say what it has; it ends with git's own words."""
+def _no_answer(source: str, output: str) -> TargetError:
+    """The error for a source that did not list its references; it ends with git's output."""
     place = f"--from {scrubbed(source)}"
-    if _NO_REPOSITORY.search(words):
-        return TargetNotFoundError(f"{place}: no repository there; expected a clone or its URL\n{words}")
+    if _NO_REPOSITORY.search(output):
+        return TargetNotFoundError(f"{place}: no repository there; expected a clone or its URL\n{output}")
     return MirrorError(
-        f"{place}: git got no answer that tells whether a repository is there; expected what `git ls-remote` "
-        f"prints; check the network, the address and your access to it, and run again\n{words}"
+        f"{place}: git got no answer that says whether a repository is there; expected the output of "
+        f"`git ls-remote`; check the network, the address and your access to it, and run again\n{output}"
     )
 
 
@@ -178,12 +178,12 @@ def _resolve(text: str, listed: Mapping[str, str], releases: Mapping[Version, st
 
 
 def _local(name: str, listed: Mapping[str, str]) -> str:
-    """What a reference of the source is called here: branches are known by their commit only."""
+    """The name of a reference in this repository: branches are stored as commits only."""
     return name if name.startswith(_TAGS) else listed.get(name, name)
 
 
 def _fetch_files(repository: MirrorRepository, first: str | None, last: str, on_progress: Progress) -> None:
-    """Fetch what the range's commits have below `python/` and this repository lacks, in one request."""
+    """Fetch the files below `python/` that this repository lacks for the range's commits, in one request."""
     commits = [last]
     if first is not None:
         commits += repository.git("rev-list", "--first-parent", f"{first}..{last}").splitlines()

@@ -19,7 +19,7 @@ class VersionRange:
     last: Version
 
     def __contains__(self, version: Version) -> bool:
-        """Whether `version` lies in the range; pre-releases do so only as one of its ends."""
+        """Whether `version` is in the range; pre-releases are so only as one of its ends."""
         if version in (self.first, self.last):
             return True
         return self.first < version < self.last and not version.is_prerelease
@@ -47,5 +47,5 @@ def parse_range(text: str) -> VersionRange:
 
 
 def backwards(text: str) -> TargetSpecError:
-    """Return the error for a range whose newer end comes first, wherever the range is of."""
-    return TargetSpecError(f"range {text!r}: runs backwards; expected OLDER..NEWER, so swap its ends")
+    """Return the error for a range whose newer end comes first, of releases or of a clone's revisions."""
+    return TargetSpecError(f"range {text!r}: is backwards; expected OLDER..NEWER; swap the ends")

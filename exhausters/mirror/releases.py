@@ -2,7 +2,7 @@
 
 A commit's id depends on its wheel, on the wheel's upload time and on the commits before it. A mirror that
 begins at the same release therefore has the same ids on every machine that takes the same wheels from an
-index that tells upload times. Two things make ids differ. A release may have a wheel for each Python, and
+index that states upload times. Two things make ids differ. A release may have a wheel for each Python, and
 the one for this interpreter is taken. And an index without upload times, such as a folder of wheels, leaves
 a commit dated by the newest file in its wheel; the report has a note on that.
 """
@@ -38,8 +38,8 @@ class MirrorReport:
         directory: the repository.
         tags: every tag, oldest first.
         added: tags that are new.
-        notes: one sentence for each release of the range that the mirror does not hold, and one on commits
-            that were added without an upload time.
+        notes: one sentence per release of the range that the mirror does not hold, and one on commits that
+            were added without an upload time.
     """
 
     directory: Path
@@ -187,7 +187,7 @@ def _date(wheel: PublishedWheel, newest_file: datetime, previous: datetime | Non
 
 
 def _undated(added: Sequence[PublishedWheel]) -> list[str]:
-    """A note on the commits whose ids another index would give otherwise."""
+    """A note on the commits whose ids would differ with another index."""
     names = [f"v{wheel.version}" for wheel in added if wheel.uploaded is None]
     if not names:
         return []

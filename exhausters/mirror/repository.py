@@ -1,8 +1,8 @@
-"""The git repository of a mirror: made whole or not at all, repaired when found half-made.
+"""The git repository of a mirror: created completely or not at all, and repaired after an interruption.
 
-Every commit carries, as trailers of its message, which wheel it was made of; that is all the state there
-is. A commit's branch and tag are moved in one transaction after the commit is complete, so whatever an
-interruption leaves behind is either invisible or a reference to put right.
+Every commit carries, as trailers of its message, which wheel it was made of; there is no other
+state. A commit's branch and tag are moved in one transaction after the commit is complete, so whatever an
+interruption leaves behind is either invisible or a reference that can be repaired.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from pathlib import Path
 from exhausters.errors import MirrorError
 from exhausters.mirror.wheel import TreeFile
 from exhausters.targets.cache import Progress, locked
-from exhausters.targets.git import run_git
+from exhausters.targets.git import git_environment, run_git
 
 __all__ = ["BRANCH", "Commit", "MirrorRepository", "opened"]
 
@@ -31,7 +31,7 @@ IDENTITY = "sglang-exhausters mirror <mirror@invalid>"
 # Raise when the same wheel must become a different commit.
 LAYOUT = "1"
 
-# Names of folders for wheels on their way in.
+# Prefix of the folders for wheels that are being added.
 SCRATCH = "tmp_wheel_"
 
 _MARK = "exhausters.mirror"
@@ -60,7 +60,7 @@ class MirrorRepository:
         self.directory = directory
 
     def git(self, *arguments: str, stdin: str = "") -> str:
-        """Run git in the repository; raises MirrorError with git's words."""
+        """Run git in the repository; raises MirrorError with git's output."""
         return run_git([f"--git-dir={self.directory}", *arguments], stdin=stdin, error=MirrorError)
 
     def commits(self) -> list[Commit]:
@@ -81,12 +81,12 @@ class MirrorRepository:
         return Commit(id=commit, date=moment, release=release, wheel=wheel, sha256=sha256)
 
     def repair(self) -> list[Commit]:
-        """Put references right that an interruption left wrong, and return what the branch holds.
+        """Repair references that an interruption left wrong, and return the branch's commits.
 
         Raises:
-            MirrorError: objects are missing; nothing but a new mirror helps.
+            MirrorError: objects are missing; only a new mirror helps.
         """
-        self.sweep_rests()
+        self.remove_leftovers()
         commits = self.commits()
         if commits:
             self.git("rev-list", "--objects", "--quiet", f"refs/heads/{BRANCH}")
@@ -100,13 +100,13 @@ class MirrorRepository:
         self._update_refs(changes)
         return commits
 
-    def sweep_rests(self) -> None:
-        """Remove what killed processes left; the lock of `opened` says that none of them is alive."""
+    def remove_leftovers(self) -> None:
+        """Remove the files of killed processes; under the lock of `opened` none of them is alive."""
         for pattern in ("*.lock", "refs/**/*.lock", "objects/**/tmp_*", "fast_import_crash_*"):
-            for rest in self.directory.glob(pattern):
-                rest.unlink(missing_ok=True)
-        for rest in self.directory.glob(f"{SCRATCH}*"):
-            shutil.rmtree(rest, ignore_errors=True)
+            for leftover in self.directory.glob(pattern):
+                leftover.unlink(missing_ok=True)
+        for leftover in self.directory.glob(f"{SCRATCH}*"):
+            shutil.rmtree(leftover, ignore_errors=True)
 
     def add(self, files: Iterable[TreeFile], *, release: str, message: str, date: datetime) -> str:
         """Commit `files` as the branch's new tip, tag it, and return its id.
@@ -118,9 +118,11 @@ class MirrorRepository:
         header = self._commit_header(message, date, parent)
         command = ["git", f"--git-dir={self.directory}", "fast-import", "--quiet", "--done", "--force"]
         with tempfile.TemporaryFile() as errors:
-            with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=errors) as importer:
+            with subprocess.Popen(
+                command, env=git_environment(), stdin=subprocess.PIPE, stderr=errors
+            ) as importer:
                 assert importer.stdin is not None
-                # git says why it went away; what follows here is only a broken pipe.
+                # If git exits early, its own message is the reason; the broken pipe is only the consequence.
                 with contextlib.suppress(BrokenPipeError):
                     importer.stdin.write(header)
                     for file in files:
@@ -160,12 +162,12 @@ class MirrorRepository:
 
 @contextmanager
 def opened(directory: Path, *, kind: str, on_progress: Progress | None = None) -> Iterator[MirrorRepository]:
-    """Hold the mirror in `directory` alone; it is made if there is none.
+    """Open the mirror in `directory` and lock it; it is created if there is none.
 
     Args:
         directory: the bare repository's folder.
         kind: `releases` or `clone`; one folder never holds both.
-        on_progress: told if another process holds it.
+        on_progress: called if another process holds it.
 
     Raises:
         MirrorError: the folder holds something else.
@@ -183,7 +185,7 @@ def opened(directory: Path, *, kind: str, on_progress: Progress | None = None) -
 def _create(directory: Path, kind: str) -> None:
     part = directory.with_name(directory.name + ".part")
     shutil.rmtree(part, ignore_errors=True)
-    # An empty template keeps hooks and other habits of this machine out.
+    # An empty template keeps this machine's hooks out.
     run_git(
         ["init", "--quiet", "--bare", "--template=", f"--initial-branch={BRANCH}", str(part)],
         error=MirrorError,
@@ -202,7 +204,7 @@ def _check(directory: Path, kind: str) -> None:
         raise MirrorError(f"--into {directory}: holds something else; {expected}")
     found = run_git(["config", "--file", str(config), "--default", "", "--get", _MARK], error=MirrorError)
     if not found:
-        raise MirrorError(f"--into {directory}: a repository that is no mirror of ours; {expected}")
+        raise MirrorError(f"--into {directory}: a repository, but not a mirror; {expected}")
     if found != kind:
         raise MirrorError(
             f"--into {directory}: a mirror of kind {found!r}, asked for {kind!r}; choose another --into"

@@ -41,7 +41,7 @@ class WheelTree:
 
     Packages go below `python/`, as upstream has them, compiled extension modules included: a commit must
     run exactly as the release does. `python/pyproject.toml` is made from the wheel's METADATA, and the
-    licence lies at the root.
+    licence is at the root.
 
     Raises:
         MirrorError: not a wheel.
@@ -71,11 +71,11 @@ class WheelTree:
 
     @property
     def newest(self) -> datetime:
-        """Modification time of the newest file; zip files have no time zone, so UTC is taken."""
+        """Modification time of the newest file; zip files have no time zone, so UTC is assumed."""
         return max(datetime(*info.date_time, tzinfo=UTC) for info in self._zip.infolist())
 
     def files(self) -> Iterator[TreeFile]:
-        """Yield every file of the commit once, by path; raises MirrorError for a path that leads out."""
+        """Yield every file of the commit once, by path; raises MirrorError for a path outside of it."""
         members = {self._place(info.filename): info for info in self._zip.infolist() if not info.is_dir()}
         members.pop(None, None)
         for path, info in sorted((path, info) for path, info in members.items() if path is not None):
@@ -87,7 +87,7 @@ class WheelTree:
         yield TreeFile(path="python/pyproject.toml", executable=False, data=text.encode())
 
     def _place(self, member: str) -> str | None:
-        """Where a member of the wheel lies in the repository, or None if it has no place there."""
+        """The path in the repository of a member of the wheel, or None if it is left out."""
         parts = PurePosixPath(member).parts
         if parts[0] == str(self._information):
             return "LICENSE" if parts[1:] in (("licenses", "LICENSE"), ("LICENSE",)) else None

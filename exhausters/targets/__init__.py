@@ -1,17 +1,16 @@
 """Makes any SGLang ready to run: a release, a checkout or a commit becomes a Python environment.
 
-Runs in the harness's own environment and never imports sglang. The road through the files:
-`spec` (what the user wrote) -> `fetch` (where its sources are) -> `pins` and `distributions` (what it
-needs) -> `environments` (a cached environment, made by `installer`) -> `prepare` (all of it in one call).
+Runs in the harness's own environment and never imports sglang. Read the files in this order:
+`target_spec` (what the user wrote), `fetch` (where its sources are), `pins` and `distributions` (what it
+needs), `environments` (a cached environment, made by `installer`), `prepare` (all of it in one call).
 """
 
 from exhausters.targets.distributions import explain_missing_module
 from exhausters.targets.prepare import PreparedTarget, prepare
-from exhausters.targets.spec import (
+from exhausters.targets.target_spec import (
     NEWEST_RELEASE,
     SUPPORTED_RELEASES,
     TargetSpec,
-    expand_targets,
     parse_target,
 )
 
@@ -20,7 +19,6 @@ __all__ = [
     "SUPPORTED_RELEASES",
     "PreparedTarget",
     "TargetSpec",
-    "expand_targets",
     "explain_missing_module",
     "parse_target",
     "prepare",

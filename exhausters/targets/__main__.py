@@ -1,4 +1,4 @@
-"""`python -m exhausters.targets ARGUMENTS`: uv, with the settings of this machine's pip; for chores."""
+"""`python -m exhausters.targets ARGUMENTS`: runs uv with pip's settings, for `make constraints`."""
 
 import sys
 

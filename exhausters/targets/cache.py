@@ -1,7 +1,7 @@
-"""Folders that are built once, by one process at a time, and are either complete or worth nothing.
+"""Folders that are built once, by one process at a time, and are either complete or discarded.
 
 Python environments remember their own path, so they cannot be built elsewhere and renamed. Instead a
-folder is built in place under a lock, and a marker file inside it, written last, says that it is whole.
+folder is built in place under a lock, and a marker file inside it, written last, says that it is complete.
 A folder without its marker (its builder was killed) is wiped and built again.
 """
 
@@ -48,14 +48,14 @@ def build_once(
     is_usable: Callable[[Path], bool] = is_complete,
     on_progress: Progress | None = None,
 ) -> Path:
-    """Return `folder`, calling `build(folder)` first unless it is there, complete and usable.
+    """Return `folder`, calling `build(folder)` first unless it exists, is complete and usable.
 
     Args:
         folder: absolute path inside the cache.
         build: fills the existing, empty folder; whatever it raises is passed on.
         content: written into the marker, for people who look into the cache.
         is_usable: a complete folder for which this is False is built again.
-        on_progress: told when another process is building the same folder.
+        on_progress: called when another process is building the same folder.
     """
     if is_complete(folder) and is_usable(folder):
         return folder
@@ -79,8 +79,8 @@ def locked(path: Path, *, what: str, on_progress: Progress | None = None) -> Ite
     """Hold an exclusive lock on the file `path`; the kernel gives it back if this process dies.
 
     Args:
-        path: made if need be, and left behind.
-        what: what is being built, for `on_progress`, which is told when another process holds the lock.
+        path: created if missing, and kept.
+        what: what is being built, for `on_progress`, which is called when another process holds the lock.
     """
     with path.open("a+") as file:
         try:

@@ -40,7 +40,7 @@ def _line(name: str, *modules: str, with_dependencies: bool = True) -> Distribut
 
 
 DISTRIBUTIONS: tuple[Distribution, ...] = (
-    # The frame the model runner stands on. torch's version is decided in pins.py; torchvision has
+    # What the model runner is built on. torch's version is decided in pins.py; torchvision has
     # its dependencies resolved together with it, which picks the one that was built for that torch.
     _line("torch"),
     _line("torchvision"),
@@ -133,13 +133,13 @@ def explain_missing_module(module_name: str, *, stated: Iterable[str] = ()) -> M
         return MissingModuleError(
             f"the target imports {module_name!r}: expected from {listed!r}, which {place} lists, but the "
             "installed version does not provide it; compare the version with the one the target asks for, "
-            "or remove the environment so that it is built afresh",
+            "or remove the environment so that it is built again",
             module=module_name,
             distribution=listed,
         )
     distribution = _guess(top, stated)
     return MissingModuleError(
-        f"the target imports {module_name!r}: no listed distribution provides it (it is believed to come "
+        f"the target imports {module_name!r}: no listed distribution provides it (it probably comes "
         f"from {distribution!r}); add a line for it to {place}",
         module=module_name,
         distribution=distribution,

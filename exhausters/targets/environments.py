@@ -88,7 +88,7 @@ def environment_for(
 
     def build(folder: Path) -> None:
         count = len(pins.full) + len(pins.bare)
-        _tell(on_progress, f"building environment {key} ({count} distributions and what they need)")
+        _report(on_progress, f"building environment {key} ({count} distributions and what they need)")
         installer.create_environment(folder, python=python.path)
         inside = _python_of(folder)
         installer.install(pins.full, python=inside)
@@ -121,6 +121,6 @@ def _is_usable(folder: Path) -> bool:
     return is_complete(folder) and os.access(_python_of(folder), os.X_OK)
 
 
-def _tell(on_progress: Progress | None, message: str) -> None:
+def _report(on_progress: Progress | None, message: str) -> None:
     if on_progress is not None:
         on_progress(message)

@@ -1,4 +1,4 @@
-"""Where a target's sources are: a release is fetched, a checkout used in place, a commit exported."""
+"""Finds a target's sources: fetches a release, uses a checkout in place, exports a commit."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from exhausters.targets import git
 from exhausters.targets.cache import Progress, build_once, cache_root
 from exhausters.targets.environments import Interpreter
 from exhausters.targets.installer import Installer, UvInstaller
-from exhausters.targets.spec import SUPPORTED_RELEASES
+from exhausters.targets.target_spec import SUPPORTED_RELEASES
 
 __all__ = ["Sources", "fetch_commit", "fetch_path", "fetch_release"]
 
@@ -85,7 +85,7 @@ def fetch_path(directory: Path) -> Sources:
 
 
 def fetch_commit(directory: Path, revision: str, *, on_progress: Progress | None = None) -> Sources:
-    """Return the sources of one commit of a local repository; they are exported first if need be.
+    """Return the sources of one commit of a local repository; they are exported first if the cache has none.
 
     They are what the commit has below `python/`. What SGLang compiles from elsewhere, such as its tree core
     in Rust, is there only if the commit holds it compiled, as those of a mirror made of releases do.
@@ -116,7 +116,7 @@ def fetch_commit(directory: Path, revision: str, *, on_progress: Progress | None
                 "the SGLang repository"
             )
         # Not `rust/`: where SGLang finds that beside `python/`, it runs cargo as the scheduler boots, which
-        # downloads crates, compiles for minutes, and is a failed boot where it cannot.
+        # downloads crates and compiles for minutes, and without cargo or a network the boot fails.
         git.export_folder(repository, commit, "python", folder)
 
     folder = cache_root() / "commits" / commit

@@ -1,4 +1,8 @@
-"""The only place that runs git. No question asked here changes a repository or its working tree."""
+"""Runs git, in an environment of its own and in English.
+
+`run_git` runs any command and `export_folder` writes a folder; the other functions only read, and change
+neither the repository nor its working tree. Only the mirror starts another git, which it streams to.
+"""
 
 from __future__ import annotations
 
@@ -53,7 +57,7 @@ def checkout_state(source_dir: Path) -> tuple[str | None, bool]:
     head = _git([*here, "rev-parse", "--verify", "--quiet", "HEAD"])
     if head.returncode != 0:
         return None, False
-    # Without this option git would rewrite the index of a repository that is only looked at.
+    # Without this option git would rewrite the index of a repository that is only read.
     status = _git(["--no-optional-locks", *here, "status", "--porcelain", "--", "."])
     return _text(head), bool(_text(status))
 
@@ -87,11 +91,11 @@ def export_folder(repository: Path, commit: str, folder: str, destination: Path)
 
 
 def run_git(arguments: list[str], *, stdin: str = "", error: type[TargetError] = TargetError) -> str:
-    """Run git and return what it printed, stripped; raises `error` with git's words if it fails."""
+    """Run git and return what it printed, stripped; raises `error` with git's output if it fails."""
     done = _git(arguments, stdin=stdin)
     if done.returncode != 0:
-        words = done.stderr.decode(errors="replace").strip() or f"exit code {done.returncode}"
-        raise error(f"`git {' '.join(arguments)}` failed: {words}")
+        output = done.stderr.decode(errors="replace").strip() or f"exit code {done.returncode}"
+        raise error(f"`git {' '.join(arguments)}` failed: {output}")
     return _text(done)
 
 
@@ -109,11 +113,11 @@ def _git(arguments: list[str], *, stdin: str = "") -> subprocess.CompletedProces
 
 
 def git_environment() -> dict[str, str]:
-    """Return the environment to run git in: this process's, naming no repository, in git's own language."""
+    """Return this process's environment for git: without the names of a repository, output in English."""
     # Inside a git hook these name the repository of the hook, not the one that is asked about.
     local = {"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_OBJECT_DIRECTORY"}
     kept = {name: value for name, value in os.environ.items() if name not in local}
-    # The mirror reads from git's words why a repository gave no answer.
+    # The mirror reads in git's output why a repository gave no answer.
     return {**kept, "LC_ALL": "C"}
 
 

@@ -20,7 +20,7 @@ _CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+@")
 
 
 class Installer(Protocol):
-    """What this project needs of a package installer; tests pass one that writes a few small files."""
+    """What this project needs from a package installer; tests pass one that writes a few small files."""
 
     def create_environment(self, folder: Path, *, python: Path) -> None:
         """Make `folder`, which exists and is empty, a virtual environment of `python`."""
@@ -110,7 +110,7 @@ def _failure(arguments: list[str], code: int, output: str) -> str:
     tail = "\n".join(output.strip().splitlines()[-_OUTPUT_LINES:]) or "(it printed nothing)"
     command = " ".join(["uv", *arguments])
     return scrubbed(
-        f"`{command}` ended with exit code {code}: expected it to install; see its last lines, check the "
+        f"`{command}` ended with exit code {code}: expected it to succeed; read its last lines, check the "
         f"index settings of pip or uv, and run again\n{tail}"
     )
 

@@ -5,9 +5,9 @@ both hold PEP 508 requirements. They differ between releases and matter (transfo
 they are read from each target and never copied into this project.
 
 torch is the exception. SGLang pins a CUDA build that a CPU machine neither needs nor should download,
-and the version pinned moves with every few releases. `DEFAULT_TORCH` is one version that all supported
-releases have been shown to run on; running all of them on the same torch also keeps differences between
-two releases their own. Which *build* of that version is installed is up to the user's package index:
+and the pinned version changes every few releases. `DEFAULT_TORCH` is one version that all supported
+releases were tested on; running all of them on the same torch also keeps torch out of the differences
+between two releases. Which *build* of that version is installed is up to the user's package index:
 where only the default index is configured, `UV_TORCH_BACKEND=cpu` selects the CPU build. The
 environment variable `EXHAUSTERS_TORCH` (for example `torch==2.12.0`) replaces the requirement.
 """
@@ -40,14 +40,14 @@ __all__ = [
 ]
 
 DEFAULT_TORCH = "torch==2.13.0"
-"""Proven with every release in SUPPORTED_RELEASES; see the module's docstring."""
+"""Tested with every release in SUPPORTED_RELEASES; see the module's docstring."""
 
 TORCH_VARIABLE = "EXHAUSTERS_TORCH"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Statement:
-    """What a target says about itself.
+    """What a target states about itself.
 
     Attributes:
         source: the file it was read from, for messages.
@@ -83,7 +83,7 @@ def read_statement(source_dir: Path) -> Statement:
     """Return what the SGLang in `source_dir` (the folder that contains `sglang/`) states about itself.
 
     Raises:
-        TargetError: neither `sglang-*.dist-info/METADATA` nor `pyproject.toml` lies beside `sglang/`, or
+        TargetError: neither `sglang-*.dist-info/METADATA` nor `pyproject.toml` is beside `sglang/`, or
             the file cannot be read.
     """
     metadata_files = sorted(source_dir.glob("sglang-*.dist-info/METADATA"))

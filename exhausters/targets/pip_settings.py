@@ -1,10 +1,9 @@
-"""pip's settings, in uv's words.
+"""pip's settings, translated into uv's variables.
 
-uv reads no pip configuration, so a machine whose pip works (a mirror, a folder of wheels, a private
-certificate) would have a uv that finds nothing. Everything here becomes an environment variable of
-uv's own, which also keeps passwords in URLs out of the process list. A variable that the user set is
-left alone and wins. The names on pip's side are those of `pip config list`; on uv's side those of uv's
-"Environment variables" page.
+uv reads no pip configuration, so on a machine whose pip is configured (a mirror, a folder of wheels, a
+private certificate) uv would find nothing. Everything here becomes an environment variable of uv's own,
+which also keeps passwords in URLs out of the process list. A variable that the user set wins. The names on
+pip's side are those of `pip config list`; on uv's side those of uv's "Environment variables" page.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ _SECTIONS = ("global", "install")
 _LINE = re.compile(r"(?P<section>[\w-]+)\.(?P<key>[\w-]+)=(?P<value>.*)")
 _TRUE = {"1", "true", "t", "yes", "y", "on"}
 
-# A user who set any of these has told uv which indexes to use.
+# If any of these is set, the user has chosen uv's indexes.
 _INDEX_VARIABLES = ("UV_INDEX", "UV_DEFAULT_INDEX", "UV_INDEX_URL", "UV_EXTRA_INDEX_URL")
 
 
@@ -42,7 +41,7 @@ def pip_settings(environ: Mapping[str, str] | None = None) -> dict[str, str]:
 
 
 def uv_environment(settings: Mapping[str, str], environ: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment to run uv in: `environ`, plus what `settings` says and it does not.
+    """Return the environment to run uv in: `environ`, plus what only `settings` sets.
 
     `PYTHONDONTWRITEBYTECODE` is dropped: imports of an environment without bytecode take three times
     as long.
@@ -71,8 +70,8 @@ def uv_environment(settings: Mapping[str, str], environ: Mapping[str, str]) -> d
 def uv_arguments(settings: Mapping[str, str], environ: Mapping[str, str]) -> list[str]:
     """Return the arguments of `uv pip install` for settings that uv has no variable for."""
     no_index = settings.get("no-index", "").strip().lower() in _TRUE
-    told_otherwise = any(environ.get(name) for name in _INDEX_VARIABLES)
-    return ["--no-index"] if no_index and not told_otherwise else []
+    indexes_are_chosen = any(environ.get(name) for name in _INDEX_VARIABLES)
+    return ["--no-index"] if no_index and not indexes_are_chosen else []
 
 
 def _index_variables(settings: Mapping[str, str]) -> dict[str, str]:
@@ -103,7 +102,7 @@ def _config_list(environ: Mapping[str, str]) -> str:
 
 
 def _parse_config_list(text: str) -> dict[str, str]:
-    """Return the settings in lines like `global.find-links='/a /b'`; other lines are passed over."""
+    """Return the settings in lines like `global.find-links='/a /b'`; other lines are ignored."""
     by_section: dict[str, dict[str, str]] = {section: {} for section in _SECTIONS}
     for line in text.splitlines():
         match = _LINE.fullmatch(line.strip())
@@ -126,5 +125,5 @@ def _key(name: str) -> str:
 
 
 def _absolute(place: str) -> str:
-    # uv runs in the cache folder, so a path relative to here would be lost.
+    # uv runs in the cache folder, where a relative path would mean another place.
     return place if "://" in place or os.path.isabs(place) else os.path.abspath(os.path.expanduser(place))

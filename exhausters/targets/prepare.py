@@ -1,4 +1,4 @@
-"""From what the user wrote to a target that is ready to boot, in one call."""
+"""Prepares the target that the user named: one call, and it is ready to boot."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from exhausters.targets.environments import (
 from exhausters.targets.fetch import Sources, fetch_commit, fetch_path, fetch_release
 from exhausters.targets.installer import Installer
 from exhausters.targets.pins import Statement, pins_for, read_statement
-from exhausters.targets.spec import TargetSpec, parse_target
+from exhausters.targets.target_spec import TargetSpec, parse_target
 
 __all__ = ["PreparedTarget", "prepare"]
 
@@ -36,7 +36,7 @@ class PreparedTarget:
         dirty: whether the files differ from `commit`.
         source_dirs: what goes first on the worker's `sys.path`, in order.
         python: the interpreter to run the worker with.
-        pins: what its environment was asked to hold, sorted; `--no-deps` marks those without dependencies.
+        pins: the requirements of its environment, sorted; `--no-deps` marks those without dependencies.
         environment_key: equal keys share one environment.
         pycache_prefix: if not None, the worker must be started with `PYTHONPYCACHEPREFIX` set to it, so
             that no bytecode is written into the user's checkout.
@@ -64,8 +64,8 @@ def prepare(
 
     Args:
         target: a spec or its text.
-        on_progress: told, in one short line each, what takes time: fetching, building, waiting.
-        installer: stands in for uv.
+        on_progress: called with one short line per slow step: fetching, building, waiting.
+        installer: replaces uv, in tests.
 
     Raises:
         TargetSpecError: the text names no target.

@@ -7,11 +7,11 @@ A workload comes from a synthetic builder or a trace reader, by name (`build`), 
 from __future__ import annotations
 
 from exhausters.workloads.azure import read_azure
-from exhausters.workloads.hits import BlockHits, TokenHits, block_hit_fraction, block_hits, token_hits
+from exhausters.workloads.hits import BlockHits, TokenHits, block_hits, token_hits
 from exhausters.workloads.mooncake import read_mooncake
-from exhausters.workloads.request import Request, Segment, Workload, WorkloadSummary
+from exhausters.workloads.request import Request, Segment, Workload
 from exhausters.workloads.request_log import read_sglang_log
-from exhausters.workloads.spec import READERS, WorkloadSpec, build, parse_spec, parse_workload
+from exhausters.workloads.summary import WorkloadSummary, summarise
 from exhausters.workloads.synthetic import (
     BUILDERS,
     Builder,
@@ -23,6 +23,7 @@ from exhausters.workloads.synthetic import (
     shared_prefix,
 )
 from exhausters.workloads.traces import TRACES_VARIABLE, resolve_trace_path
+from exhausters.workloads.workload_spec import READERS, WorkloadSpec, build, parse_spec, parse_workload
 
 __all__ = [
     "BUILDERS",
@@ -37,7 +38,6 @@ __all__ = [
     "WorkloadSpec",
     "WorkloadSummary",
     "agents",
-    "block_hit_fraction",
     "block_hits",
     "build",
     "bursts",
@@ -51,5 +51,6 @@ __all__ = [
     "resolve_trace_path",
     "retraction_storm",
     "shared_prefix",
+    "summarise",
     "token_hits",
 ]

@@ -3,8 +3,8 @@
     TIMESTAMP,ContextTokens,GeneratedTokens
     2023-11-16 18:17:03.9799600,4808,10
 
-TIMESTAMP has up to seven digits of a second; the traces of 2024 add a zone ("+00:00"). Every prompt
-is taken to be unlike all others: these traces say nothing about sharing.
+TIMESTAMP has up to seven digits of a second; the traces of 2024 add a zone ("+00:00"). Prompts
+are assumed to share nothing: these traces do not say what they share.
 
 Source: https://github.com/Azure/AzurePublicDataset, data/AzureLLMInferenceTrace_code.csv and
 _conv.csv, CC-BY 4.0; described in Patel et al., "Splitwise", ISCA 2024.
@@ -100,7 +100,7 @@ def _columns(names: list[str]) -> list[str]:
     unknown = [name for name in names if name not in _COLUMNS]
     if missing or unknown or len(names) != len(_COLUMNS):
         odd = f"column {(unknown or missing or names)[0]!r}"
-        problem = "is unknown" if unknown else "is missing" if missing else "or another one is doubled"
+        problem = "is unknown" if unknown else "is missing" if missing else "or another one is given twice"
         raise WorkloadError(f"{odd}: {problem}; the header must be {','.join(_COLUMNS)}")
     return names
 

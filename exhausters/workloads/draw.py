@@ -45,7 +45,7 @@ class Draw:
     def workload(
         self, description: str, requests: list[Request], warmup: list[Request], warmup_leaves: int
     ) -> Workload:
-        """Freeze; the warm-up ends with `warmup_leaves` prompts that nobody repeats."""
+        """Freeze; the warm-up ends with `warmup_leaves` prompts that are never repeated."""
         require_int("warmup_leaves", warmup_leaves, minimum=0)
         leaves = [
             warmup_request(f"warm-leaf-{index}", self.segment("warm-leaf", index, WARMUP_LEAF_TOKENS))

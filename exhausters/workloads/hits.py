@@ -52,24 +52,30 @@ class TokenHits:
     hit_tokens: int
 
 
-def block_hits(prompts: Iterable[Sequence[Segment]]) -> BlockHits:
+def block_hits(
+    prompts: Iterable[Sequence[Segment]], *, warmup: Iterable[Sequence[Segment]] = ()
+) -> BlockHits:
     """Count block hits over prompts in order of arrival; each segment is one block.
 
     Args:
         prompts: for a workload, `[r.prompt for r in workload.requests]`. The longest segment of
             all is taken for a full block.
+        warmup: prompts that were seen before; their blocks are not counted.
     """
+    seen = [tuple((part.seed, part.length) for part in prompt) for prompt in warmup]
     listed = [tuple((part.seed, part.length) for part in prompt) for prompt in prompts]
     block_tokens = max((length for prompt in listed for _, length in prompt), default=0)
     # A prefix of blocks is one number: the id of (id of the prefix before, block).
     prefix_ids: dict[tuple[int, int | None, int], int] = {}
     blocks = hit_blocks = full_blocks = hit_full_blocks = 0
-    for prompt in listed:
+    for place, prompt in enumerate(seen + listed):
         prefix, hit = 0, True
         for seed, length in prompt:
             key = (prefix, seed, length)
             hit = hit and key in prefix_ids
             prefix = prefix_ids.setdefault(key, len(prefix_ids) + 1)
+            if place < len(seen):
+                continue
             blocks += 1
             hit_blocks += hit
             if length == block_tokens:
@@ -78,19 +84,6 @@ def block_hits(prompts: Iterable[Sequence[Segment]]) -> BlockHits:
     return BlockHits(
         blocks=blocks, hit_blocks=hit_blocks, full_blocks=full_blocks, hit_full_blocks=hit_full_blocks
     )
-
-
-def block_hit_fraction(workload: Workload) -> float:
-    """Prefix-wise block hits / all blocks of a workload's requests, in [0, 1].
-
-    Meant for workloads read from block traces, where each segment is one block. Warm-up requests
-    count as seen but not as blocks.
-    """
-    warmup = [request.prompt for request in workload.warmup_requests]
-    both = block_hits(warmup + [request.prompt for request in workload.requests])
-    before = block_hits(warmup)
-    blocks = both.blocks - before.blocks
-    return (both.hit_blocks - before.hit_blocks) / blocks if blocks else 0.0
 
 
 def token_hits(workload: Workload, *, page_size: int = 1) -> TokenHits:
@@ -119,7 +112,7 @@ def token_hits(workload: Workload, *, page_size: int = 1) -> TokenHits:
 
 @dataclass(kw_only=True, slots=True)
 class _Node:
-    """A boundary between segments: what was seen to follow it."""
+    """A boundary between segments, and the segments seen after it."""
 
     longest: dict[int | None, int] = field(default_factory=dict)
     children: dict[tuple[int | None, int], _Node] = field(default_factory=dict)
@@ -149,7 +142,7 @@ def _match(root: _Node, parts: _Parts) -> int:
     """Tokens of the longest prefix of `parts` in the tree.
 
     Comparing segments instead of tokens is sound since a first token differs from every body
-    token (see tokens.py): where one prompt's segment ends and the other's goes on, they part.
+    token (see tokens.py): where one prompt's segment ends and the other's continues, they diverge.
     """
     node: _Node | None = root
     matched = 0

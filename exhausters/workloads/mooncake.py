@@ -75,7 +75,7 @@ def _hash_ids(value: object, input_tokens: int) -> list[int]:
     blocks = -(-input_tokens // BLOCK_TOKENS)
     if len(value) != blocks:
         raise WorkloadError(
-            f"hash_ids: {len(value)} of them: must be {blocks}, one for each {BLOCK_TOKENS} tokens of "
+            f"hash_ids: {len(value)} of them: must be {blocks}, one per {BLOCK_TOKENS} tokens of "
             f"input_length={input_tokens}"
         )
     for index, hash_id in enumerate(value):

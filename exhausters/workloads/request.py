@@ -63,7 +63,7 @@ class Request:
         max_new_tokens: output length asked for, >= 1, and produced: the null model emits no end token.
         priority: SGLang's scheduling priority; None leaves it to the scheduler.
         after: rid of an earlier request of the same list that must have finished first.
-        ignore_eos: tell SGLang to go on after an end token. It then admits the request by its whole
+        ignore_eos: ask SGLang to continue after an end token. It then admits the request by its whole
             output instead of an estimate, and so hardly ever retracts; False is what clients send.
 
     Raises:
@@ -113,33 +113,6 @@ class Request:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class WorkloadSummary:
-    """A workload in numbers.
-
-    Attributes:
-        request_count, warmup_request_count: requests in each list.
-        prompt_tokens, output_tokens: totals over `requests`; warm-up is not counted.
-        page_size: granularity of the sharing, in tokens.
-        shared_tokens: prompt tokens that an infinite cache, filled by the warm-up and by each
-            request in order, would serve: the ceiling for cache-hit tokens.
-        longest_request_tokens: largest prompt + output; a pool must hold it.
-    """
-
-    request_count: int
-    warmup_request_count: int
-    prompt_tokens: int
-    output_tokens: int
-    page_size: int
-    shared_tokens: int
-    longest_request_tokens: int
-
-    @property
-    def shared_fraction(self) -> float:
-        """`shared_tokens` / `prompt_tokens`, in [0, 1]."""
-        return self.shared_tokens / self.prompt_tokens
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class Workload:
     """A frozen list of requests with arrival times.
 
@@ -159,7 +132,7 @@ class Workload:
             source are not part of it: the same requests are the same workload.
 
     Raises:
-        WorkloadError: doubled rids, a bad `after`, requests out of order, no requests.
+        WorkloadError: duplicate rids, a bad `after`, requests out of order, no requests.
     """
 
     name: str
@@ -183,25 +156,6 @@ class Workload:
         _check_list(f"workload {self.name!r}: warmup_requests", self.warmup_requests, rids)
         _check_list(f"workload {self.name!r}: requests", self.requests, rids)
         object.__setattr__(self, "digest", _digest(self.warmup_requests, self.requests))
-
-    def summary(self, *, page_size: int = 1) -> WorkloadSummary:
-        """Totals, and the ceiling of cache hits at a page size (tokens, >= 1).
-
-        Raises:
-            WorkloadError: a page size that is not a positive integer.
-        """
-        from exhausters.workloads.hits import token_hits  # hits.py is built on this file
-
-        hits = token_hits(self, page_size=page_size)
-        return WorkloadSummary(
-            request_count=len(self.requests),
-            warmup_request_count=len(self.warmup_requests),
-            prompt_tokens=hits.prompt_tokens,
-            output_tokens=sum(request.max_new_tokens for request in self.requests),
-            page_size=page_size,
-            shared_tokens=hits.hit_tokens,
-            longest_request_tokens=max(r.prompt_tokens + r.max_new_tokens for r in self.requests),
-        )
 
 
 def require_int(name: str, value: object, *, minimum: int | None = None) -> int:
@@ -235,7 +189,9 @@ def _check_list(where: str, requests: tuple[Request, ...], rids: set[str]) -> No
         if not isinstance(request, Request):
             raise WorkloadError(f"{where}[{index}]={request!r}: must be a Request")
         if request.rid in rids:
-            raise WorkloadError(f"{where}[{index}]: rid={request.rid!r}: is taken; each must have its own")
+            raise WorkloadError(
+                f"{where}[{index}]: rid={request.rid!r}: is already used; each request needs its own"
+            )
         if request.after is None:
             if request.arrival_seconds < clock_seconds:
                 raise WorkloadError(

@@ -1,4 +1,4 @@
-"""SGLang's own request log, as JSON lines: replay what a server really got.
+"""SGLang's own request log, as JSON lines: replays what a server received.
 
 Written by a server started with `--log-requests --log-requests-format json` and, for a file instead
 of standard output, `--log-requests-target DIR`. Each line carries the logging prefix, then JSON:
@@ -15,7 +15,7 @@ Fields used (seen unchanged in releases 0.5.13 to 0.5.23, sglang/srt/utils/reque
   `out.meta_info.e2e_latency` (seconds);
 * `obj.input_ids` for sharing. Level 3 logs all of them, level 2 the first and last 1,024, levels 0
   and 1 none, and requests sent as text have none at any level. Known ids are cut into blocks; equal
-  prefixes of whole blocks stay equal, all else is taken to be unlike anything else.
+  prefixes of whole blocks stay equal, everything else is assumed to share nothing.
 
 The pickle dumps (`dump_requests_folder`, `--crash-dump-folder`) are not read: unpickling runs code.
 """
@@ -130,7 +130,7 @@ class _Log:
         )
 
     def _prompt(self, ids: array[int], prompt_tokens: int) -> tuple[tuple[int, int], ...]:
-        """Known blocks, then the rest as one run that equals nothing else."""
+        """Known blocks, then the rest as one run that no other prompt shares."""
         size = self._block_tokens
         parts: list[tuple[int, int]] = []
         chain = hashlib.sha256()
@@ -143,7 +143,7 @@ class _Log:
         return tuple(parts)
 
     def _seed(self, key: bytes | None) -> int:
-        """The block's number; numbers in order of appearance keep the log's content to itself."""
+        """The block's number; numbers in order of appearance reveal nothing of the log's content."""
         if key is not None and key in self._seeds:
             return self._seeds[key]
         self._next_seed += 1
@@ -163,7 +163,7 @@ def _known_ids(value: object, prompt_tokens: int) -> array[int]:
         if require_int(f"obj.input_ids[{index}]", one, minimum=0) > _TOKEN_ID_MAX:
             raise WorkloadError(f"obj.input_ids[{index}]: must be <= {_TOKEN_ID_MAX}")
         ids.append(one)
-    # Images grow into many tokens after logging; their ids do not tell the prompt.
+    # Images grow into many tokens after logging; the ids do not identify the prompt.
     return ids if len(ids) == prompt_tokens else array("q")
 
 

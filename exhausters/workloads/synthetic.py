@@ -1,11 +1,11 @@
-"""Seeded workloads, each built to hurt the scheduler in one way.
+"""Seeded workloads, each built to stress the scheduler in one way.
 
 Defaults fit a KV pool of 4,096 to 8,192 tokens on a CPU: 48 to 96 requests whose tokens together
 exceed the pool, a few hundred steps. All lengths are tokens, all times modelled seconds; lengths
 named `*_tokens` are means, except those of shared prefixes, which are exact. Every builder takes
 
 * `seed` (>= 0): other content, lengths and times of the same kind;
-* `warmup_leaves` (>= 0): prompts of 32 tokens that fill the radix tree and that nobody repeats.
+* `warmup_leaves` (>= 0): prompts of 32 tokens that fill the radix tree and that are never repeated.
 
 Requests do not ask to ignore the end of text, as ordinary clients do not: for those that do SGLang
 (from 0.5.22 on) reserves the whole output on admission and has nothing left to retract. Their outputs are
@@ -39,7 +39,7 @@ def shared_prefix(
 ) -> Workload:
     """A few system prompts, each shared by many requests: what a radix cache is for.
 
-    The warm-up computes each prefix once and adds leaves nobody asks for again, so that eviction
+    The warm-up computes each prefix once and adds leaves that no request repeats, so that eviction
     has both right and wrong victims.
     """
     draw = Draw("shared_prefix", seed)
@@ -72,7 +72,7 @@ def long_context(
     mean_gap_seconds: float = 0.01,
     warmup_leaves: int = 16,
 ) -> Workload:
-    """Long prompts among short ones: chunked prefill, and who has to wait behind it.
+    """Long prompts among short ones: chunked prefill, and the requests that wait behind it.
 
     Every `long_every`-th request is long. Nothing is shared.
     """
@@ -184,7 +184,7 @@ def many_leaves(
 ) -> Workload:
     """Many short prompts under a few branches: a wide radix tree of small leaves.
 
-    Eviction must free many nodes for each page it is asked for. The warm-up leaves fill the tree,
+    Eviction must free many nodes per page. The warm-up leaves fill the tree,
     so that there is something to evict and to pin from the first step on.
     """
     draw = Draw("many_leaves", seed)

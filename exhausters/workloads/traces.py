@@ -18,7 +18,7 @@ from exhausters.workloads.trace_fields import exact_fraction, short
 
 #: Folder of public traces, see docs/workloads.md.
 TRACES_VARIABLE = "EXHAUSTERS_TRACES"
-#: What stands for that folder in a path.
+#: The prefix of a path in that folder.
 TRACES_PREFIX = "$TRACES/"
 
 
@@ -29,10 +29,10 @@ class TraceOptions:
     Args:
         scale: lengths are multiplied by it and rounded up, to at least 1 token; in (0, 1]. Floats
             are taken as the decimal they print as, text as a fraction ("1/32").
-        max_requests: stop after so many requests (warm-up not counted); None reads all.
+        max_requests: stop after this many requests (warm-up not counted); None reads all.
         time_stretch: arrival times are multiplied by it; 2 halves the load, 0 sends all at once.
         skip_bad_lines: leave out lines that make no sense, and count them, instead of raising.
-        warmup_requests: so many requests at the start become the workload's warm-up.
+        warmup_requests: this many requests at the start become the workload's warm-up.
 
     Raises:
         WorkloadError: an option of the wrong type or range.
@@ -77,7 +77,7 @@ class TraceOptions:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TraceRow:
-    """One request as a trace tells it, before scaling.
+    """One request as a trace states it, before scaling.
 
     Attributes:
         line: line number in the file, from 1.
@@ -94,10 +94,10 @@ class TraceRow:
     priority: int | None = None
 
 
-#: Turns (line number, text without its end) into a row, or None for a line that tells of no
+#: Turns (line number, text without its end) into a row, or None for a line without a
 #: request; raises `WorkloadError` naming the field.
 ParseLine = Callable[[int, str], TraceRow | None]
-#: Takes the first line; raises `WorkloadError`, and is never skipped, if it is not what it must be.
+#: Takes the first line; raises `WorkloadError`, and is never skipped, if it is not the expected header.
 ParseHeader = Callable[[str], None]
 
 
@@ -127,7 +127,7 @@ def read_trace(
             formats that promise no order, whose rows are sorted by arrival once read.
 
     Raises:
-        WorkloadError: the file cannot be read, a line makes no sense (names file, line and field)
+        WorkloadError: the file cannot be read, a line is malformed (names file, line and field)
             and `skip_bad_lines` is off, or too few requests are left.
     """
     file = resolve_trace_path(path)
@@ -147,7 +147,7 @@ def read_trace(
 
 
 def resolve_trace_path(path: str | os.PathLike[str]) -> Path:
-    """Return the file that `path` names; `$TRACES/…` lies in the folder given by EXHAUSTERS_TRACES.
+    """Return the file that `path` names; `$TRACES/…` is in the folder given by EXHAUSTERS_TRACES.
 
     A workload named that way has the same text, and so its cells the same ids, on every machine.
 

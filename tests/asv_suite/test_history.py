@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from exhausters.asv_suite.grid import GRID_VARIABLE
+from exhausters.asv_suite.suite_grid import GRID_VARIABLE
 from exhausters.sweep.record import DRAINED, OUTCOMES, STALLED
 from exhausters.targets.cache import cache_root
 from reports.load import load

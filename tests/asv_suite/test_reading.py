@@ -11,9 +11,9 @@ import pytest
 from asv.runner import BENCHMARK_RUN_SCRIPT
 
 from exhausters.asv_suite.axes import cells_by_values
-from exhausters.asv_suite.grid import suite_grid
 from exhausters.asv_suite.measure import CellOutcome
 from exhausters.asv_suite.reading import parse_read_command
+from exhausters.asv_suite.suite_grid import suite_grid
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 STEPS = "batch_formation.BatchFormation.track_steps_to_drain"

@@ -12,16 +12,16 @@ from hypothesis import strategies as st
 
 from exhausters.asv_suite.axes import cells_by_values
 from exhausters.asv_suite.digest import DIGEST_DIGITS, digest_number, digest_text
-from exhausters.asv_suite.grid import (
+from exhausters.asv_suite.measure import CellOutcome, records_folder
+from exhausters.asv_suite.state import TargetState
+from exhausters.asv_suite.suite import outcome_suite, subject_suite
+from exhausters.asv_suite.suite_grid import (
     GRID_VARIABLE,
     fix_grid_path,
     grid_label,
     suite_grid,
     suite_version,
 )
-from exhausters.asv_suite.measure import CellOutcome, records_folder
-from exhausters.asv_suite.state import TargetState
-from exhausters.asv_suite.suite import outcome_suite, subject_suite
 from exhausters.errors import UsageError
 from exhausters.observe.forward_time import LinearForwardTime
 from exhausters.sweep.drain import DrainLimits, RunOptions

@@ -63,11 +63,11 @@ def write_wheel(
 
 def folder_index(folder: Path) -> PackageIndex:
     """An index that is a folder of wheels: it knows no upload times."""
-    return PackageIndex(pages=(), folders=(str(folder),))
+    return PackageIndex(folders=(str(folder),))
 
 
-def write_html_page(folder: Path, wheels: list[Path]) -> str:
-    """Write a PEP 503 page for `wheels` and return its URL."""
+def write_html_index(folder: Path, wheels: list[Path]) -> str:
+    """Write an index in a folder, with a PEP 503 page for `wheels`, and return its URL."""
     page = folder / "simple" / "sglang"
     page.mkdir(parents=True)
     anchors = [
@@ -75,14 +75,22 @@ def write_html_page(folder: Path, wheels: list[Path]) -> str:
         for wheel in wheels
     ]
     (page / "index.html").write_text("<!DOCTYPE html><html><body>" + "<br>".join(anchors) + "</body></html>")
-    return f"{page.as_uri()}/"
+    return page.parent.as_uri()
 
 
 @contextmanager
-def served(wheels: list[Path], *, uploaded: dict[str, str], **entry: Any) -> Iterator[PackageIndex]:
+def served(
+    wheels: list[Path],
+    *,
+    uploaded: dict[str, str],
+    missing_bytes: int = 0,
+    authorizations: list[str | None] | None = None,
+    **entry: Any,
+) -> Iterator[PackageIndex]:
     """An index on the loopback that answers in JSON, with upload times by file name.
 
-    `entry` overrides fields of every listed file.
+    Files end `missing_bytes` early; `authorizations` collects what each request sends; `entry` overrides
+    fields of every listed file.
     """
     pages: dict[str, bytes] = {f"/files/{wheel.name}": wheel.read_bytes() for wheel in wheels}
     files = [
@@ -95,20 +103,25 @@ def served(wheels: list[Path], *, uploaded: dict[str, str], **entry: Any) -> Ite
         }
         for wheel in wheels
     ]
-    pages["/simple/sglang/"] = json.dumps({"meta": {"api-version": "1.1"}, "files": files}).encode()
+    pages["/simple/sglang/"] = json.dumps(
+        {"meta": {"api-version": "1.1"}, "name": "sglang", "files": files}
+    ).encode()
 
     class Handler(QuietHandler):
         def do_GET(self) -> None:
+            if authorizations is not None:
+                authorizations.append(self.headers["Authorization"])
             body = pages.get(self.path)
             self.send_response(200 if body is not None else 404)
             kind = "application/vnd.pypi.simple.v1+json" if self.path.endswith("/") else "application/zip"
             self.send_header("Content-Type", kind)
             self.send_header("Content-Length", str(len(body or b"")))
             self.end_headers()
-            self.wfile.write(body or b"")
+            is_cut = missing_bytes and not self.path.endswith("/")
+            self.wfile.write((body or b"")[: -missing_bytes if is_cut else None])
 
     with _listening(Handler) as place:
-        yield PackageIndex(pages=(f"http://{place}/simple/sglang/",))
+        yield PackageIndex(indexes=(f"http://{place}/simple",))
 
 
 @contextmanager

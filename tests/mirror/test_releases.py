@@ -20,7 +20,7 @@ VERSIONS = ("0.5.1", "0.5.2", "0.5.2.post1", "0.5.3")
 
 @pytest.fixture
 def wheels(tmp_path: Path) -> Path:
-    """A folder of four releases, one published a day, and a pre-release."""
+    """A folder of four releases, one published per day, and a pre-release."""
     folder = tmp_path / "wheels"
     for day, version in enumerate(VERSIONS, start=1):
         write_wheel(folder, version, transformers=f"5.{day}", day=day)
@@ -40,8 +40,8 @@ def history(directory: Path) -> list[str]:
     return ask(directory, "log", "--first-parent", "--reverse", "--format=%H %at %D", "main").splitlines()
 
 
-def test_one_commit_and_tag_a_release(wheels: Path, tmp_path: Path) -> None:
-    """A range becomes one tagged commit a release, oldest first, pre-releases left out."""
+def test_one_commit_and_tag_per_release(wheels: Path, tmp_path: Path) -> None:
+    """A range becomes one tagged commit per release, oldest first, pre-releases left out."""
     report = make(wheels, tmp_path / "m.git")
     assert report.tags == report.added == tuple(f"v{version}" for version in VERSIONS)
     for line, version in zip(history(tmp_path / "m.git"), VERSIONS, strict=True):
@@ -158,7 +158,7 @@ mirror_releases(parse_range("0.5.1..0.5.3"), Path(directory), folder_index(Path(
 
 @pytest.mark.parametrize("place", ["files", "references", "packing"])
 def test_resumes_after_kill(wheels: Path, tmp_path: Path, place: str) -> None:
-    """A mirror whose maker was killed, wherever it was, is finished by running again: same ids, no rests."""
+    """A mirror whose process was killed, at any point, is finished by another run: same ids, no leftovers."""
     make(wheels, tmp_path / "whole.git")
     directory = tmp_path / "m.git"
     command = [sys.executable, "-c", KILLED, place, str(wheels), str(directory)]
@@ -188,7 +188,7 @@ def test_half_moved_references_are_repaired(wheels: Path, tmp_path: Path) -> Non
 
 
 def test_unknown_release(wheels: Path, tmp_path: Path) -> None:
-    """A release that nobody published is named, with its neighbours, and nothing is made."""
+    """A release that was never published is named, with its neighbours, and nothing is made."""
     with pytest.raises(TargetNotFoundError, match=r"0\.5\.9: not published; its neighbours are 0\.5\.3"):
         make(wheels, tmp_path / "m.git", "0.5.1..0.5.9")
     assert not (tmp_path / "m.git").exists()
@@ -209,7 +209,7 @@ def test_foreign_folders_are_left_alone(wheels: Path, tmp_path: Path) -> None:
         make(wheels, tmp_path / "files")
     assert [path.name for path in (tmp_path / "files").iterdir()] == ["note.txt"]
     git.run_git(["init", "--quiet", "--bare", str(tmp_path / "theirs.git")])
-    with pytest.raises(MirrorError, match="no mirror of ours"):
+    with pytest.raises(MirrorError, match="a repository, but not a mirror"):
         make(wheels, tmp_path / "theirs.git")
     with pytest.raises(MirrorError, match="holds something else"):
         make(wheels, tmp_path / "theirs.git" / "hooks")
@@ -230,8 +230,8 @@ def test_another_wheel_is_refused(wheels: Path, tmp_path: Path) -> None:
         mirror_releases(parse_range("0.5.1..0.5.3"), tmp_path / "m.git", index)
 
 
-def test_late_release_is_told(wheels: Path, tmp_path: Path) -> None:
-    """A release published behind the mirror's back is left out with a sentence, never silently."""
+def test_late_release_is_reported(wheels: Path, tmp_path: Path) -> None:
+    """A release published after the mirror passed it is left out with a note, never silently."""
     (wheels / "sglang-0.5.2.post1-py3-none-any.whl").rename(tmp_path / "later.whl")
     make(wheels, tmp_path / "m.git")
     (tmp_path / "later.whl").rename(wheels / "sglang-0.5.2.post1-py3-none-any.whl")

@@ -12,7 +12,16 @@ import yaml
 ROOT = Path(__file__).parents[2]
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 NEEDED = {
-    "nightly": ["mirror", "mirror", "nightly", "asv", "asv-publish", "test-slow", "test-releases"],
+    "nightly": [
+        "mirror",
+        "mirror",
+        "nightly",
+        "asv",
+        "asv-publish",
+        "bench-harness",
+        "test-slow",
+        "test-releases",
+    ],
     "pull-request": ["lint", "test"],
 }
 

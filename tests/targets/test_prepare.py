@@ -11,7 +11,7 @@ import exhausters.targets as targets
 from exhausters.errors import InstallError, TargetError, TargetNotFoundError
 from exhausters.targets import PreparedTarget, prepare
 from exhausters.targets.git import run_git
-from exhausters.targets.spec import NEWEST_RELEASE, SUPPORTED_RELEASES
+from exhausters.targets.target_spec import NEWEST_RELEASE, SUPPORTED_RELEASES
 
 from .fakes import FakeInstaller
 
@@ -269,7 +269,6 @@ def test_public_names() -> None:
         "SUPPORTED_RELEASES",
         "PreparedTarget",
         "TargetSpec",
-        "expand_targets",
         "explain_missing_module",
         "parse_target",
         "prepare",

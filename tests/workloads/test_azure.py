@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from exhausters.errors import WorkloadError
-from exhausters.workloads import read_azure
+from exhausters.workloads import read_azure, summarise
 
 HEADER = "TIMESTAMP,ContextTokens,GeneratedTokens"
 GOOD = "2023-11-16 18:17:04.0319600,3180,8"
@@ -25,7 +25,7 @@ def test_lines_become_requests(write: Callable[..., Path]) -> None:
     assert [r.arrival_seconds for r in workload.requests] == [0.0, 1e-7, 0.02004]
     assert [r.prompt_tokens for r in workload.requests] == [301, 301, 1]
     assert [r.max_new_tokens for r in workload.requests] == [1, 1, 1]
-    assert workload.summary().shared_tokens == 0
+    assert summarise(workload).shared_tokens == 0
 
 
 def test_columns_in_any_order_and_zones(write: Callable[..., Path]) -> None:
@@ -73,7 +73,7 @@ def test_bad_line_is_named_or_skipped(write: Callable[..., Path], bad: str, mess
     [
         ("TIMESTAMP,ContextTokens", "'GeneratedTokens': is missing"),
         (HEADER + ",Region", "'Region': is unknown"),
-        (HEADER + ",TIMESTAMP", "doubled"),
+        (HEADER + ",TIMESTAMP", "given twice"),
         (GOOD, "is unknown; the header must be TIMESTAMP"),
     ],
 )

@@ -77,6 +77,13 @@ def test_block_hits_by_hand() -> None:
     assert hits.full_fraction == 3 / 9
 
 
+def test_blocks_of_the_warmup_are_seen_and_not_counted() -> None:
+    """A warm-up turns blocks behind it into hits and adds none of its own."""
+    a, b = (Segment(seed=seed, length=4) for seed in (1, 2))
+    hits = block_hits([(a, b)], warmup=[(a,), (b,)])
+    assert (hits.blocks, hits.hit_blocks) == (2, 1)
+
+
 def test_block_hits_of_nothing() -> None:
     """No prompts give no hits, not a division by zero."""
     assert block_hits([]).fraction == block_hits([]).full_fraction == 0.0

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from exhausters.errors import WorkloadError
-from exhausters.workloads import Request, Segment, Workload
+from exhausters.workloads import Request, Segment, Workload, summarise
 
 
 def request(rid: str = "a", **changes: Any) -> Request:
@@ -81,8 +81,8 @@ def test_bad_segment_is_refused(seed: Any, length: Any, message: str) -> None:
     ("requests", "warmup", "message"),
     [
         ((), (), r"requests=\(\): must be one or more"),
-        ((request("a"), request("a")), (), r"requests\[1\]: rid='a': is taken"),
-        ((request("a"),), (request("a"),), r"requests\[0\]: rid='a': is taken"),
+        ((request("a"), request("a")), (), r"requests\[1\]: rid='a': is already used"),
+        ((request("a"),), (request("a"),), r"requests\[0\]: rid='a': is already used"),
         (
             (request("a", after="b"), request("b")),
             (),
@@ -170,11 +170,11 @@ def test_summary_counts() -> None:
         ),
         warmup_requests=(request("w", prompt=(Segment(seed=1, length=50),)),),
     )
-    summary = one.summary(page_size=16)
+    summary = summarise(one, page_size=16)
     assert (summary.request_count, summary.warmup_request_count) == (2, 1)
     assert (summary.prompt_tokens, summary.output_tokens) == (238, 43)
     assert summary.shared_tokens == 48 + 96
     assert summary.shared_fraction == pytest.approx(144 / 238)
     assert summary.longest_request_tokens == 150
     with pytest.raises(WorkloadError, match="page_size=0"):
-        one.summary(page_size=0)
+        summarise(one, page_size=0)

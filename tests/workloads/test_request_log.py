@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from exhausters.errors import WorkloadError
-from exhausters.workloads import read_sglang_log
+from exhausters.workloads import read_sglang_log, summarise
 
 Fields = dict[str, Any]
 
@@ -72,7 +72,7 @@ def test_logged_ids_keep_shared_prefixes(write: Callable[..., Path]) -> None:
     )
     for scale, shared in ((1, 32 + 96), ("1/4", 8 + 24), ("1/16", 2 + 6)):
         workload = read_sglang_log(path, block_tokens=16, scale=scale)
-        assert workload.summary().shared_tokens == shared
+        assert summarise(workload).shared_tokens == shared
     assert all((part.seed or 0) < 100 for r in workload.requests for part in r.prompt)
 
 
@@ -93,7 +93,7 @@ def test_ids_that_are_not_the_prompt_are_not_used(
     path = write("s.log", finished("a", "01", meta, input_ids=ids), finished("b", "02", meta, input_ids=ids))
     workload = read_sglang_log(path, block_tokens=16)
     assert workload.requests[0].prompt_tokens == 1000
-    assert workload.summary().shared_tokens == 16 * known_blocks
+    assert summarise(workload).shared_tokens == 16 * known_blocks
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from exhausters.errors import WorkloadError
-from exhausters.workloads import BUILDERS, Segment, Workload, build, many_leaves, retraction_storm
+from exhausters.workloads import BUILDERS, Segment, Workload, build, many_leaves, retraction_storm, summarise
 
 POOL_TOKENS = 4096
 
@@ -49,7 +49,7 @@ def test_seed_changes_all_content(name: str) -> None:
 def test_defaults_press_on_a_small_pool_and_fit_it(name: str) -> None:
     """Defaults are CPU sized, each request fits a pool of 4,096 tokens, and together they do not."""
     workload = build(name)
-    summary = workload.summary()
+    summary = summarise(workload)
     assert 30 <= summary.request_count <= 100
     assert summary.longest_request_tokens < POOL_TOKENS
     warm_tokens = sum(r.prompt_tokens for r in workload.warmup_requests)
@@ -82,7 +82,7 @@ def test_unknown_builder_lists_what_exists() -> None:
 
 def test_shared_prefix_is_shared() -> None:
     """Most prompt tokens of shared_prefix could come from the cache, also at page size 64."""
-    assert build("shared_prefix").summary(page_size=64).shared_fraction > 0.6
+    assert summarise(build("shared_prefix"), page_size=64).shared_fraction > 0.6
 
 
 def test_long_context_mixes_lengths() -> None:
@@ -119,6 +119,6 @@ def test_many_leaves_makes_a_leaf_per_request() -> None:
 
 def test_retraction_storm_outgrows_the_pool() -> None:
     """All prompts of retraction_storm fit the pool at once; with their outputs they do not."""
-    summary = retraction_storm().summary()
+    summary = summarise(retraction_storm())
     assert summary.prompt_tokens < POOL_TOKENS / 4
     assert summary.prompt_tokens + summary.output_tokens > 1.5 * POOL_TOKENS

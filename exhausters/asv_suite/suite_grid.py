@@ -33,9 +33,9 @@ def fix_grid_path() -> None:
 
 
 def suite_version(grid: Grid, options: RunOptions | None = None) -> str:
-    """Return what results must share to lie on one line; asv drops results of other versions.
+    """Return what results must share to be compared; asv drops results of other versions.
 
-    It follows everything that is given to a run, defaults included: cells with all their settings, the
+    It covers everything that is given to a run, defaults included: cells with all their settings, the
     workloads' requests, the forward-time model with its prices, limits. Not the harness's own code: a change
     of what a metric means raises SCHEMA_VERSION.
     """

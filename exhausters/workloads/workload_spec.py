@@ -8,7 +8,7 @@
     agents:seed=3,turns=4
     mooncake:traces/conversation.jsonl,scale=1/32,max_requests=200
 
-No character of it means anything to a shell. In a path `%`, `,` and `=` are written %25, %2C and
+No character of it is special to a shell. In a path `%`, `,` and `=` are written %25, %2C and
 %3D. The canonical text names keys in order, without those left at their defaults.
 """
 

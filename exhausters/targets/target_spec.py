@@ -1,11 +1,11 @@
-"""What a user writes to name an SGLang, and the releases this project promises to run.
+"""How a user names an SGLang, and the releases that this project supports.
 
     release:0.5.23      a published release, fetched through the user's own package index
     path:DIR            a checkout (DIR/python/sglang) or a folder that contains sglang/, used in place
     git:DIR@REV         one commit of a local repository, bare or not; its working tree stays untouched
 
-Parsing looks at the text only: whether the release, folder or commit exists is found out by
-`exhausters.targets.prepare.prepare`.
+Parsing looks at the text only: `exhausters.targets.prepare.prepare` finds out whether the
+release, folder or commit exists.
 """
 
 from __future__ import annotations
@@ -24,7 +24,6 @@ __all__ = [
     "SUPPORTED_RELEASES",
     "TargetKind",
     "TargetSpec",
-    "expand_targets",
     "parse_target",
 ]
 
@@ -43,7 +42,7 @@ SUPPORTED_RELEASES: tuple[str, ...] = (
     "0.5.22",
     "0.5.23",
 )
-"""Releases that `make test-releases` runs, oldest first. Any other release is accepted without promise."""
+"""Releases that `make test-releases` runs, oldest first. Other releases are accepted, but not tested."""
 
 NEWEST_RELEASE: str = SUPPORTED_RELEASES[-1]
 
@@ -95,36 +94,6 @@ def parse_target(text: str) -> TargetSpec:
     if kind == "git":
         return _git(text, rest)
     raise TargetSpecError(f"target {text!r}: unknown kind {kind!r}; expected {_FORMS}")
-
-
-def expand_targets(text: str) -> tuple[TargetSpec, ...]:
-    """Return the targets that `text` stands for: one, or a range of supported releases.
-
-    `release:0.5.13..0.5.23` takes every supported release from the first to the last, both included,
-    oldest first; an end that is left out (`release:0.5.20..`, `release:..`) is the end of the list.
-
-    Raises:
-        TargetSpecError: not a target, or an end of the range is not a supported release.
-    """
-    kind, _, rest = text.strip().partition(":")
-    if kind != "release" or ".." not in rest:
-        return (parse_target(text),)
-    first, _, last = rest.partition("..")
-    start = _place_of(text, first or SUPPORTED_RELEASES[0])
-    stop = _place_of(text, last or NEWEST_RELEASE)
-    if start > stop:
-        raise TargetSpecError(f"target {text!r}: the range runs backwards; put the older release first")
-    return tuple(parse_target(f"release:{version}") for version in SUPPORTED_RELEASES[start : stop + 1])
-
-
-def _place_of(text: str, version: str) -> int:
-    wanted = _release(text, version).version
-    if wanted not in SUPPORTED_RELEASES:
-        raise TargetSpecError(
-            f"target {text!r}: {version} is not a supported release; a range needs two of "
-            f"{', '.join(SUPPORTED_RELEASES)}"
-        )
-    return SUPPORTED_RELEASES.index(wanted)
 
 
 def _release(text: str, version: str) -> TargetSpec:

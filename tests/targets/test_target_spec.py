@@ -6,10 +6,9 @@ import pytest
 from packaging.version import Version
 
 from exhausters.errors import TargetSpecError
-from exhausters.targets.spec import (
+from exhausters.targets.target_spec import (
     NEWEST_RELEASE,
     SUPPORTED_RELEASES,
-    expand_targets,
     parse_target,
 )
 
@@ -76,31 +75,3 @@ def test_supported_releases_are_in_order() -> None:
     versions = [Version(text) for text in SUPPORTED_RELEASES]
     assert versions == sorted(set(versions))
     assert str(max(versions)) == NEWEST_RELEASE
-
-
-def test_range() -> None:
-    """A range takes every supported release between its ends, both included."""
-    assert [spec.version for spec in expand_targets("release:0.5.14..0.5.16")] == [
-        "0.5.14",
-        "0.5.15",
-        "0.5.15.post1",
-        "0.5.16",
-    ]
-
-
-def test_open_range() -> None:
-    """An end that is left out is the end of the list."""
-    assert [spec.version for spec in expand_targets("release:..")] == list(SUPPORTED_RELEASES)
-    assert expand_targets(f"release:{NEWEST_RELEASE}..") == (parse_target(f"release:{NEWEST_RELEASE}"),)
-
-
-def test_not_a_range() -> None:
-    """Anything else stands for itself, a folder with two dots in its name included."""
-    assert expand_targets("path:/a/../b") == (parse_target("path:/a/../b"),)
-
-
-@pytest.mark.parametrize("text", ["release:0.5.1..0.5.23", "release:0.5.23..0.5.13", "release:a..b"])
-def test_bad_range(text: str) -> None:
-    """A range that cannot be meant is refused, not silently cut down."""
-    with pytest.raises(TargetSpecError):
-        expand_targets(text)
