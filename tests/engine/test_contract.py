@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
+from exhausters.engine.settings import HostSettings
 from exhausters.targets import NEWEST_RELEASE, prepare
 from exhausters.worker.host import Host
-from exhausters.worker.protocol import HostSettings
 from tests.fakes import contract_scripts as scripts
 from tests.fakes.fake_engine import FakeEngine
 
