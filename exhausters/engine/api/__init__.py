@@ -1,8 +1,8 @@
 """The engine as the harness sees it: protocols and frozen records, without a word of SGLang.
 
 `records` has what is read (batches, pools, nodes), `parts` the pools and the tree that pressure is put on,
-`engine` the scheduler as a whole and what boots it. `exhausters.engine.sglang` implements all of it for the real
-scheduler, `exhausters.engine.fake` for a small one in plain Python.
+`engine` the scheduler as a whole and what boots it. `exhausters.engine.sglang` implements all of it for the
+real scheduler, `exhausters.engine.fake` for a small one in plain Python.
 """
 
 from exhausters.engine.api.engine import Boot, Engine, EngineHook, EngineListener, RequestView

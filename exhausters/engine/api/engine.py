@@ -177,7 +177,7 @@ class Engine(Protocol):
         """Whether messages wait that the engine has not received yet."""
 
     def set_idle_checks(self, enabled: bool) -> None:
-        """Turn the engine's own checks of an idle state on or off: to them, withheld pages look like leaks."""
+        """Turn the engine's own checks of an idle state on or off; to them withheld pages look leaked."""
 
     def begin_script(self) -> None:
         """Forget what earlier scripts submitted."""
