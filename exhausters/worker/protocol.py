@@ -32,7 +32,7 @@ class WorkerReady:
     """The scheduler is up and its event loop waits for a script.
 
     Attributes:
-        facts: what was booted, e.g. `tree_cache`, `tree_core`, `allocator`, `max_total_tokens`.
+        facts: what was booted, e.g. `pid`, `sglang_version`, `page_size`, `max_total_tokens`.
         notes: engine keywords that were mapped or ignored, one sentence each.
     """
 
