@@ -9,7 +9,7 @@ from __future__ import annotations
 from exhausters.workloads.azure import read_azure
 from exhausters.workloads.hits import BlockHits, TokenHits, block_hit_fraction, block_hits, token_hits
 from exhausters.workloads.mooncake import read_mooncake
-from exhausters.workloads.request import Request, Segment, Workload, WorkloadSummary
+from exhausters.workloads.request import Request, Segment
 from exhausters.workloads.request_log import read_sglang_log
 from exhausters.workloads.spec import READERS, WorkloadSpec, build, parse_spec, parse_workload
 from exhausters.workloads.synthetic import (
@@ -23,6 +23,7 @@ from exhausters.workloads.synthetic import (
     shared_prefix,
 )
 from exhausters.workloads.traces import TRACES_VARIABLE, resolve_trace_path
+from exhausters.workloads.workload import Workload, WorkloadSummary
 
 __all__ = [
     "BUILDERS",

@@ -15,8 +15,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
-from exhausters.workloads.request import Request, Segment, Workload, require_int
+from exhausters.workloads.request import Request, Segment, require_int
+
+
+class HasRequests(Protocol):
+    """The part of a workload that is needed here."""
+
+    @property
+    def requests(self) -> tuple[Request, ...]:
+        """The requests, in order of arrival."""
+
+    @property
+    def warmup_requests(self) -> tuple[Request, ...]:
+        """What runs before them."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -80,7 +93,7 @@ def block_hits(prompts: Iterable[Sequence[Segment]]) -> BlockHits:
     )
 
 
-def block_hit_fraction(workload: Workload) -> float:
+def block_hit_fraction(workload: HasRequests) -> float:
     """Prefix-wise block hits / all blocks of a workload's requests, in [0, 1].
 
     Meant for workloads read from block traces, where each segment is one block. Warm-up requests
@@ -93,7 +106,7 @@ def block_hit_fraction(workload: Workload) -> float:
     return (both.hit_blocks - before.hit_blocks) / blocks if blocks else 0.0
 
 
-def token_hits(workload: Workload, *, page_size: int = 1) -> TokenHits:
+def token_hits(workload: HasRequests, *, page_size: int = 1) -> TokenHits:
     """Prompt tokens that an infinite radix cache would serve, at a page size in tokens (>= 1).
 
     The warm-up and each request, with its output but for the last token, are in the cache before
