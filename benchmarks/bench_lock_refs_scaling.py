@@ -1,6 +1,6 @@
 """How pinning scales with the number of radix nodes: one walk, against a walk per pin.
 
-Runs on the fake tree of the tests, so it times the exhauster's own work, not SGLang's.
+Runs on a stand-in for SGLang's tree, so it times the exhauster's own work, not SGLang's.
 
     pytest benchmarks/bench_lock_refs_scaling.py          timed by pytest-benchmark
     python -m benchmarks.bench_lock_refs_scaling          prints the table, fails above the limits
@@ -25,13 +25,13 @@ def make_exhauster(kind: str, node_count: int) -> tuple[Any, Any]:
     """A fresh exhauster and its tree, nothing pinned."""
     # Imported here: this folder is also imported where the tests' fakes are not installed.
     from exhausters.pressure import ScriptedLockRefExhauster
-    from tests.fakes.naive_lock_refs import NaiveLockRefExhauster
-    from tests.fakes.pressure_fakes import FakeScheduler, random_tree
+    from tests.engine.sglang.shapes import engine_over, random_tree
+    from tests.pressure.naive_lock_refs import NaiveLockRefExhauster
 
     tree = random_tree(node_count, seed=SEED)
-    scheduler = FakeScheduler(tree_cache=tree)
-    kinds: dict[str, Any] = {"ours": ScriptedLockRefExhauster, "naive": NaiveLockRefExhauster}
-    return kinds[kind](scheduler), tree
+    if kind == "naive":
+        return NaiveLockRefExhauster(tree), tree
+    return ScriptedLockRefExhauster(engine_over(tree)), tree
 
 
 def pytest_generate_tests(metafunc: Any) -> None:

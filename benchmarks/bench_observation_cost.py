@@ -40,7 +40,7 @@ def drive(context: Any, workload: Any, kind: str) -> Generator[None, None, tuple
     recorder = counter = None
     if kind != BARE:
         recorder = Recorder(
-            scheduler=context.scheduler,
+            engine=context.engine,
             clock=context.clock,
             pressure=context.pressure,
             forward_time=LinearForwardTime(),
@@ -50,7 +50,7 @@ def drive(context: Any, workload: Any, kind: str) -> Generator[None, None, tuple
         counter = WorkCounter() if kind == COUNTED else None
         if counter is not None:
             counter.start()
-        context.phases = PhaseSwitch(context.scheduler, counter or HostTimer())
+        context.phases = PhaseSwitch(context.engine, counter or HostTimer())
         context.observers.append(recorder)
     try:
         for request in workload.requests:

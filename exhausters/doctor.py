@@ -14,17 +14,8 @@ from exhausters.errors import ExhaustersError, MissingModuleError
 from exhausters.targets import SUPPORTED_RELEASES, PreparedTarget, prepare
 from exhausters.worker.host import Host
 
-# What a boot tells, in the order in which a reader asks.
-_FACTS = (
-    "sglang_version",
-    "python_version",
-    "torch_version",
-    "tree_cache",
-    "tree_core",
-    "allocator",
-    "overlap",
-    "clock",
-)
+# Facts of a boot that say nothing about the target: the process, and the settings that `doctor` boots with.
+_NOT_SHOWN = ("pid", "page_size", "max_total_tokens", "max_running_requests", "policy")
 
 
 def examine(target: str, console: Console) -> bool:
@@ -75,8 +66,9 @@ def _print_target(console: Console, prepared: PreparedTarget) -> None:
 
 def _print_facts(console: Console, host: Host) -> None:
     table = Table(title="booted", title_justify="left", show_header=False)
-    for name in _FACTS:
-        table.add_row(name, str(host.facts.get(name)))
+    for name, value in host.facts.items():
+        if name not in _NOT_SHOWN:
+            table.add_row(name, str(value))
     for note in host.ready.notes:
         table.add_row("note", note)
     console.print(table)

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from exhausters.engine.settings import HostSettings
 from exhausters.targets import NEWEST_RELEASE, PreparedTarget, prepare
 from exhausters.worker.host import Host
-from exhausters.worker.protocol import HostSettings
 
 
 class Hosts:

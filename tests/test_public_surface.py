@@ -60,7 +60,7 @@ _DEFINED = {
     "exhausters.worker.host": {"Host"},
     "exhausters.worker.script_ref": {"script_ref"},
     "exhausters.scripted.context": {"Observer", "ScriptedContext"},
-    "exhausters.scripted.req_handle": {"ScriptedReqHandle", "kv_allocated_tokens", "kv_committed_tokens"},
+    "exhausters.scripted.req_handle": {"AnswersAboutRequests", "ScriptedReqHandle"},
     "exhausters.scripted.test_case": {"ScriptedServer", "ScriptedTestCase"},
     "exhausters.scripted.helpers": {
         "advance_to_decode_step",
@@ -116,7 +116,7 @@ def test_modules_define_these_names(name: str) -> None:
             "sglang, torch, triton, zmq, pandas",
         ),
         (
-            "exhausters.worker.main, exhausters.scripted.hook, exhausters.sweep.drain, exhausters.workloads",
+            "exhausters.scripted.serve, exhausters.sweep.drain, exhausters.workloads",
             "sglang, rich, typer, pandas, numpy, scipy, asv",
         ),
     ],

@@ -7,8 +7,9 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from typing import Any
 
+from exhausters.engine.api import EVICT, MethodPoint
 from exhausters.engine.clock import real_thread_time_ns
-from exhausters.engine.sglang.probes import eviction_method, wrap
+from exhausters.engine.wrap import wrap
 from exhausters.errors import ScriptFailedError
 from exhausters.scripted.context import ScriptedContext
 from exhausters.sweep.cell import Cell
@@ -81,7 +82,7 @@ def time_matching(context: ScriptedContext, tokens: int) -> Generator[None, None
     """Submit a prompt of `tokens` tokens twice, and time what the scheduler matches the second time."""
     prompt = [_FIRST_TOKEN + index for index in range(tokens)]
     yield from _run(context, prompt, rid="first")
-    watch = _Watch(context.scheduler.tree_cache, "match_prefix")
+    watch = _watch_point(context.engine.matching_point())
     try:
         yield from _run(context, prompt, rid="second")
     finally:
@@ -93,15 +94,15 @@ def time_evicting(context: ScriptedContext, leaves: int) -> Generator[None, None
     """Fill the tree with `leaves` leaves, take all free pages, and time what makes room for one prompt."""
     yield from _grow(context, leaves)
     context.exhaust_kv(leave_pages=_FREE_PAGES)
-    tree = context.scheduler.tree_cache
-    before = tree.evictable_size()
-    watch = _Watch(tree, eviction_method(tree))
+    before = context.engine.tree.evictable_tokens() or 0
+    (eviction,) = [point for point in context.engine.phase_points() if point.phase == EVICT]
+    watch = _watch_point(eviction)
     try:
         yield from _run(context, [_FIRST_TOKEN - 1] * EVICTED_TOKENS, rid="asks")
     finally:
         watch.remove()
     context.release_pressure()
-    return Timed(seconds=watch.seconds, facts={"calls": watch.calls, "evictable_tokens": int(before)})
+    return Timed(seconds=watch.seconds, facts={"calls": watch.calls, "evictable_tokens": before})
 
 
 class _Watch:
@@ -134,6 +135,10 @@ class _Watch:
                 self._depth -= 1
 
         return timed
+
+
+def _watch_point(point: MethodPoint) -> _Watch:
+    return _Watch(point.owner, point.name)
 
 
 def _grow(context: ScriptedContext, leaves: int) -> Generator[None, None, None]:

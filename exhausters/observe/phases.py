@@ -1,4 +1,4 @@
-"""Splits a step into phases, and tells one listener whenever a phase begins.
+"""Splits a step into phases by wrapping methods of the engine; one listener is told whenever a phase begins.
 
 A step goes receive -> form_batch (evict, retract within it) -> run (evict within it) -> process_result. What
 the loop does between them is `other`; what the harness itself does between two steps is no phase at all.
@@ -6,21 +6,21 @@ the loop does between them is `other`; what the harness itself does between two 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
-from exhausters.engine.sglang.probes import eviction_method, wrap
+from exhausters.engine.api import EVICT, FORM_BATCH, PROCESS_RESULT, RETRACT, RUN, MethodPoint
+from exhausters.engine.wrap import wrap
 
-RECEIVE, FORM_BATCH, RUN = "receive", "form_batch", "run"
-PROCESS_RESULT, EVICT, RETRACT, OTHER = "process_result", "evict", "retract", "other"
+RECEIVE, OTHER = "receive", "other"
 PHASES = (RECEIVE, FORM_BATCH, RUN, PROCESS_RESULT, EVICT, RETRACT, OTHER)
 
-# The scheduler's own methods, stable from 0.5.13 to 0.5.23.
-_SCHEDULER_METHODS = {
-    "get_next_batch_to_run": FORM_BATCH,
-    "run_batch": RUN,
-    "process_batch_result": PROCESS_RESULT,
-}
+
+class HasPhases(Protocol):
+    """The part of an engine that is needed here."""
+
+    def phase_points(self) -> Sequence[MethodPoint]:
+        """The methods that are phases of a step."""
 
 
 class PhaseListener(Protocol):
@@ -34,22 +34,18 @@ class PhaseListener(Protocol):
 
 
 class PhaseSwitch:
-    """Wraps the scheduler's methods for as long as a run is observed.
+    """Wraps the engine's methods for as long as a run is observed.
 
     `end_step` closes a step; `resume` opens the next one, after the script has acted; `pause` and `unpause`
     bracket the harness's own code within a phase.
     """
 
-    def __init__(self, scheduler: Any, listener: PhaseListener) -> None:
+    def __init__(self, engine: HasPhases, listener: PhaseListener) -> None:
         self._listener = listener
         self._current: str | None = None
         self._removals: list[Callable[[], None]] = []
-        tree = scheduler.tree_cache
-        targets = [(scheduler, name, phase) for name, phase in _SCHEDULER_METHODS.items()]
-        targets.append((tree, eviction_method(tree), EVICT))
-        targets.append((type(scheduler.running_batch), "retract_decode", RETRACT))
-        for owner, name, phase in targets:
-            self._removals.append(wrap(owner, name, self._wrapper(phase)))
+        for point in engine.phase_points():
+            self._removals.append(wrap(point.owner, point.name, self._wrapper(point.phase)))
 
     def end_step(self) -> None:
         """A step has ended."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-# Forward modes of a step, in the field's words. `idle` steps run no forward.
-PREFILL, DECODE, MIXED, IDLE = "prefill", "decode", "mixed", "idle"
-MODES = (PREFILL, DECODE, MIXED, IDLE)
+from exhausters.engine.api import DECODE, IDLE, MIXED, MODES, PREFILL
+
+__all__ = ["DECODE", "IDLE", "MIXED", "MODES", "PREFILL", "StepRecord"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,6 +1,6 @@
 """Takes scarce resources away from the scheduler: KV pages, evictable radix nodes, request rows."""
 
-from exhausters.engine.sglang.tree import NodeView, iter_nodes, lock_ref
+from exhausters.engine.api import NodeView
 from exhausters.pressure.base import Exhauster
 from exhausters.pressure.kv_pool import ScriptedKvPoolExhauster
 from exhausters.pressure.levels import PressureLevels, check_level
@@ -18,6 +18,4 @@ __all__ = [
     "ScriptedLockRefExhauster",
     "ScriptedReqRowExhauster",
     "check_level",
-    "iter_nodes",
-    "lock_ref",
 ]

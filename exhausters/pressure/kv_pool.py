@@ -2,80 +2,58 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol
+from typing import ClassVar, Protocol
 
-from exhausters.errors import AllocationShortError, ConservationError
+from exhausters.engine.api import KvPool
 from exhausters.pressure.base import Exhauster, attempt_all
 from exhausters.pressure.levels import check_level
 
 
-class KvAllocator(Protocol):
-    """The part of SGLang's token-to-KV-pool allocators that is needed here; sizes in tokens."""
+class HasKvPool(Protocol):
+    """The part of an engine that is needed here."""
 
-    def available_size(self) -> int:
-        """Free tokens, whole pages."""
-        ...
-
-    def alloc(self, need_size: int, /) -> Any:
-        """A tensor of `need_size` slots, or None."""
-        ...
-
-    def free(self, free_index: Any, /) -> Any:
-        """Take back slots that `alloc` gave."""
-        ...
-
-
-class KvScheduler(Protocol):
-    """The part of the scheduler that is needed here."""
-
-    token_to_kv_pool_allocator: Any
-    page_size: int
+    @property
+    def kv_pool(self) -> KvPool:
+        """The KV pages."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Taken:
-    """Token slots taken from one allocator in one go; `slots` is the allocator's own tensor."""
+    """What was taken from the pool in one go."""
 
-    allocator: KvAllocator
-    slots: Any
+    taking: object
     count_tokens: int
 
 
 class ScriptedKvPoolExhauster(Exhauster):
-    """Holds free KV pages back through the allocator's own `alloc` and `free`.
+    """Holds free KV pages back through the engine's own allocator.
 
     Acts on free pages only: pages of the radix cache stay evictable, and what the scheduler evicts
-    becomes free again (held mode takes it at the next step). Slots come back to the same
-    allocator, newest first; their order inside its free list is the allocator's business.
+    becomes free again (held mode takes it at the next step). Pages come back newest first; their order inside
+    the free list is the allocator's business. Of a hybrid model the same number of tokens is taken from both
+    pools, so that the smaller one is left with `leave_pages`.
 
-    A hybrid sliding-window allocator reports the smaller of its two pools as available, and the same
-    number of tokens is taken from both, so that the smaller one is left with `leave_pages`. From page
-    size 2 on its own `alloc` refuses plain requests; the two pools inside it are then asked directly.
-
-    Release before SGLang flushes its cache: a flush hands out every slot anew, the held ones included.
+    Release before the engine flushes its cache: a flush hands out every page anew, the held ones included.
     """
 
     level_name: ClassVar[str] = "leave_pages"
 
-    def __init__(self, scheduler: KvScheduler) -> None:
+    def __init__(self, engine: HasKvPool) -> None:
         super().__init__()
-        self.scheduler = scheduler
+        self._engine = engine
         self._taken: list[_Taken] = []
 
     @property
     def held_tokens(self) -> int:
-        """Token slots held back now; a hybrid allocator's pair of slots counts once."""
-        per_pool: dict[int, int] = {}
-        for taken in self._taken:
-            key = id(taken.allocator)
-            per_pool[key] = per_pool.get(key, 0) + taken.count_tokens
-        return max(per_pool.values(), default=0)
+        """KV tokens held back now; a hybrid model's pair of tokens counts once."""
+        return sum(taken.count_tokens for taken in self._taken)
 
     @property
     def held_pages(self) -> int:
-        """Pages held back now, of the scheduler's page size."""
-        return self.held_tokens // self.scheduler.page_size
+        """Pages held back now."""
+        return self.held_tokens // self._engine.kv_pool.page_size
 
     def exhaust(self, *, leave_pages: int) -> None:
         """Take free pages until `leave_pages` are left; nothing when no more are free.
@@ -89,72 +67,19 @@ class ScriptedKvPoolExhauster(Exhauster):
         self._take(check_level(self.level_name, leave_pages))
 
     def _take(self, level: int) -> None:
-        allocator = self.scheduler.token_to_kv_pool_allocator
-        page_size = self.scheduler.page_size
-        available = allocator.available_size()
-        need = available - level * page_size
+        pool = self._engine.kv_pool
+        page_size = pool.page_size
+        need = pool.available_tokens() - level * page_size
         # Paged allocators hand out whole pages and count whole pages; a remainder would be lost.
         need -= need % page_size
-        if need <= 0:
-            return
-        pools = _pools_to_ask(allocator, page_size)
-        taken_now: list[_Taken] = []
-        for pool in pools:
-            slots = pool.alloc(need)
-            given = 0 if slots is None else len(slots)
-            if given:
-                taken_now.append(_Taken(allocator=pool, slots=slots, count_tokens=given))
-            if given != need:
-                attempt_all("giving back a short allocation", [_freeing(t) for t in reversed(taken_now)])
-                raise AllocationShortError(
-                    f"wanted {need} tokens, {type(pool).__name__} gave {given} of {available} available: "
-                    "it reports as available what it cannot allocate",
-                    wanted_tokens=need,
-                    given_tokens=given,
-                    available_tokens=available,
-                )
-        self._taken.extend(taken_now)
+        if need > 0:
+            self._taken.append(_Taken(taking=pool.take(need), count_tokens=need))
 
     def _give_back(self) -> None:
         taken, self._taken = self._taken, []
-        attempt_all("giving back KV pages", [_freeing(one) for one in reversed(taken)])
+        pool = self._engine.kv_pool
+        attempt_all("giving back KV pages", [_giving_back(pool, one) for one in reversed(taken)])
 
 
-def _pools_to_ask(allocator: Any, page_size: int) -> list[KvAllocator]:
-    """The allocators to take from: the given one, or the two inside a paged hybrid one.
-
-    SGLang's hybrid sliding-window allocator asserts a page size of 1 in `alloc`. The variant over
-    one shared buffer serves any page size itself; its inner pools cannot be asked one by one,
-    which shows in `alloc_with_virtual`.
-    """
-    full = getattr(allocator, "full_attn_allocator", None)
-    window = getattr(allocator, "swa_attn_allocator", None)
-    if page_size == 1 or full is None or window is None or full is window:
-        return [allocator]
-    if hasattr(window, "alloc_with_virtual"):
-        return [allocator]
-    return [full, window]
-
-
-def _freeing(taken: _Taken) -> Any:
-    def free() -> None:
-        _refuse_double_free(taken)
-        taken.allocator.free(taken.slots)
-
-    return free
-
-
-def _refuse_double_free(taken: _Taken) -> None:
-    """Raise when the slots are free already, because a flush reset the allocator meanwhile.
-
-    Only plain allocators are checked: they have a free list and a size of their own.
-    """
-    size = getattr(taken.allocator, "size", None)
-    if getattr(taken.allocator, "free_pages", None) is None or not isinstance(size, int):
-        return
-    available = taken.allocator.available_size()
-    if available + taken.count_tokens > size:
-        raise ConservationError(
-            f"{available} tokens are free and {taken.count_tokens} held, of {size}: SGLang's cache was "
-            "flushed while pages were held; release the pressure before a flush"
-        )
+def _giving_back(pool: KvPool, taken: _Taken) -> Callable[[], None]:
+    return lambda: pool.give_back(taken.taking)

@@ -2,33 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol
+from typing import ClassVar, Protocol
 
-from exhausters.engine.sglang.tree import NO_PARENT, NodeView, RadixTree, SubmittedPrompts, open_tree
+from exhausters.engine.api import NO_PARENT, NodeView, PrefixTree
 from exhausters.pressure.base import Exhauster, attempt_all
 from exhausters.pressure.levels import check_level
 
 
-class LockScheduler(Protocol):
-    """The part of the scheduler that is needed here."""
+class HasTree(Protocol):
+    """The part of an engine that is needed here."""
 
-    tree_cache: Any
+    @property
+    def tree(self) -> PrefixTree:
+        """The prefix cache."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, slots=True)
 class _Pin:
-    """One `inc_lock_ref` call that took effect."""
+    """One pin that took effect."""
 
-    tree: RadixTree
-    handle: Any
-    receipt: Any
+    handle: object
+    receipt: object
     node_count: int
     token_count: int
 
 
 class ScriptedLockRefExhauster(Exhauster):
-    """Pins unlocked radix nodes through the cache's own `inc_lock_ref` until few are left.
+    """Pins unlocked radix nodes through the cache's own lock calls until few are left.
 
     Pins the nodes that SGLang's own exhauster pins, in the same order, but walks the tree once instead of
     once per pin. One walk is enough: a lock covers the path to the root, and the walk meets parents first, so
@@ -37,26 +39,17 @@ class ScriptedLockRefExhauster(Exhauster):
     walk. Those ancestors are counted by climbing from the pinned node; each node is climbed over once.
 
     Unlike SGLang's own, a pin that locks nothing new is given back, and nodes whose lock would fail halfway
-    (sliding-window tombstones of `SWARadixCache`) are passed over. Does nothing when the cache is disabled.
+    (sliding-window tombstones) are passed over. Does nothing when the cache is disabled.
 
-    Release before SGLang flushes its cache: the pinned nodes are gone after a flush.
+    Release before the engine flushes its cache: the pinned nodes are gone after a flush.
     """
 
     level_name: ClassVar[str] = "leave_refs"
 
-    def __init__(self, scheduler: LockScheduler, submitted_prompts: SubmittedPrompts | None = None) -> None:
-        """Act on `scheduler.tree_cache`.
-
-        Args:
-            scheduler: SGLang's scheduler.
-            submitted_prompts: gives all token sequences submitted so far, with their outputs where nodes of
-                outputs matter; only for cores that cannot be walked.
-        """
+    def __init__(self, engine: HasTree) -> None:
         super().__init__()
-        self.scheduler = scheduler
-        self._submitted_prompts = submitted_prompts
+        self._engine = engine
         self._pins: list[_Pin] = []
-        self._tree: RadixTree | None = None
 
     @property
     def pinned_nodes(self) -> int:
@@ -75,7 +68,7 @@ class ScriptedLockRefExhauster(Exhauster):
         Raises:
             WalkUnsupportedError: the tree cannot be walked.
         """
-        return sum(1 for view in self._walk() if view.lock_refs == 0)
+        return sum(1 for view in self._engine.tree.walk() if view.lock_refs == 0)
 
     def exhaust(self, leave_refs: int) -> None:
         """Lock nodes until at most `leave_refs` unlocked ones remain.
@@ -96,20 +89,16 @@ class ScriptedLockRefExhauster(Exhauster):
 
     def _surely_within(self, level: int) -> bool:
         # Every evictable node holds at least one page, and a cache counts its evictable tokens as it goes.
-        tree_cache = self.scheduler.tree_cache
-        try:
-            evictable_tokens = tree_cache.evictable_size()
-        except NotImplementedError:  # hybrid caches have one count per component instead
-            return False
-        page_size = getattr(tree_cache, "page_size", 1)
-        return isinstance(evictable_tokens, int) and evictable_tokens // page_size <= level
+        tree = self._engine.tree
+        evictable_tokens = tree.evictable_tokens()
+        return evictable_tokens is not None and evictable_tokens // tree.page_size <= level
 
     def _take(self, level: int) -> None:
-        views = self._walk()
-        tree = self._tree
+        tree = self._engine.tree
+        views = tree.walk()
         unlocked = {position for position, view in enumerate(views) if view.lock_refs == 0}
         for position, view in enumerate(views):
-            if tree is None or len(unlocked) <= level:
+            if len(unlocked) <= level:
                 return
             if position not in unlocked or not view.pinnable:
                 continue
@@ -120,7 +109,6 @@ class ScriptedLockRefExhauster(Exhauster):
             unlocked.difference_update(locked)
             self._pins.append(
                 _Pin(
-                    tree=tree,
                     handle=view.handle,
                     receipt=receipt,
                     node_count=len(locked),
@@ -128,17 +116,10 @@ class ScriptedLockRefExhauster(Exhauster):
                 )
             )
 
-    def _walk(self) -> list[NodeView]:
-        tree_cache = self.scheduler.tree_cache
-        if getattr(tree_cache, "disable", False):
-            return []
-        if self._tree is None or self._tree.tree_cache is not tree_cache:
-            self._tree = open_tree(tree_cache, self._submitted_prompts)
-        return self._tree.walk()
-
     def _give_back(self) -> None:
         pins, self._pins = self._pins, []
-        attempt_all("giving back locks", [_unpinning(pin) for pin in reversed(pins)])
+        tree = self._engine.tree
+        attempt_all("giving back locks", [_unpinning(tree, pin) for pin in reversed(pins)])
 
 
 def _climb(views: list[NodeView], position: int, unlocked: set[int]) -> list[int]:
@@ -150,5 +131,5 @@ def _climb(views: list[NodeView], position: int, unlocked: set[int]) -> list[int
     return locked
 
 
-def _unpinning(pin: _Pin) -> Any:
-    return lambda: pin.tree.unpin(pin.handle, pin.receipt)
+def _unpinning(tree: PrefixTree, pin: _Pin) -> Callable[[], None]:
+    return lambda: tree.unpin(pin.handle, pin.receipt)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
-from exhausters.engine.sglang.tree import SubmittedPrompts
+from exhausters.engine.api import Engine
 from exhausters.pressure.base import Exhauster, attempt_all
 from exhausters.pressure.kv_pool import ScriptedKvPoolExhauster
 from exhausters.pressure.levels import PressureLevels
@@ -32,10 +32,10 @@ class PressureSet:
         kv_pool, lock_refs, req_rows: the exhausters; what is taken through them directly is released as well.
     """
 
-    def __init__(self, scheduler: Any, submitted_prompts: SubmittedPrompts | None = None) -> None:
-        self.kv_pool = ScriptedKvPoolExhauster(scheduler)
-        self.lock_refs = ScriptedLockRefExhauster(scheduler, submitted_prompts)
-        self.req_rows = ScriptedReqRowExhauster(scheduler)
+    def __init__(self, engine: Engine) -> None:
+        self.kv_pool = ScriptedKvPoolExhauster(engine)
+        self.lock_refs = ScriptedLockRefExhauster(engine)
+        self.req_rows = ScriptedReqRowExhauster(engine)
         # In the order of taking. Locks first: a lock never needs a page, and a page never a lock.
         self._exhausters: tuple[Exhauster, ...] = (self.lock_refs, self.kv_pool, self.req_rows)
 

@@ -1,22 +1,21 @@
-"""Takes free rows of the request-to-token pool away from the scheduler."""
+"""Takes free request rows away from the scheduler."""
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable
-from typing import Any, ClassVar, Protocol
+from collections.abc import Callable, Sequence
+from typing import ClassVar, Protocol
 
-from exhausters.errors import AllocationShortError
+from exhausters.engine.api import RowPool
 from exhausters.pressure.base import Exhauster, attempt_all
 from exhausters.pressure.levels import check_level
 
-Rows = list[int]
 
+class HasRowPool(Protocol):
+    """The part of an engine that is needed here."""
 
-class RowScheduler(Protocol):
-    """The part of the scheduler that is needed here."""
-
-    req_to_token_pool: Any
+    @property
+    def row_pool(self) -> RowPool:
+        """The request rows."""
 
 
 class ScriptedReqRowExhauster(Exhauster):
@@ -28,10 +27,10 @@ class ScriptedReqRowExhauster(Exhauster):
 
     level_name: ClassVar[str] = "leave_rows"
 
-    def __init__(self, scheduler: RowScheduler) -> None:
+    def __init__(self, engine: HasRowPool) -> None:
         super().__init__()
-        self.scheduler = scheduler
-        self._taken: list[Rows] = []
+        self._engine = engine
+        self._taken: list[Sequence[int]] = []
 
     @property
     def held_rows(self) -> int:
@@ -50,55 +49,16 @@ class ScriptedReqRowExhauster(Exhauster):
         self._take(check_level(self.level_name, leave_rows))
 
     def _take(self, level: int) -> None:
-        pool = self.scheduler.req_to_token_pool
-        available = pool.available_size()
-        need = available - level
-        if need <= 0:
-            return
-        alloc, free = _row_interface(pool)
-        rows = alloc(need)
-        given = 0 if rows is None else len(rows)
-        if rows is None or given != need:
-            if rows:
-                free(rows)
-            raise AllocationShortError(
-                f"wanted {need} request rows, {type(pool).__name__} gave {given} of {available} available: "
-                "it reports as available what it cannot allocate",
-                wanted_tokens=need,
-                given_tokens=given,
-                available_tokens=available,
-            )
-        self._taken.append(list(rows))
+        pool = self._engine.row_pool
+        need = pool.available_rows() - level
+        if need > 0:
+            self._taken.append(pool.take(need))
 
     def _give_back(self) -> None:
         taken, self._taken = self._taken, []
-        _, free = _row_interface(self.scheduler.req_to_token_pool)
-        attempt_all("giving back request rows", [_freeing(free, rows) for rows in reversed(taken)])
+        pool = self._engine.row_pool
+        attempt_all("giving back request rows", [_giving_back(pool, rows) for rows in reversed(taken)])
 
 
-def _freeing(free: Callable[[Rows], object], rows: Rows) -> Callable[[], object]:
-    return lambda: free(rows)
-
-
-def _row_interface(pool: Any) -> tuple[Callable[[int], Rows | None], Callable[[Rows], object]]:
-    """How this pool hands out rows that belong to no request: (alloc, free).
-
-    Three forms are known. Newer pools have `alloc_rows(n)` and `free_rows(rows)`. The oldest `alloc`
-    takes a number. The ones between take `alloc(reqs)` and write the row into each request, so a
-    row without a request can only come out of their `free_slots` list.
-    """
-    if hasattr(pool, "alloc_rows") and hasattr(pool, "free_rows"):
-        return pool.alloc_rows, pool.free_rows
-    if "need_size" in inspect.signature(pool.alloc).parameters:
-        return pool.alloc, pool.free
-    return lambda count: _pop_slots(pool, count), lambda rows: pool.free_slots.extend(rows)
-
-
-def _pop_slots(pool: Any, count: int) -> Rows | None:
-    # Read the list anew each time: some pools replace it at every allocation.
-    slots: Rows = pool.free_slots
-    if count > len(slots):
-        return None
-    rows = slots[len(slots) - count :]
-    del slots[len(slots) - count :]
-    return rows
+def _giving_back(pool: RowPool, rows: Sequence[int]) -> Callable[[], None]:
+    return lambda: pool.give_back(rows)

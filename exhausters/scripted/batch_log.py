@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Any
+
+from exhausters.engine.api import MIXED, PREFILL, BatchView
 
 
 class BatchLog:
     """Counts, for each request id, the forward batches it took part in since the last reset.
 
-    A request that is prefilled in chunks is the scheduler's `chunked_req` in every batch but its last
-    one. A batch that runs while it is `chunked_req` but not part of the batch is a *park*.
+    A request that is prefilled in chunks is the scheduler's chunked request in every batch but its last one.
+    A batch that runs while it is the chunked request but not part of the batch is a *park*.
     """
 
     def __init__(self) -> None:
@@ -23,12 +24,11 @@ class BatchLog:
         self._completed: set[str] = set()
         self._ran: set[str] = set()
 
-    def record(self, batch: Any, chunked_rid: str | None) -> None:
-        """Note one forward batch, as SGLang's `run_batch` is given it."""
-        rids = [req.rid for req in batch.reqs]
-        mode = batch.forward_mode
+    def record(self, batch: BatchView) -> None:
+        """Note one forward batch that is about to run."""
+        rids, chunked_rid = batch.rids, batch.chunked_rid
         self._ran.update(rids)
-        if mode is not None and mode.is_extend():
+        if batch.mode in (PREFILL, MIXED):
             self._completed.update(rid for rid in rids if rid != chunked_rid)
         if chunked_rid is None:
             return

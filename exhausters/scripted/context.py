@@ -6,22 +6,17 @@ import uuid
 from array import array
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import Any, Literal, Protocol
 
-from exhausters.engine.sglang import request_messages as messages
-from exhausters.engine.sglang import seams
-from exhausters.engine.sglang.carryover import Carryover
-from exhausters.engine.sglang.tree import NodeView, open_tree
+from exhausters.engine.api import BatchView, Engine
+from exhausters.engine.clock import RealClock, VirtualClock
 from exhausters.errors import UsageError
+from exhausters.observe.phases import PhaseSwitch
 from exhausters.pressure import PressureLevels, PressureSet
 from exhausters.scripted import queries
 from exhausters.scripted.batch_log import BatchLog
 from exhausters.scripted.req_handle import ScriptedReqHandle
-
-if TYPE_CHECKING:
-    from exhausters.engine.clock import RealClock, VirtualClock
-    from exhausters.observe.phases import PhaseSwitch
-    from exhausters.workloads import Request
+from exhausters.workloads import Request
 
 _PAUSE_MODES = ("retract", "in_place")
 
@@ -32,18 +27,19 @@ class Observer(Protocol):
     def on_step(self) -> None:
         """One iteration has ended; the next is about to begin."""
 
-    def on_run_batch(self, batch: Any) -> None:
+    def on_run_batch(self, batch: BatchView) -> None:
         """A batch is about to run."""
 
 
 class ScriptedContext:
     """The engine as a script sees it.
 
-    Everything that acts on the engine is put into the scheduler's inbox and is received by it in the
-    iteration that follows, except the exhausters, which act at once.
+    Everything that acts on the engine is received by it in the iteration that follows, except the exhausters,
+    which act at once.
 
     Attributes:
-        scheduler: SGLang's own scheduler object.
+        engine: the engine, as the harness sees it.
+        scheduler: SGLang's own scheduler object, for scripts.
         clock: the worker's clock; `clock.advance(seconds)` moves modelled time.
         observers: are told of every step and batch until the script ends.
         phases: splits steps into phases while a run is timed or counted.
@@ -54,39 +50,31 @@ class ScriptedContext:
     def __init__(
         self,
         *,
-        scheduler: Any,
-        inbox: seams.Inbox,
+        engine: Engine,
         clock: VirtualClock | RealClock,
         emitted_token: int,
-        message_maker: Any = messages,
         spool_path: Path | None = None,
     ) -> None:
         """See the class.
 
         Args:
-            scheduler: SGLang's own scheduler object.
-            inbox: what the scheduler receives from.
+            engine: the booted engine.
             clock: the worker's clock.
             emitted_token: what the null model emits for every request and step.
             spool_path: file for what must outlive the worker; None for none.
-            message_maker: has the functions of `exhausters.engine.sglang.request_messages`; another one only
-                where the scheduler is a fake, because those import sglang.
         """
-        self.scheduler = scheduler
+        self.engine = engine
+        self.scheduler = engine.native
         self.clock = clock
         self.batch_log = BatchLog()
-        self.seen_rids: set[str] = set()
         self.observers: list[Observer] = []
         self.phases: PhaseSwitch | None = None
         self.salvage: Callable[[], Any] | None = None
         self.spool_path = spool_path
-        self._inbox = inbox
-        self._messages = message_maker
-        self._started = 0
-        self._carryover: Carryover | None = None
         self.emitted_token = emitted_token
-        self._submitted: list[array[int]] = []
-        self.pressure = PressureSet(scheduler, submitted_prompts=lambda: self._submitted)
+        self.pressure = PressureSet(engine)
+        self._requests = queries.RequestQueries(engine, self.batch_log)
+        self._started = 0
 
     def start_req(
         self,
@@ -137,16 +125,13 @@ class ScriptedContext:
             input_ids: the prompt's token ids.
             rid: request id; made up when None.
             sampling: keywords of SGLang's `SamplingParams`.
-            keywords: the further ones of `exhausters.engine.sglang.request_messages.generate_request`.
+            keywords: the further ones of `exhausters.engine.api.Engine.submit`.
         """
         if rid is None:
             rid = f"scripted-{self._started}-{uuid.uuid4().hex}"
         self._started += 1
-        request = self._messages.generate_request(rid=rid, input_ids=input_ids, sampling=sampling, **keywords)
-        # With its output, which is known: cores without a walk are pinned through these sequences.
-        outputs = array("q", [self.emitted_token]) * int(sampling.get("max_new_tokens") or 0)
-        self._submitted.append(request.input_ids + outputs)
-        self._inbox.put(request)
+        tokens = input_ids if isinstance(input_ids, array) else array("q", input_ids)
+        self.engine.submit(rid=rid, input_ids=tokens, sampling=sampling, **keywords)
         return ScriptedReqHandle(rid=rid, context=self)
 
     def submit_request(self, request: Request) -> ScriptedReqHandle:
@@ -168,23 +153,23 @@ class ScriptedContext:
         """Pause the engine, giving running requests' KV back (`retract`) or keeping it."""
         if mode not in _PAUSE_MODES:
             raise UsageError(f"mode={mode!r}: expected one of {_PAUSE_MODES}")
-        self._inbox.put(self._messages.pause_generation(mode))
+        self.engine.pause(mode)
 
     def continue_generation(self, *, torch_empty_cache: bool = False) -> None:
         """Resume a paused engine."""
-        self._inbox.put(self._messages.continue_generation(torch_empty_cache))
+        self.engine.resume(empty_device_cache=torch_empty_cache)
 
     def abort_all(self) -> None:
         """Abort every request."""
-        self._inbox.put(self._messages.abort(abort_all=True))
+        self.engine.abort_all()
 
     def abort(self, handle: ScriptedReqHandle, *, await_arrival: bool = True) -> None:
         """Abort one request; `await_arrival` is taken for SGLang's sake, arrival is certain here."""
-        self._inbox.put(self._messages.abort(rid=handle.rid))
+        self.engine.abort(handle.rid)
 
     def flush_cache(self) -> None:
         """Empty the tree cache; SGLang refuses while anything runs or waits."""
-        self._inbox.put(self._messages.flush_cache())
+        self.engine.flush()
 
     def evict_radix(self, *, prefix_tokens: list[int] | None) -> None:
         """Evict the whole tree cache; as in SGLang's runtime, only `prefix_tokens=None` is supported."""
@@ -194,23 +179,23 @@ class ScriptedContext:
 
     def exhaust_kv(self, *, leave_pages: int) -> None:
         """Take KV tokens from the allocator until `leave_pages` pages remain."""
-        seams.set_idle_checks(self.scheduler, False)
+        self.engine.set_idle_checks(False)
         self.pressure.kv_pool.exhaust(leave_pages=leave_pages)
 
     def exhaust_lock_refs(self, *, leave_refs: int) -> None:
         """Pin tree nodes until at most `leave_refs` unlocked ones remain."""
-        seams.set_idle_checks(self.scheduler, False)
+        self.engine.set_idle_checks(False)
         self.pressure.lock_refs.exhaust(leave_refs=leave_refs)
 
     def exhaust_rows(self, *, leave_rows: int) -> None:
         """Take request rows until `leave_rows` remain."""
-        seams.set_idle_checks(self.scheduler, False)
+        self.engine.set_idle_checks(False)
         self.pressure.req_rows.exhaust(leave_rows=leave_rows)
 
     def apply_pressure(self, levels: PressureLevels) -> None:
         """Take every level given, once or held."""
         if levels.given():
-            seams.set_idle_checks(self.scheduler, False)
+            self.engine.set_idle_checks(False)
             self.pressure.apply(levels)
 
     def release_pressure(self) -> None:
@@ -219,65 +204,74 @@ class ScriptedContext:
             self.pressure.release()
         finally:
             # SGLang's own idle check counts again from the next idle iteration on.
-            seams.set_idle_checks(self.scheduler, True)
+            self.engine.set_idle_checks(True)
 
     def _release_exhausted_pools(self) -> None:
         self.release_pressure()
 
     def get_all_node_hit_counts(self) -> dict[int, int]:
         """Return hit counts by node id."""
-        return {node.node_id: node.hit_count or 0 for node in self._walk_tree()}
+        return {node.node_id: node.hit_count or 0 for node in self.engine.tree.walk()}
 
     def get_all_node_lock_refs(self) -> dict[int, int]:
         """Return lock counts by node id, 0 for nodes that can be evicted.
 
         Cores that can only tell locked from unlocked nodes give 1 for "at least one".
         """
-        return {node.node_id: node.lock_refs for node in self._walk_tree()}
-
-    def _walk_tree(self) -> list[NodeView]:
-        cache = self.scheduler.tree_cache
-        return [] if cache.disable else open_tree(cache, lambda: self._submitted).walk()
+        return {node.node_id: node.lock_refs for node in self.engine.tree.walk()}
 
     @property
     def is_idle(self) -> bool:
         """Whether nothing waits, runs, or is being prefilled in chunks."""
-        return queries.is_idle(self.scheduler)
+        return self.engine.is_idle()
 
     @property
     def is_fully_idle(self) -> bool:
         """`is_idle`, and the last batch has nothing left to be processed either."""
-        return queries.is_fully_idle(self.scheduler)
+        return self.engine.is_fully_idle()
 
     @property
     def last_batch_forward_mode(self) -> str | None:
         """Name of the last batch's forward mode, e.g. `EXTEND`."""
-        return queries.last_batch_forward_mode(self.scheduler)
+        last = self.engine.last_batch()
+        return None if last is None else last.engine_mode
 
     def find_req_by_rid(self, rid: str) -> Any | None:
         """Return SGLang's request object, or None."""
-        return queries.find_req_by_rid(self, rid)
+        request = self._requests.find(rid)
+        return None if request is None else request.native
 
     def is_finished(self, rid: str) -> bool:
         """Whether the request has run to its end or was aborted."""
-        return queries.is_finished(self, rid)
+        return self._requests.is_finished(rid)
 
     def is_chunking(self, rid: str) -> bool:
         """Whether it is the request being prefilled in chunks right now."""
-        chunked = self.scheduler.chunked_req
-        return chunked is not None and chunked.rid == rid
+        return self.engine.chunked_rid() == rid
 
     def status(self, rid: str) -> str:
         """Return `waiting`, `running`, `finished` or `unknown`."""
-        return queries.status(self, rid)
+        return self._requests.status(rid)
 
     def remaining_prompt_tokens(self, rid: str) -> int:
         """Prompt tokens whose KV is not committed yet."""
-        return queries.remaining_prompt_tokens(self, rid)
+        return self._requests.remaining_prompt_tokens(rid)
+
+    def output_tokens(self, rid: str) -> int:
+        """Tokens the request has emitted, as far as the scheduler has processed them."""
+        return self._requests.output_tokens(rid)
+
+    def kv_pages(self, rid: str) -> int:
+        """Pages of KV the request holds."""
+        return self._requests.kv_pages(rid)
+
+    def lock_refs(self, rid: str) -> int:
+        """Locks on the tree node at which the request's cached prefix ends."""
+        return self._requests.lock_refs(rid)
 
     def list_active_reqs(self) -> list[Any]:
         """Return every request that a queue or batch holds, once."""
-        return list({id(req): req for req in queries.iter_requests(self.scheduler)}.values())
+        return self.engine.active_requests()
 
     def chunks_done(self, rid: str) -> int:
         """Prefill chunks that have run."""
@@ -289,26 +283,20 @@ class ScriptedContext:
 
     def batch_composition(self) -> dict[str, list[str]]:
         """Return request ids by role: `prefill`, `decode`, `chunked`, `running`."""
-        return queries.batch_composition(self.scheduler)
+        return queries.batch_composition(self.engine)
 
     def engine_stats(self) -> dict[str, int]:
         """Return free KV tokens, free and all request rows, and tokens a page."""
-        return queries.engine_stats(self.scheduler)
+        return queries.engine_stats(self.engine)
 
     @property
     def has_unreceived(self) -> bool:
         """Whether messages wait that the scheduler has not received yet."""
-        return len(self._inbox) > 0
-
-    def forget_carryover(self) -> None:
-        """Put back what earlier scripts left in the engine's counters (the first call only remembers)."""
-        if self._carryover is None:
-            self._carryover = Carryover(self.scheduler)
-        self._carryover.restore()
+        return self.engine.has_unreceived
 
     def begin_script(self) -> None:
         """Forget what earlier scripts submitted and ran."""
         self.batch_log.clear()
-        self.seen_rids.clear()
-        self._submitted.clear()
+        self._requests.clear()
+        self.engine.begin_script()
         self._started = 0

@@ -70,18 +70,18 @@ def exhaust_row_pool(t: Any, *, leave_rows: int, max_steps: int = DEFAULT_MAX_ST
 
     `ScriptedReqRowExhauster` takes rows without running anything; this keeps SGLang's own way.
     """
-    rows = t.scheduler.req_to_token_pool
-    wanted = rows.available_size() - leave_rows
+    rows = t.engine.row_pool
+    wanted = rows.available_rows() - leave_rows
     if wanted <= 0:
         return
     for _ in range(wanted):
         t.start_req(prompt_len=1, max_new_tokens=BALLAST_MAX_NEW_TOKENS, ignore_eos=True)
     for _ in range(max_steps):
-        if rows.available_size() <= leave_rows:
+        if rows.available_rows() <= leave_rows:
             return
         yield
     raise AssertionError(
-        f"exhaust_row_pool: {rows.available_size()} rows still free after {max_steps} steps, "
+        f"exhaust_row_pool: {rows.available_rows()} rows still free after {max_steps} steps, "
         f"expected at most {leave_rows}"
     )
 
@@ -104,8 +104,7 @@ def advance_to_decode_step(
     for _ in range(max_steps):
         if r.finished:
             raise AssertionError(f"{r.rid!r} finished before output token {target_output_len}")
-        req = r.req
-        if req is not None and len(req.output_ids) >= target_output_len:
+        if r.output_tokens >= target_output_len:
             return
         yield
     raise AssertionError(f"{r.rid!r} did not reach output token {target_output_len}")

@@ -1,4 +1,4 @@
-"""Our end of SGLang's scripted-runtime door: serves scripts, one step an iteration."""
+"""The hook that the engine calls: serves scripts, one step per iteration of the event loop."""
 
 from __future__ import annotations
 
@@ -9,37 +9,31 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from exhausters.engine.sglang import request_messages as messages
+from exhausters.engine.api import Engine
+from exhausters.engine.clock import RealClock, VirtualClock
 from exhausters.errors import ExhaustersError, ScriptFailedError, UsageError
 from exhausters.scripted.context import ScriptedContext
 from exhausters.scripted.reset import reset_engine
 from exhausters.worker.find_script import find_script
-from exhausters.worker.protocol import HostSettings, RunScript, ScriptFailed, ScriptSucceeded, Shutdown
+from exhausters.worker.protocol import RunScript, ScriptFailed, ScriptSucceeded, Shutdown
 
 
 class ScriptedSchedulerHook:
-    """SGLang calls `step()` at the top of each iteration and `on_run_batch` before each forward."""
+    """The engine calls `step()` at the top of each iteration and `on_run_batch` before each forward."""
 
     def __init__(
         self,
         *,
-        scheduler: Any,
+        engine: Engine,
         connection: Connection,
-        clock: Any,
-        settings: HostSettings,
-        message_maker: Any = messages,
+        clock: VirtualClock | RealClock,
+        emitted_token: int,
         spool_path: Path | None = None,
     ) -> None:
-        self._scheduler = scheduler
+        self._engine = engine
         self._connection = connection
-        self.settings = settings
         self.context = ScriptedContext(
-            scheduler=scheduler,
-            inbox=scheduler.exhausters_inbox,
-            clock=clock,
-            emitted_token=settings.emitted_token,
-            message_maker=message_maker,
-            spool_path=spool_path,
+            engine=engine, clock=clock, emitted_token=emitted_token, spool_path=spool_path
         )
         self.observers = self.context.observers
         self._serving = self._serve()
@@ -73,20 +67,20 @@ class ScriptedSchedulerHook:
             return error
         return None
 
-    def on_run_batch(self, batch: Any) -> None:
-        """Note the batch that is about to run."""
+    def on_run_batch(self, native: Any) -> None:
+        """Note the batch, in the engine's own form, that is about to run."""
         phases = self.context.phases
         if phases is not None:
             phases.pause()
-        chunked = self._scheduler.chunked_req
-        self.context.batch_log.record(batch, chunked.rid if chunked is not None else None)
+        batch = self._engine.view_batch(native)
+        self.context.batch_log.record(batch)
         for observer in self.observers:
             observer.on_run_batch(batch)
         if phases is not None:
             phases.unpause()
 
     def _serve(self) -> Generator[None, None, None]:
-        """Answer the host's messages; between two of them the engine rests in `step`."""
+        """Answer the host's messages; between two of them the engine waits in `step`."""
         while True:
             try:
                 message = self._connection.recv()

@@ -1,110 +1,92 @@
-"""Questions a script asks of the scheduler; nothing here changes it."""
+"""Questions a script asks about its requests; nothing here changes the engine."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
-
-from exhausters.scripted.req_handle import kv_committed_tokens
-
-if TYPE_CHECKING:
-    from exhausters.scripted.context import ScriptedContext
+from exhausters.engine.api import MIXED, PREFILL, Engine, RequestView
+from exhausters.scripted.batch_log import BatchLog
 
 
-def iter_requests(scheduler: Any) -> Iterator[Any]:
-    """Yield every request that a queue or batch holds; one may come more than once."""
-    if scheduler.chunked_req is not None:
-        yield scheduler.chunked_req
-    yield from scheduler.waiting_queue
-    for batch in (scheduler.running_batch, scheduler.last_batch):
-        if batch is not None:
-            yield from batch.reqs
+class RequestQueries:
+    """Answers from the engine as it is now, and from what was seen of a request before it left."""
+
+    def __init__(self, engine: Engine, batch_log: BatchLog) -> None:
+        self._engine = engine
+        self._batch_log = batch_log
+        self._seen_rids: set[str] = set()
+
+    def clear(self) -> None:
+        """Forget every request: a new script begins."""
+        self._seen_rids.clear()
+
+    def find(self, rid: str) -> RequestView | None:
+        """Return the request, or None when no queue or batch holds it (any more)."""
+        request = self._engine.find_request(rid)
+        if request is not None:
+            self._seen_rids.add(rid)
+        return request
+
+    def is_finished(self, rid: str) -> bool:
+        """Whether `rid` was seen before, or ran, and is now held by nothing (or says so itself)."""
+        request = self.find(rid)
+        if request is not None:
+            return request.is_finished
+        if self._batch_log.has_run(rid):
+            self._seen_rids.add(rid)
+        return rid in self._seen_rids
+
+    def status(self, rid: str) -> str:
+        """Return `waiting`, `running`, `finished` or `unknown`."""
+        if rid in self._engine.waiting_rids():
+            return "waiting"
+        request = self.find(rid)
+        if request is not None:
+            return "finished" if request.is_finished else "running"
+        return "finished" if rid in self._seen_rids else "unknown"
+
+    def remaining_prompt_tokens(self, rid: str) -> int:
+        """Prompt tokens whose KV is not committed yet; 0 for a request that is not there."""
+        request = self.find(rid)
+        return 0 if request is None else max(0, request.prompt_tokens - request.kv_committed_tokens)
+
+    def kv_pages(self, rid: str) -> int:
+        """Pages of KV the request holds; 0 when it holds none."""
+        request = self.find(rid)
+        return 0 if request is None else -(-request.kv_allocated_tokens // self._engine.kv_pool.page_size)
+
+    def output_tokens(self, rid: str) -> int:
+        """Tokens the request has emitted; 0 for a request that is not there."""
+        request = self.find(rid)
+        return 0 if request is None else request.output_tokens
+
+    def lock_refs(self, rid: str) -> int:
+        """Locks on the tree node at which the request's cached prefix ends."""
+        request = self.find(rid)
+        if request is None or request.tree_node is None:
+            return 0
+        return self._engine.tree.lock_ref(request.tree_node)
 
 
-def find_req_by_rid(context: ScriptedContext, rid: str) -> Any | None:
-    """Return SGLang's request object, or None."""
-    for req in iter_requests(context.scheduler):
-        if req.rid == rid:
-            context.seen_rids.add(rid)
-            return req
-    return None
-
-
-def is_finished(context: ScriptedContext, rid: str) -> bool:
-    """Whether `rid` was seen before, or ran, and is now held by nothing (or says so itself)."""
-    req = find_req_by_rid(context, rid)
-    if req is not None:
-        return bool(req.finished())
-    if context.batch_log.has_run(rid):
-        context.seen_rids.add(rid)
-    return rid in context.seen_rids
-
-
-def status(context: ScriptedContext, rid: str) -> str:
-    """Return `waiting`, `running`, `finished` or `unknown`."""
-    if any(req.rid == rid for req in context.scheduler.waiting_queue):
-        return "waiting"
-    req = find_req_by_rid(context, rid)
-    if req is not None:
-        return "finished" if req.finished() else "running"
-    return "finished" if rid in context.seen_rids else "unknown"
-
-
-def remaining_prompt_tokens(context: ScriptedContext, rid: str) -> int:
-    """Prompt tokens whose KV is not committed yet; 0 for a request that is not there."""
-    req = find_req_by_rid(context, rid)
-    if req is None:
-        return 0
-    return max(0, len(req.origin_input_ids) - kv_committed_tokens(req))
-
-
-def batch_composition(scheduler: Any) -> dict[str, list[str]]:
+def batch_composition(engine: Engine) -> dict[str, list[str]]:
     """Return request ids by role: `prefill` and `decode` (last batch), `chunked`, `running`."""
-    chunked = [scheduler.chunked_req.rid] if scheduler.chunked_req is not None else []
-    running = scheduler.running_batch
+    chunked = engine.chunked_rid()
     composition: dict[str, list[str]] = {
         "prefill": [],
         "decode": [],
-        "chunked": chunked,
-        "running": [req.rid for req in running.reqs] if running is not None else [],
+        "chunked": [] if chunked is None else [chunked],
+        "running": engine.running_rids(),
     }
-    last = scheduler.last_batch
-    if last is not None and not last.is_empty() and last.forward_mode is not None:
-        role = "prefill" if last.forward_mode.is_extend() else "decode"
-        composition[role] = [req.rid for req in last.reqs if req.rid not in chunked]
+    last = engine.last_batch()
+    if last is not None and last.engine_mode is not None:
+        role = "prefill" if last.mode in (PREFILL, MIXED) else "decode"
+        composition[role] = [rid for rid in last.rids if rid != chunked]
     return composition
 
 
-def is_idle(scheduler: Any) -> bool:
-    """Whether nothing waits, runs, or is being prefilled in chunks."""
-    running = scheduler.running_batch
-    return (
-        scheduler.chunked_req is None
-        and len(scheduler.waiting_queue) == 0
-        and (running is None or running.is_empty())
-    )
-
-
-def is_fully_idle(scheduler: Any) -> bool:
-    """`is_idle`, and the last batch has nothing left to be processed either."""
-    last = scheduler.last_batch
-    return is_idle(scheduler) and (last is None or last.is_empty())
-
-
-def last_batch_forward_mode(scheduler: Any) -> str | None:
-    """Name of the last batch's forward mode, e.g. `EXTEND`; None before the first batch."""
-    last = scheduler.last_batch
-    if last is None or last.forward_mode is None:
-        return None
-    return str(last.forward_mode.name)
-
-
-def engine_stats(scheduler: Any) -> dict[str, int]:
-    """Return free KV tokens, free and all request rows, and tokens a page."""
-    rows = scheduler.req_to_token_pool
+def engine_stats(engine: Engine) -> dict[str, int]:
+    """Return free KV tokens, free and all request rows, and tokens per page."""
     return {
-        "kv_pool_free": int(scheduler.token_to_kv_pool_allocator.available_size()),
-        "req_pool_free": int(rows.available_size()),
-        "req_pool_total": int(rows.size),
-        "page_size": int(scheduler.page_size),
+        "kv_pool_free": engine.kv_pool.available_tokens(),
+        "req_pool_free": engine.row_pool.available_rows(),
+        "req_pool_total": engine.row_pool.total_rows,
+        "page_size": engine.kv_pool.page_size,
     }

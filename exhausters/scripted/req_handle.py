@@ -3,12 +3,38 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
-from exhausters.pressure import lock_ref
 
-if TYPE_CHECKING:
-    from exhausters.scripted.context import ScriptedContext
+class AnswersAboutRequests(Protocol):
+    """The part of the scripted context that a handle asks."""
+
+    def find_req_by_rid(self, rid: str) -> Any | None:
+        """The engine's request object, or None."""
+
+    def is_finished(self, rid: str) -> bool:
+        """Whether it has run to its end or was aborted."""
+
+    def is_chunking(self, rid: str) -> bool:
+        """Whether it is the request being prefilled in chunks right now."""
+
+    def chunks_done(self, rid: str) -> int:
+        """Prefill chunks that have run."""
+
+    def status(self, rid: str) -> str:
+        """`waiting`, `running`, `finished` or `unknown`."""
+
+    def remaining_prompt_tokens(self, rid: str) -> int:
+        """Prompt tokens whose KV is not committed yet."""
+
+    def output_tokens(self, rid: str) -> int:
+        """Tokens it has emitted."""
+
+    def kv_pages(self, rid: str) -> int:
+        """Pages of KV it holds."""
+
+    def lock_refs(self, rid: str) -> int:
+        """Locks on the tree node at which its cached prefix ends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +42,7 @@ class ScriptedReqHandle:
     """One request, by its id; every property asks the scheduler as it stands now."""
 
     rid: str
-    context: ScriptedContext
+    context: AnswersAboutRequests
 
     @property
     def req(self) -> Any | None:
@@ -49,35 +75,16 @@ class ScriptedReqHandle:
         return self.context.remaining_prompt_tokens(self.rid)
 
     @property
+    def output_tokens(self) -> int:
+        """Tokens it has emitted; 0 when no queue or batch holds it (any more)."""
+        return self.context.output_tokens(self.rid)
+
+    @property
     def kv_pages(self) -> int:
         """Pages of KV the request holds; 0 when it holds none."""
-        req = self.req
-        if req is None:
-            return 0
-        page_size = int(self.context.scheduler.page_size)
-        return -(-kv_allocated_tokens(req) // page_size)
+        return self.context.kv_pages(self.rid)
 
     @property
     def lock_refs(self) -> int:
         """Lock count of the tree node that the request's prefix ends at."""
-        req = self.req
-        node = getattr(req, "last_node", None)
-        if req is None or node is None:
-            return 0
-        return lock_ref(self.context.scheduler.tree_cache, node)
-
-
-def kv_allocated_tokens(req: Any) -> int:
-    """KV tokens allocated to a request; older releases keep the count on the request itself."""
-    container = getattr(req, "kv", req)
-    if container is None:
-        return 0
-    if not getattr(container, "holds_kv", getattr(req, "req_pool_idx", None) is not None):
-        return 0
-    return int(container.kv_allocated_len)
-
-
-def kv_committed_tokens(req: Any) -> int:
-    """KV tokens whose values are final; older releases keep the count on the request itself."""
-    container = getattr(req, "kv", req)
-    return int(container.kv_committed_len) if container is not None else 0
+        return self.context.lock_refs(self.rid)

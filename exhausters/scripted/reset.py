@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 from exhausters.errors import ResetError
-
-if TYPE_CHECKING:
-    from exhausters.scripted.context import ScriptedContext
+from exhausters.scripted.context import ScriptedContext
 
 # The bound of SGLang's own hook.
 DRAIN_MAX_STEPS = 200
@@ -24,24 +21,24 @@ def reset_engine(context: ScriptedContext) -> Iterator[None]:
     Raises:
         ResetError: not fully idle within `DRAIN_MAX_STEPS` steps.
     """
-    scheduler = context.scheduler
+    engine = context.engine
     # A script may have asked for a pause in its very last step: let the engine receive it first.
     if context.has_unreceived:
         yield
-    if scheduler._engine_paused:
+    if engine.is_paused():
         context.continue_generation()
     context.release_pressure()
     context.abort_all()
     for _ in range(DRAIN_MAX_STEPS):
         yield
-        if scheduler.is_fully_idle():
+        if engine.is_drained():
             break
     else:
         raise ResetError(
             f"the scheduler did not become fully idle within {DRAIN_MAX_STEPS} steps after an abort of all "
-            f"requests: {len(scheduler.waiting_queue)} wait, {len(context.list_active_reqs())} are active"
+            f"requests: {engine.waiting_count()} wait, {len(context.list_active_reqs())} are active"
         )
     context.flush_cache()
     yield
     yield
-    context.forget_carryover()
+    engine.restore_carryover()

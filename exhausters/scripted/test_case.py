@@ -7,10 +7,10 @@ import unittest
 from collections.abc import Callable
 from typing import Any, ClassVar
 
+from exhausters.engine.settings import HostSettings
 from exhausters.errors import WorkerHungError
 from exhausters.targets import NEWEST_RELEASE, prepare
 from exhausters.worker.host import SCRIPT_TIMEOUT_SECONDS, Host
-from exhausters.worker.protocol import HostSettings
 
 # Which SGLang the test cases run against, e.g. `release:0.5.20` or `path:/home/me/sglang`.
 TARGET_VARIABLE = "EXHAUSTERS_TARGET"

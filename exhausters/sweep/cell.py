@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from exhausters.engine.sglang.null_models import MODELS
+from exhausters.engine.settings import MODELS
 from exhausters.errors import GridError
 from exhausters.pressure.levels import PressureLevels
 

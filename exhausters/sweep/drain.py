@@ -5,7 +5,6 @@ from __future__ import annotations
 from array import array
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from exhausters.errors import ScriptFailedError
 from exhausters.observe.forward_time import ForwardTimeModel, LinearForwardTime
@@ -115,7 +114,7 @@ def _one_pass(
     yield from _warm_up(context, workload, options.limits)
     context.apply_pressure(cell.levels)
     recorder = Recorder(
-        scheduler=context.scheduler,
+        engine=context.engine,
         clock=context.clock,
         pressure=context.pressure,
         forward_time=options.forward_time,
@@ -126,7 +125,7 @@ def _one_pass(
         context.salvage = lambda: _result(context, cell, workload, options, recorder, feeder, ("", ""))
     try:
         recorder.start()
-        context.phases = PhaseSwitch(context.scheduler, listener)
+        context.phases = PhaseSwitch(context.engine, listener)
         context.observers.append(recorder)
         ended = yield from _drain(context, feeder, recorder, options.limits)
     finally:
@@ -196,7 +195,8 @@ def _warm_up(
 def _drain(
     context: ScriptedContext, feeder: Feeder, recorder: Recorder, limits: DrainLimits
 ) -> Generator[None, None, tuple[str, str]]:
-    phases: Any = context.phases
+    phases = context.phases
+    assert phases is not None, "the phases are wrapped before a run is drained"
     idle_steps = 0
     while True:
         feeder.submit_due()
@@ -224,9 +224,8 @@ def _ended(feeder: Feeder) -> tuple[str, str]:
 
 
 def _stall_reason(context: ScriptedContext, idle_steps: int) -> str:
-    scheduler = context.scheduler
     stats = context.engine_stats()
-    waiting = [req.rid for req in scheduler.waiting_queue]
+    waiting = context.engine.waiting_rids()
     first = f" (first: {waiting[0]})" if waiting else ""
     return (
         f"no forward for {idle_steps} steps while {len(waiting)} requests wait{first}; "

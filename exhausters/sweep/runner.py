@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
+from exhausters.engine.settings import HostSettings
 from exhausters.errors import (
     ExhaustersError,
     HostError,
@@ -25,7 +26,6 @@ from exhausters.sweep.grid import Grid
 from exhausters.sweep.record import CRASHED, OUT_OF_MEMORY, TIMEOUT, CellResult, RunRecord
 from exhausters.targets import PreparedTarget
 from exhausters.worker.host import Host
-from exhausters.worker.protocol import HostSettings
 from exhausters.workloads import Workload, parse_workload
 
 # Far above what any cell of the built-in grids needs (about a second); a cell that takes longer hangs.

@@ -40,6 +40,7 @@ class PreparedTarget:
         environment_key: equal keys share one environment.
         pycache_prefix: if not None, the worker must be started with `PYTHONPYCACHEPREFIX` set to it, so
             that no bytecode is written into the user's checkout.
+        engine: the package below `exhausters.engine` that boots it.
     """
 
     spec: TargetSpec
@@ -52,6 +53,7 @@ class PreparedTarget:
     pins: tuple[str, ...]
     environment_key: str
     pycache_prefix: Path | None
+    engine: str = "sglang"
 
 
 def prepare(

@@ -19,7 +19,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from exhausters.engine.sglang.tree_core import require_rust_core
+from exhausters.engine.load import ambient_prefixes
+from exhausters.engine.settings import HostSettings
 from exhausters.errors import (
     BootError,
     HostError,
@@ -35,7 +36,6 @@ from exhausters.worker.exit_status import describe_end, kernel_kills
 from exhausters.worker.out_of_memory import says_out_of_memory
 from exhausters.worker.protocol import (
     SPOOL_NAME,
-    HostSettings,
     RunScript,
     ScriptFailed,
     ScriptRef,
@@ -53,6 +53,8 @@ BOOT_TIMEOUT_SECONDS = 300.0
 SCRIPT_TIMEOUT_SECONDS = 120.0
 SHUTDOWN_TIMEOUT_SECONDS = 10.0
 LOG_TAIL_LINES = 30
+# What the supervisor starts in the worker. By name: it is imported in the target's environment only.
+PROGRAM = "exhausters.scripted.serve"
 
 # Ambient settings that would change what is measured, or slow every import down.
 _DROPPED_VARIABLES = ("PYTHONDONTWRITEBYTECODE", "PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP")
@@ -83,7 +85,6 @@ class Host:
             self._start_processes()
             self._send_config()
             self.ready = self._await_ready(boot_timeout_seconds)
-            require_rust_core(self.settings, self.ready.facts)
         except BaseException:
             self._destroy()
             raise
@@ -177,7 +178,7 @@ class Host:
         inherited = (worker_data.fileno(), worker_life.fileno())
         with self._log_path.open("wb") as log, worker_data, worker_life:
             self._process = subprocess.Popen(
-                [self.target.python, "-P", supervisor, *map(str, inherited), self._run_dir],
+                [self.target.python, "-P", supervisor, *map(str, inherited), self._run_dir, PROGRAM],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -187,10 +188,11 @@ class Host:
             )
 
     def _worker_environment(self) -> dict[str, str]:
+        ambient = ambient_prefixes()
         kept = {
             name: value
             for name, value in os.environ.items()
-            if name not in _DROPPED_VARIABLES and not name.startswith(("SGLANG_", "SGL_"))
+            if name not in _DROPPED_VARIABLES and not name.startswith(ambient)
         }
         scratch = self._run_dir / "tmp"
         scratch.mkdir()
@@ -215,6 +217,7 @@ class Host:
 
     def _send_config(self) -> None:
         config = WorkerConfig(
+            engine=self.target.engine,
             settings=self.settings,
             source_dirs=tuple(str(folder) for folder in self.target.source_dirs),
             run_dir=str(self._run_dir),

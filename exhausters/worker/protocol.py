@@ -3,40 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
+
+from exhausters.engine.settings import HostSettings
 
 # Step records of the running script, in the run folder: what is left of it when the worker is killed.
 SPOOL_NAME = "steps.spool"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class HostSettings:
-    """How one scheduler is booted.
+class WorkerConfig:
+    """First message to a worker: all it needs to boot.
 
     Attributes:
-        engine: keywords for SGLang's `ServerArgs`, as a user of SGLang writes them.
-        clock: `virtual` (strictly increasing, reproducible) or `real`.
-        model: name of a null model in `exhausters.engine.sglang.null_models.MODELS`.
-        emitted_token: the token id that the null model emits for every request and step.
-        tree_core: `python`, `rust`, or `default` (the target decides).
-        environment: further environment variables for the worker, e.g. `SGLANG_…` switches.
-        memory_limit_bytes: address-space limit of the worker; None for no limit.
+        engine: which one, as in `exhausters.engine.load.load_boot`.
     """
 
-    engine: Mapping[str, Any] = field(default_factory=dict)
-    clock: str = "virtual"
-    model: str = "dense"
-    emitted_token: int = 5
-    tree_core: str = "default"
-    environment: Mapping[str, str] = field(default_factory=dict)
-    memory_limit_bytes: int | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WorkerConfig:
-    """First message to a worker: all it needs to boot."""
-
+    engine: str
     settings: HostSettings
     source_dirs: tuple[str, ...]
     run_dir: str
@@ -48,7 +32,7 @@ class WorkerReady:
     """The scheduler is up and its event loop waits for a script.
 
     Attributes:
-        facts: what was booted, e.g. `tree_cache`, `tree_core`, `allocator`, `max_total_tokens`.
+        facts: what was booted, e.g. `pid`, `sglang_version`, `page_size`, `max_total_tokens`.
         notes: engine keywords that were mapped or ignored, one sentence each.
     """
 

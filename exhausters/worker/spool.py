@@ -1,14 +1,13 @@
-"""Step records on disk while a run goes on: nothing measured is lost when the worker is killed."""
+"""Records on disk while a run goes on: nothing measured is lost when the worker is killed."""
 
 from __future__ import annotations
 
 import pickle
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from exhausters.observe.step_record import StepRecord
-
-# Written in batches of this many steps: at most so many are lost.
+# Written in batches of this many records, one per step: at most so many are lost.
 SPOOL_STEPS = 128
 
 
@@ -21,7 +20,7 @@ class StepSpool:
         if path is not None:
             path.unlink(missing_ok=True)
 
-    def offer(self, records: Sequence[StepRecord]) -> None:
+    def offer(self, records: Sequence[object]) -> None:
         """Write what is new once a batch is full."""
         if self._path is None or len(records) - self._written < SPOOL_STEPS:
             return
@@ -30,9 +29,9 @@ class StepSpool:
         self._written = len(records)
 
 
-def read_spool(path: Path) -> tuple[StepRecord, ...]:
+def read_spool(path: Path) -> tuple[Any, ...]:
     """Return the records of a spool; a batch that was being written when the worker died is left out."""
-    records: list[StepRecord] = []
+    records: list[Any] = []
     try:
         with path.open("rb") as file:
             while True:

@@ -6,13 +6,15 @@ anything heavy is imported, waits for it, tells the host how it ended, and leave
 when the host goes away (its end of the life socket closes) the worker is killed, and the last act is
 to kill whatever else the worker started and to delete the run folder.
 
-Started as a script: `python -P supervisor.py DATA_FD LIFE_FD RUN_DIR`.
+Started as a script: `python -P supervisor.py DATA_FD LIFE_FD RUN_DIR PROGRAM`, where PROGRAM is a module with
+a `main(data_fd)` that returns the exit code. It is imported in the worker only.
 """
 
 from __future__ import annotations
 
 import contextlib
 import ctypes
+import importlib
 import importlib.util
 import json
 import os
@@ -45,16 +47,15 @@ def load_own_package() -> None:
     spec.loader.exec_module(module)
 
 
-def _run_worker(data_fd: int, supervisor_pid: int) -> int:
+def _run_worker(program: str, data_fd: int, supervisor_pid: int) -> int:
     _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != supervisor_pid:  # it died between fork and prctl
         return 1
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT):
         signal.signal(number, signal.SIG_DFL)
     load_own_package()
-    from exhausters.worker.main import main
-
-    return main(data_fd)
+    code: int = importlib.import_module(program).main(data_fd)
+    return code
 
 
 def _wait(child_fd: int, child: int, life: socket.socket) -> None:
@@ -77,7 +78,7 @@ def _report(life: socket.socket, status: int, sigquits: int) -> None:
         life.sendall(json.dumps(ended).encode())
 
 
-def main(data_fd: int, life_fd: int, run_dir: str) -> None:
+def main(data_fd: int, life_fd: int, run_dir: str, program: str) -> None:
     """Fork the worker, wait for it, report, clean up. Does not return."""
     sigquits: list[int] = []
     signal.signal(signal.SIGQUIT, lambda number, _frame: sigquits.append(number))
@@ -90,7 +91,7 @@ def main(data_fd: int, life_fd: int, run_dir: str) -> None:
         os.close(life_fd)
         code = 1
         try:
-            code = _run_worker(data_fd, own_pid)
+            code = _run_worker(program, data_fd, own_pid)
         except SystemExit as stop:
             code = stop.code if isinstance(stop.code, int) else 1
         except BaseException:
@@ -115,4 +116,4 @@ def main(data_fd: int, life_fd: int, run_dir: str) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3])
+    main(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3], sys.argv[4])

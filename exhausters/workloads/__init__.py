@@ -9,7 +9,7 @@ from __future__ import annotations
 from exhausters.workloads.azure import read_azure
 from exhausters.workloads.hits import BlockHits, TokenHits, block_hits, token_hits
 from exhausters.workloads.mooncake import read_mooncake
-from exhausters.workloads.request import Request, Segment, Workload
+from exhausters.workloads.request import Request, Segment
 from exhausters.workloads.request_log import read_sglang_log
 from exhausters.workloads.summary import WorkloadSummary, summarise
 from exhausters.workloads.synthetic import (
@@ -24,6 +24,7 @@ from exhausters.workloads.synthetic import (
 )
 from exhausters.workloads.traces import TRACES_VARIABLE, resolve_trace_path
 from exhausters.workloads.workload_spec import READERS, WorkloadSpec, build, parse_spec, parse_workload
+from exhausters.workloads.workload import Workload
 
 __all__ = [
     "BUILDERS",

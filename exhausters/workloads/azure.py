@@ -19,9 +19,9 @@ from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 
 from exhausters.errors import WorkloadError
-from exhausters.workloads.request import Workload
 from exhausters.workloads.trace_fields import require_tokens
 from exhausters.workloads.traces import TraceOptions, TraceRow, read_trace
+from exhausters.workloads.workload import Workload
 
 _COLUMNS = ("TIMESTAMP", "ContextTokens", "GeneratedTokens")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from random import Random
 
-from exhausters.workloads.request import Request, Segment, Workload, require_int, require_seconds
+from exhausters.workloads.request import Request, Segment, require_int, require_seconds
 from exhausters.workloads.tokens import stable_seed
+from exhausters.workloads.workload import Workload
 
 WARMUP_LEAF_TOKENS = 32
 

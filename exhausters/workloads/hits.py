@@ -16,7 +16,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from exhausters.workloads.request import Request, Segment, Workload, require_int
+from exhausters.workloads.request import Request, Segment, require_int
+from exhausters.workloads.workload import Workload
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

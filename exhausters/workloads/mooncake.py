@@ -15,9 +15,10 @@ import os
 from fractions import Fraction
 
 from exhausters.errors import WorkloadError
-from exhausters.workloads.request import Workload, require_int
+from exhausters.workloads.request import require_int
 from exhausters.workloads.trace_fields import get_field, parse_object, require_time, require_tokens
 from exhausters.workloads.traces import TraceOptions, TraceRow, read_trace
+from exhausters.workloads.workload import Workload
 
 BLOCK_TOKENS = 512
 _FIELDS = ("timestamp", "input_length", "output_length", "hash_ids")

@@ -30,9 +30,10 @@ from datetime import datetime, timedelta
 from fractions import Fraction
 
 from exhausters.errors import WorkloadError
-from exhausters.workloads.request import Workload, require_int
+from exhausters.workloads.request import require_int
 from exhausters.workloads.trace_fields import get_field, parse_object, require_time, require_tokens
 from exhausters.workloads.traces import TraceOptions, TraceRow, read_trace
+from exhausters.workloads.workload import Workload
 
 _PREFIX = re.compile(r"^\[[^\]]*\] (?=\{)")
 _EPOCH = datetime(1970, 1, 1)  # the log's times have no zone; only gaps between them count

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from exhausters.workloads.hits import BlockHits, block_hits, token_hits
-from exhausters.workloads.request import Workload
+from exhausters.workloads.workload import Workload
 
 __all__ = ["WorkloadSummary", "summarise"]
 

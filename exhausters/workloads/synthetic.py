@@ -21,7 +21,8 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from exhausters.workloads.draw import Draw, microseconds, require_positive, warmup_request
-from exhausters.workloads.request import Request, Segment, Workload, require_seconds
+from exhausters.workloads.request import Request, Segment, require_seconds
+from exhausters.workloads.workload import Workload
 
 Builder = Callable[..., Workload]
 

@@ -13,8 +13,9 @@ from fractions import Fraction
 from pathlib import Path
 
 from exhausters.errors import WorkloadError
-from exhausters.workloads.request import SECONDS_MAX, Request, Segment, Workload, require_int
+from exhausters.workloads.request import SECONDS_MAX, Request, Segment, require_int
 from exhausters.workloads.trace_fields import exact_fraction, short
+from exhausters.workloads.workload import Workload
 
 #: Folder of public traces, see docs/workloads.md.
 TRACES_VARIABLE = "EXHAUSTERS_TRACES"

@@ -27,10 +27,10 @@ from urllib.parse import unquote
 from exhausters.errors import WorkloadError
 from exhausters.workloads.azure import read_azure
 from exhausters.workloads.mooncake import read_mooncake
-from exhausters.workloads.request import Workload
 from exhausters.workloads.request_log import read_sglang_log
 from exhausters.workloads.synthetic import BUILDERS, Builder
 from exhausters.workloads.trace_fields import exact_fraction
+from exhausters.workloads.workload import Workload
 
 #: The trace readers by name; all take `path` first.
 READERS: Mapping[str, Builder] = MappingProxyType(

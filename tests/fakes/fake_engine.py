@@ -1,4 +1,4 @@
-"""Runs scripts on `fake_scheduler` through the real hook and context, in this process; and a fake `Host`."""
+"""Runs scripts on the fake engine through the real hook and context, in this process; and a fake `Host`."""
 
 from __future__ import annotations
 
@@ -9,13 +9,15 @@ from dataclasses import replace
 from typing import Any
 
 from exhausters.engine.clock import VirtualClock
+from exhausters.engine.fake.boot import KEYWORDS
+from exhausters.engine.fake.engine import FakeEngine as Engine
+from exhausters.engine.fake.scheduler import FakeScheduler
+from exhausters.engine.settings import HostSettings
 from exhausters.errors import ScriptFailedError
 from exhausters.scripted.hook import ScriptedSchedulerHook
 from exhausters.sweep.drain import RunOptions, run_cell
-from exhausters.worker.protocol import HostSettings, RunScript, ScriptFailed, ScriptSucceeded, WorkerReady
+from exhausters.worker.protocol import RunScript, ScriptFailed, ScriptSucceeded, WorkerReady
 from exhausters.worker.script_ref import script_ref
-from tests.fakes import fake_messages
-from tests.fakes.fake_scheduler import FakeEngineScheduler
 
 # A script that never ends would run for ever here, where nobody kills the worker.
 MAX_ITERATIONS = 200_000
@@ -38,24 +40,24 @@ class FakeConnection:
 
 
 class FakeEngine:
-    """One fake scheduler that scripts are run on, one after another."""
+    """One fake scheduler that scripts are run on, one after another.
+
+    Attributes:
+        scheduler: the scheduler itself.
+        engine: the same as the harness sees it.
+    """
 
     def __init__(self, **settings: Any) -> None:
-        self.scheduler = FakeEngineScheduler(**settings)
+        self.scheduler = FakeScheduler(**settings)
+        self.engine = Engine(self.scheduler)
         self.hook: ScriptedSchedulerHook | None = None
 
     def serve(self, messages: Sequence[Any]) -> list[ScriptSucceeded | ScriptFailed]:
         """Let the hook answer all messages, until it ends the loop as it does when the host goes away."""
         connection: Any = FakeConnection(messages)
-        self.hook = self.scheduler.scripted_scheduler_hook = ScriptedSchedulerHook(
-            scheduler=self.scheduler,
-            connection=connection,
-            clock=VirtualClock(),
-            settings=HostSettings(),
-            message_maker=fake_messages,
+        self.hook = self.scheduler.hook = ScriptedSchedulerHook(
+            engine=self.engine, connection=connection, clock=VirtualClock(), emitted_token=5
         )
-        # SGLang's own counters and torch's random numbers: the fake has neither.
-        self.hook.context.forget_carryover = lambda: None  # type: ignore[method-assign]
         try:
             for _ in range(MAX_ITERATIONS):
                 self.scheduler.iterate()
@@ -94,9 +96,7 @@ class FakeHost:
         self.closed = False
         self.run_count = 0
         self.on_boot(settings)
-        known = ("page_size", "max_total_tokens", "max_running_requests", "chunked_prefill_size")
-        self._engine = FakeEngine(**{name: settings.engine[name] for name in known})
-        self._engine.scheduler.tree_cache.disable = settings.engine["disable_radix_cache"]
+        self._engine = FakeEngine(**{name: settings.engine[name] for name in KEYWORDS})
 
     @property
     def facts(self) -> dict[str, Any]:

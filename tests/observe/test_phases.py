@@ -1,4 +1,4 @@
-"""Which phase is on when, on a scheduler that only calls its own methods, and the CPU time given to each."""
+"""Which phase is on when, on an engine that only calls its own methods, and the CPU time given to each."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from exhausters.engine.api import MethodPoint
 from exhausters.errors import SeamError
 from exhausters.observe import host_time
 from exhausters.observe.host_time import HostTimer, host_metrics
@@ -42,40 +43,49 @@ class _Tree:
         return tokens
 
 
-def _scheduler(work: Callable[[int], None]) -> Any:
-    """A scheduler whose methods take known times; classes of its own, since one of them is wrapped."""
+def _engine(work: Callable[[int], None]) -> Any:
+    """An engine whose methods take known times; classes of its own, since one of them is wrapped."""
 
     class Batch:
-        def retract_decode(self) -> str:
+        def retract(self) -> str:
             work(11)
             return "retracted"
 
-    class Scheduler:
+    class Engine:
         def __init__(self) -> None:
-            self.tree_cache = _Tree(work)
-            self.running_batch = Batch()
+            self.tree = _Tree(work)
+            self.batch = Batch()
             self.on_run: Callable[[], None] = lambda: None
 
-        def get_next_batch_to_run(self) -> str:
-            work(1)
-            self.tree_cache.evict(5)
-            work(2)
-            return self.running_batch.retract_decode()
+        def phase_points(self) -> list[MethodPoint]:
+            return [
+                MethodPoint(owner=self, name="form", phase=FORM_BATCH),
+                MethodPoint(owner=self, name="run", phase=RUN),
+                MethodPoint(owner=self, name="process", phase=PROCESS_RESULT),
+                MethodPoint(owner=self.tree, name="evict", phase=EVICT),
+                MethodPoint(owner=Batch, name="retract", phase=RETRACT),
+            ]
 
-        def run_batch(self, batch: str) -> str:
+        def form(self) -> str:
+            work(1)
+            self.tree.evict(5)
+            work(2)
+            return self.batch.retract()
+
+        def run(self, batch: str) -> str:
             work(20)
             self.on_run()
             work(30)
-            self.tree_cache.evict(5)
+            self.tree.evict(5)
             return batch
 
-        def process_batch_result(self) -> None:
+        def process(self) -> None:
             work(300)
             raise_ = getattr(self, "failure", None)
             if raise_ is not None:
                 raise raise_
 
-    return Scheduler()
+    return Engine()
 
 
 class _Told:
@@ -91,21 +101,21 @@ class _Told:
         self.words.append("-")
 
 
-def _one_step(scheduler: Any, work: Callable[[int], None]) -> None:
+def _one_step(engine: Any, work: Callable[[int], None]) -> None:
     work(4_000)  # receive
-    batch = scheduler.get_next_batch_to_run()
+    batch = engine.form()
     work(50_000)  # the loop's own
-    scheduler.run_batch(batch)
-    scheduler.process_batch_result()
+    engine.run(batch)
+    engine.process()
 
 
 def test_order_of_phases() -> None:
     """Evictions and retractions are phases within the one that called them; the loop's rest is `other`."""
     told = _Told()
-    scheduler = _scheduler(lambda _: None)
-    switch = PhaseSwitch(scheduler, told)
+    engine = _engine(lambda _: None)
+    switch = PhaseSwitch(engine, told)
     switch.resume()
-    _one_step(scheduler, lambda _: None)
+    _one_step(engine, lambda _: None)
     switch.end_step()
     forming = [FORM_BATCH, EVICT, FORM_BATCH, RETRACT, FORM_BATCH, OTHER]
     running = [RUN, EVICT, RUN, OTHER]
@@ -115,9 +125,9 @@ def test_order_of_phases() -> None:
 def test_harness_calls_between_steps_are_no_phase() -> None:
     """An exhauster that evicts between two steps is not taken for the scheduler."""
     told = _Told()
-    scheduler = _scheduler(lambda _: None)
-    switch = PhaseSwitch(scheduler, told)
-    assert scheduler.tree_cache.evict(3) == 3
+    engine = _engine(lambda _: None)
+    switch = PhaseSwitch(engine, told)
+    assert engine.tree.evict(3) == 3
     switch.end_step()
     switch.pause()
     switch.unpause()
@@ -127,71 +137,71 @@ def test_harness_calls_between_steps_are_no_phase() -> None:
 def test_pause_and_unpause_go_on_in_the_same_phase() -> None:
     """The harness's code within a phase is left out, and the phase goes on after it."""
     told = _Told()
-    scheduler = _scheduler(lambda _: None)
-    switch = PhaseSwitch(scheduler, told)
+    engine = _engine(lambda _: None)
+    switch = PhaseSwitch(engine, told)
 
     def on_run() -> None:
         switch.pause()
         told.words.append("harness")
         switch.unpause()
 
-    scheduler.on_run = on_run
+    engine.on_run = on_run
     switch.resume()
-    scheduler.run_batch("batch")
+    engine.run("batch")
     assert told.words[:5] == [RECEIVE, RUN, "-", "harness", RUN]
 
 
 def test_a_failing_phase_ends() -> None:
     """When the scheduler raises within a phase the error goes through and the phase is over."""
     told = _Told()
-    scheduler = _scheduler(lambda _: None)
-    scheduler.failure = KeyError("planted")
-    switch = PhaseSwitch(scheduler, told)
+    engine = _engine(lambda _: None)
+    engine.failure = KeyError("planted")
+    switch = PhaseSwitch(engine, told)
     switch.resume()
     with pytest.raises(KeyError, match="planted"):
-        scheduler.process_batch_result()
+        engine.process()
     assert told.words == [RECEIVE, PROCESS_RESULT, OTHER]
 
 
 def test_remove_leaves_no_trace() -> None:
     """Afterwards the scheduler, its tree and its batch class are as they were, and nobody is told more."""
     told = _Told()
-    scheduler = _scheduler(lambda _: None)
-    batch_class = type(scheduler.running_batch)
-    before = dict(vars(scheduler)), dict(vars(scheduler.tree_cache)), batch_class.retract_decode
-    switch = PhaseSwitch(scheduler, told)
-    assert batch_class.retract_decode is not before[2]
+    engine = _engine(lambda _: None)
+    batch_class = type(engine.batch)
+    before = dict(vars(engine)), dict(vars(engine.tree)), batch_class.retract
+    switch = PhaseSwitch(engine, told)
+    assert batch_class.retract is not before[2]
     switch.resume()
     switch.remove()
     switch.remove()
     assert told.words == [RECEIVE, "-"]
-    assert (vars(scheduler), vars(scheduler.tree_cache), batch_class.retract_decode) == before
+    assert (vars(engine), vars(engine.tree), batch_class.retract) == before
 
 
 def test_a_scheduler_without_a_phase_is_refused() -> None:
     """A release whose scheduler has no such method is named rather than measured wrongly."""
-    scheduler = _scheduler(lambda _: None)
-    del type(scheduler).run_batch
-    with pytest.raises(SeamError, match="run_batch"):
-        PhaseSwitch(scheduler, _Told())
+    engine = _engine(lambda _: None)
+    del type(engine).run
+    with pytest.raises(SeamError, match="no run"):
+        PhaseSwitch(engine, _Told())
 
 
 def _timed(monkeypatch: pytest.MonkeyPatch, steps: int) -> HostTimer:
     clock = _Clock()
     monkeypatch.setattr(host_time, "real_thread_time_ns", lambda: clock.now_ns)
-    scheduler, timer = _scheduler(clock.work), HostTimer()
-    switch = PhaseSwitch(scheduler, timer)
+    engine, timer = _engine(clock.work), HostTimer()
+    switch = PhaseSwitch(engine, timer)
 
     def on_run() -> None:
         switch.pause()
         clock.work(900_000)  # the harness's own
         switch.unpause()
 
-    scheduler.on_run = on_run
+    engine.on_run = on_run
     for _ in range(steps):
         clock.work(7_000_000)  # the script, between two steps
         switch.resume()
-        _one_step(scheduler, clock.work)
+        _one_step(engine, clock.work)
         switch.end_step()
     switch.remove()
     return timer

@@ -17,7 +17,7 @@ from tests.fakes.fake_engine import FakeEngine
 
 def _recorder(t: Any) -> Recorder:
     return Recorder(
-        scheduler=t.scheduler,
+        engine=t.engine,
         clock=t.clock,
         pressure=t.pressure,
         forward_time=ConstantForwardTime(seconds=0.5),
@@ -95,35 +95,34 @@ def test_a_parked_chunk_is_named_in_decode_steps_too() -> None:
 
 def starts_and_stops(t: Any) -> Any:
     recorder = _recorder(t)
-    batch_class = type(t.scheduler.running_batch)
-    original = batch_class.retract_decode
+    owners = {id(point.owner): point.owner for point in t.engine.phase_points()}.values()
+
+    def wrapped() -> set[str]:
+        names = {point.name for point in t.engine.phase_points()}
+        return {name for owner in owners for name in names & vars(owner).keys()}
+
     recorder.start()
-    during = batch_class.retract_decode is not original and "evict" in vars(t.scheduler.tree_cache)
+    during = wrapped()
     recorder.stop()
-    after = batch_class.retract_decode is original and "evict" not in vars(t.scheduler.tree_cache)
-    return during, after
+    return during, wrapped()
 
 
-def test_probes_are_removed() -> None:
+def test_wrappers_are_removed() -> None:
     """Eviction and retraction are wrapped from `start` to `stop`, and as they were afterwards."""
-    assert FakeEngine().run(starts_and_stops) == (True, True)
+    assert FakeEngine().run(starts_and_stops) == ({"evict", "retract"}, set())
 
 
-class _NoBatch:
-    """A batch class without `retract_decode`."""
-
-
-def test_a_failed_start_can_be_stopped() -> None:
-    """When one thing cannot be observed, `stop` still removes what was wrapped before it."""
-    scheduler: Any = FakeEngine().scheduler
-    scheduler.running_batch = _NoBatch()
+def test_a_failed_start_can_be_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+    """When one thing cannot be observed, nothing stays wrapped, and `stop` is harmless."""
+    engine = FakeEngine()
+    monkeypatch.delattr(type(engine.scheduler), "retract")
     recorder = Recorder(
-        scheduler=scheduler,
+        engine=engine.engine,
         clock=VirtualClock(),
-        pressure=PressureSet(scheduler),
+        pressure=PressureSet(engine.engine),
         forward_time=ConstantForwardTime(),
     )
-    with pytest.raises(SeamError, match="retract_decode"):
+    with pytest.raises(SeamError, match="retract"):
         recorder.start()
     recorder.stop()
-    assert "evict" not in vars(scheduler.tree_cache)
+    assert "evict" not in vars(engine.scheduler.trie)

@@ -33,7 +33,7 @@ def _at_step(t: Any, step: int, act: Callable[[], None]) -> Undo:
 
 def _leak_tokens(t: Any) -> Undo:
     """Allocate two pages and forget them."""
-    taken = ScriptedKvPoolExhauster(t.scheduler)
+    taken = ScriptedKvPoolExhauster(t.engine)
     page_size = t.scheduler.page_size
     taken.exhaust(leave_pages=t.engine_stats()["kv_pool_free"] // page_size - 2)
     return taken.release
@@ -41,7 +41,7 @@ def _leak_tokens(t: Any) -> Undo:
 
 def _leak_rows(t: Any) -> Undo:
     """Allocate a row and forget it."""
-    taken = ScriptedReqRowExhauster(t.scheduler)
+    taken = ScriptedReqRowExhauster(t.engine)
     taken.exhaust(leave_rows=t.engine_stats()["req_pool_free"] - 1)
     return taken.release
 
@@ -106,6 +106,6 @@ def killed(t: Any, cell: Any, workload: Any, step: int) -> Any:
 
 def strict_checks(t: Any) -> bool:
     """Whether SGLang's own idle check is on, and strict, after a reset."""
-    from exhausters.engine.sglang.seams import STRICT_IDLE_CHECK
+    from exhausters.engine.sglang.environment import STRICT_IDLE_CHECK
 
     return os.environ[STRICT_IDLE_CHECK] == "1"

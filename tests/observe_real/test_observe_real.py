@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from exhausters.engine.settings import HostSettings
 from exhausters.errors import ConservationError, HostError, SchedulerFailedError, WorkerCrashedError
 from exhausters.observe.decision_log import DecisionLog
 from exhausters.observe.metrics import DECISION, HOST, METRICS, MODELLED, WORK
@@ -25,7 +26,6 @@ from exhausters.sweep.grid import load_grid
 from exhausters.sweep.record import CRASHED, DRAINED, STALLED, CellResult
 from exhausters.sweep.runner import failed_result
 from exhausters.worker.host import Host
-from exhausters.worker.protocol import HostSettings
 from exhausters.worker.spool import SPOOL_STEPS
 from exhausters.workloads import parse_workload
 from tests.conftest import Hosts

@@ -8,11 +8,12 @@ from hypothesis import strategies as st
 
 from exhausters.errors import AllocationShortError, LevelError, PressureError
 from exhausters.pressure import ScriptedKvPoolExhauster
-from tests.fakes.pressure_fakes import FakeAllocator, FakeHybridAllocator, FakeScheduler, GreedyAllocator
+from tests.engine.sglang.shapes import FakeAllocator, FakeHybridAllocator, FakeScheduler, GreedyAllocator
 
 
 def make(allocator: object, page_size: int = 1) -> ScriptedKvPoolExhauster:
-    return ScriptedKvPoolExhauster(FakeScheduler(token_to_kv_pool_allocator=allocator, page_size=page_size))
+    scheduler = FakeScheduler(token_to_kv_pool_allocator=allocator, page_size=page_size)
+    return ScriptedKvPoolExhauster(scheduler.engine)
 
 
 @given(

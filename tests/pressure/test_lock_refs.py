@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from exhausters.errors import LevelError, PressureError
 from exhausters.pressure import ScriptedLockRefExhauster
-from tests.fakes.handle_tree_fakes import FakeHandleCache
-from tests.fakes.naive_lock_refs import NaiveLockRefExhauster
-from tests.fakes.pressure_fakes import FakeScheduler, FakeTree, FakeWindowedTree, random_tree
+from tests.engine.sglang.handle_tree_shapes import FakeHandleCache
+from tests.engine.sglang.shapes import FakeTree, FakeWindowedTree, engine_over, random_tree
+from tests.pressure.naive_lock_refs import NaiveLockRefExhauster
 
 
 @st.composite
@@ -38,8 +38,8 @@ def test_same_final_state_as_the_naive_double(tree: FakeTree, levels: list[int])
     """Same pins in the same order, same locks on every node, after every call and after release."""
     other = copy.deepcopy(tree)
     before = tree.locks()
-    ours = ScriptedLockRefExhauster(FakeScheduler(tree_cache=tree))
-    naive = NaiveLockRefExhauster(FakeScheduler(tree_cache=other))
+    ours = ScriptedLockRefExhauster(engine_over(tree))
+    naive = NaiveLockRefExhauster(other)
     for level in levels:
         ours.exhaust(level)
         naive.exhaust(level)
@@ -58,7 +58,7 @@ def test_same_final_state_as_the_naive_double(tree: FakeTree, levels: list[int])
 def test_one_walk_however_many_pins(node_count: int) -> None:
     """Node visits equal the number of nodes plus the root, not pins times nodes."""
     tree = random_tree(node_count, seed=node_count)
-    ScriptedLockRefExhauster(FakeScheduler(tree_cache=tree)).exhaust(0)
+    ScriptedLockRefExhauster(engine_over(tree)).exhaust(0)
     assert len(tree.pins) == node_count
     assert tree.node_visits == node_count + 1
 
@@ -67,7 +67,7 @@ def test_one_walk_however_many_pins(node_count: int) -> None:
 def test_leaves_at_most_what_was_asked(leave_refs: int) -> None:
     """Never more unlocked nodes than the level, and not one pin more than needed."""
     tree = random_tree(20, seed=3)
-    exhauster = ScriptedLockRefExhauster(FakeScheduler(tree_cache=tree))
+    exhauster = ScriptedLockRefExhauster(engine_over(tree))
     exhauster.exhaust(leave_refs=leave_refs)
     assert exhauster.unlocked_nodes == min(20, leave_refs)
     assert exhauster.pinned_nodes == max(0, 20 - leave_refs)
@@ -77,7 +77,7 @@ def test_disabled_cache_is_left_alone() -> None:
     """Nothing is walked, counted or pinned when the radix cache is off."""
     tree = random_tree(5, seed=1)
     tree.disable = True
-    exhauster = ScriptedLockRefExhauster(FakeScheduler(tree_cache=tree))
+    exhauster = ScriptedLockRefExhauster(engine_over(tree))
     exhauster.exhaust(0)
     assert (tree.pins, tree.node_visits, exhauster.unlocked_nodes) == ([], 0, 0)
 
@@ -87,7 +87,7 @@ def test_a_pin_without_effect_ends_it_and_is_given_back() -> None:
     tree = FakeTree()
     node = tree.add()
     tree.refuses = {node.id}
-    exhauster = ScriptedLockRefExhauster(FakeScheduler(tree_cache=tree))
+    exhauster = ScriptedLockRefExhauster(engine_over(tree))
     exhauster.exhaust(0)
     assert (tree.pins, tree.released) == ([node.id], [node.id])
     assert exhauster.pinned_nodes == 0
@@ -96,7 +96,7 @@ def test_a_pin_without_effect_ends_it_and_is_given_back() -> None:
 def test_pins_come_back_newest_first_with_their_receipts() -> None:
     """Each lock is given back on its own node, in reverse order, and only once."""
     tree = random_tree(8, seed=2)
-    with ScriptedLockRefExhauster(FakeScheduler(tree_cache=tree)) as exhauster:
+    with ScriptedLockRefExhauster(engine_over(tree)) as exhauster:
         exhauster.exhaust(5)
         exhauster.exhaust(2)
         exhauster.release()
@@ -107,7 +107,7 @@ def test_pins_come_back_newest_first_with_their_receipts() -> None:
 def test_every_lock_is_attempted_when_one_cannot_be_given_back() -> None:
     """One failing release does not keep the other locks."""
     tree = random_tree(6, seed=4)
-    exhauster = ScriptedLockRefExhauster(FakeScheduler(tree_cache=tree))
+    exhauster = ScriptedLockRefExhauster(engine_over(tree))
     exhauster.exhaust(0)
     tree.nodes[tree.pins[3]].lock_ref = -100
     with pytest.raises(PressureError, match="giving back locks failed"):
@@ -119,7 +119,7 @@ def test_every_lock_is_attempted_when_one_cannot_be_given_back() -> None:
 def test_held_level_pins_new_nodes_without_useless_walks() -> None:
     """New nodes are pinned at the next step; a step without new nodes costs no walk."""
     tree = random_tree(6, seed=5)
-    exhauster = ScriptedLockRefExhauster(FakeScheduler(tree_cache=tree))
+    exhauster = ScriptedLockRefExhauster(engine_over(tree))
     exhauster.hold(0)
     visits = tree.node_visits
     exhauster.reapply()
@@ -139,7 +139,7 @@ def test_tombstones_are_passed_over_and_locked_from_below() -> None:
     gone = tree.add(top, token_count=2)
     deep = tree.add(gone, token_count=4)
     gone.swa_tombstone = True
-    exhauster = ScriptedLockRefExhauster(FakeScheduler(tree_cache=tree))
+    exhauster = ScriptedLockRefExhauster(engine_over(tree))
     exhauster.hold(0)
     assert tree.pins == [top.id, deep.id]
     assert (exhauster.pinned_nodes, exhauster.pinned_tokens, exhauster.unlocked_nodes) == (3, 8, 0)
@@ -153,7 +153,7 @@ def test_a_leaf_that_cannot_be_pinned_stays() -> None:
     tree = FakeWindowedTree(sliding_window_size=4)
     gone = tree.add(token_count=2)
     gone.swa_tombstone = True
-    exhauster = ScriptedLockRefExhauster(FakeScheduler(tree_cache=tree))
+    exhauster = ScriptedLockRefExhauster(engine_over(tree))
     exhauster.exhaust(0)
     assert (tree.pins, exhauster.unlocked_nodes) == ([], 1)
 
@@ -164,11 +164,9 @@ def test_numbers_without_a_walk_end_in_the_same_state(
 ) -> None:
     """On a core that cannot be walked the same nodes get the same locks, in the same order."""
     other = copy.deepcopy(tree)
-    ours = ScriptedLockRefExhauster(
-        FakeScheduler(tree_cache=FakeHandleCache(tree, first_number=first_number))
-    )
+    ours = ScriptedLockRefExhauster(engine_over(FakeHandleCache(tree, first_number=first_number)))
     ours.exhaust(leave_refs)
-    naive = NaiveLockRefExhauster(FakeScheduler(tree_cache=other))
+    naive = NaiveLockRefExhauster(other)
     naive.exhaust(leave_refs)
     assert tree.pins == other.pins
     assert tree.locks() == other.locks()
@@ -181,5 +179,5 @@ def test_bad_level_is_refused() -> None:
     """The level is named as the caller wrote it, and nothing is pinned."""
     tree = random_tree(3, seed=1)
     with pytest.raises(LevelError, match="leave_refs=-1"):
-        ScriptedLockRefExhauster(FakeScheduler(tree_cache=tree)).exhaust(-1)
+        ScriptedLockRefExhauster(engine_over(tree)).exhaust(-1)
     assert tree.pins == []

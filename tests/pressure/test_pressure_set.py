@@ -7,7 +7,7 @@ import pytest
 from exhausters.errors import AllocationShortError, PressureError
 from exhausters.pressure import PressureHoldings, PressureLevels, PressureSet
 from exhausters.pressure.base import Exhauster
-from tests.fakes.pressure_fakes import FakeAllocator, FakeRowPool, FakeScheduler, random_tree
+from tests.engine.sglang.shapes import FakeAllocator, FakeRowPool, FakeScheduler, random_tree
 
 NOTHING = PressureHoldings(held_tokens=0, held_pages=0, pinned_nodes=0, pinned_tokens=0, held_rows=0)
 
@@ -24,7 +24,7 @@ def make_scheduler() -> FakeScheduler:
 def test_applies_every_level_and_reports_it() -> None:
     """One call takes pages, nodes and rows; the holdings say how much in every unit."""
     scheduler = make_scheduler()
-    with PressureSet(scheduler) as pressure:
+    with PressureSet(scheduler.engine) as pressure:
         pressure.apply(PressureLevels(leave_pages=3, leave_refs=0, leave_rows=2))
         assert pressure.holdings() == PressureHoldings(
             held_tokens=52,
@@ -42,7 +42,7 @@ def test_applies_every_level_and_reports_it() -> None:
 def test_levels_not_given_are_left_alone() -> None:
     """No level, no call: the tree is not even walked."""
     scheduler = make_scheduler()
-    pressure = PressureSet(scheduler)
+    pressure = PressureSet(scheduler.engine)
     pressure.apply(PressureLevels(leave_rows=1))
     assert (pressure.holdings().held_rows, scheduler.tree_cache.node_visits) == (7, 0)
 
@@ -52,7 +52,7 @@ def test_held_levels_come_back_at_each_step() -> None:
     scheduler = make_scheduler()
     pool = scheduler.req_to_token_pool
     row = pool.alloc([None])
-    pressure = PressureSet(scheduler)
+    pressure = PressureSet(scheduler.engine)
     pressure.apply(PressureLevels(leave_rows=2, held=True))
     pool.free_slots.extend(row)
     pressure.reapply()
@@ -70,7 +70,7 @@ def test_a_level_that_cannot_be_taken_releases_the_others() -> None:
     """All or nothing: no half-applied pressure remains."""
     scheduler = make_scheduler()
     scheduler.token_to_kv_pool_allocator.missing_tokens = 8
-    pressure = PressureSet(scheduler)
+    pressure = PressureSet(scheduler.engine)
     with pytest.raises(AllocationShortError):
         pressure.apply(PressureLevels(leave_pages=0, leave_refs=0, leave_rows=0, held=True))
     assert pressure.holdings() == NOTHING
@@ -81,7 +81,7 @@ def test_a_level_that_cannot_be_taken_releases_the_others() -> None:
 def test_releases_in_reverse_order_and_each_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Even when one release fails, the others are made, and the failure is told afterwards."""
     scheduler = make_scheduler()
-    pressure = PressureSet(scheduler)
+    pressure = PressureSet(scheduler.engine)
     pressure.apply(PressureLevels(leave_pages=0, leave_refs=0, leave_rows=0))
     order: list[str] = []
     original = Exhauster.release
@@ -106,7 +106,7 @@ def test_a_failing_script_is_still_released() -> None:
     scheduler = make_scheduler()
 
     def script() -> None:
-        with PressureSet(scheduler) as pressure:
+        with PressureSet(scheduler.engine) as pressure:
             pressure.apply(PressureLevels(leave_pages=1, held=True))
             raise ZeroDivisionError
 

@@ -20,8 +20,6 @@ def test_public_names() -> None:
         "ScriptedLockRefExhauster",
         "ScriptedReqRowExhauster",
         "check_level",
-        "iter_nodes",
-        "lock_ref",
     ]
     assert all(hasattr(package, name) for name in package.__all__)
 

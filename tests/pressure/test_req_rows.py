@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from exhausters.errors import AllocationShortError, LevelError
 from exhausters.pressure import ScriptedReqRowExhauster
-from tests.fakes.pressure_fakes import FakeCountingRowPool, FakeNewRowPool, FakeRowPool, FakeScheduler
+from tests.engine.sglang.shapes import FakeCountingRowPool, FakeNewRowPool, FakeRowPool, FakeScheduler
 
 POOLS = [FakeRowPool, FakeCountingRowPool, FakeNewRowPool]
 
@@ -20,7 +20,7 @@ def test_leaves_the_smallest_level_asked_for(
 ) -> None:
     """Every form of pool keeps the level, and gets the very rows back."""
     pool = pool_type(row_count=row_count)
-    exhauster = ScriptedReqRowExhauster(FakeScheduler(req_to_token_pool=pool))
+    exhauster = ScriptedReqRowExhauster(FakeScheduler(req_to_token_pool=pool).engine)
     for level in levels:
         exhauster.exhaust(leave_rows=level)
     left = min([row_count, *levels])
@@ -34,7 +34,7 @@ def test_leaves_the_smallest_level_asked_for(
 def test_rows_survive_a_list_that_was_replaced() -> None:
     """A pool that replaces its list at each allocation still gets its rows back."""
     pool = FakeRowPool(row_count=6)
-    exhauster = ScriptedReqRowExhauster(FakeScheduler(req_to_token_pool=pool))
+    exhauster = ScriptedReqRowExhauster(FakeScheduler(req_to_token_pool=pool).engine)
     exhauster.exhaust(leave_rows=3)
     assert pool.alloc([None]) == [1]
     exhauster.release()
@@ -44,14 +44,14 @@ def test_rows_survive_a_list_that_was_replaced() -> None:
 def test_newer_pools_are_asked_through_their_own_calls() -> None:
     """`alloc_rows` counts generations, which readers rely on; taking from the list would skip that."""
     pool = FakeNewRowPool(row_count=3)
-    ScriptedReqRowExhauster(FakeScheduler(req_to_token_pool=pool)).exhaust(leave_rows=1)
+    ScriptedReqRowExhauster(FakeScheduler(req_to_token_pool=pool).engine).exhaust(leave_rows=1)
     assert pool.generations == {3: 1, 2: 1}
 
 
 def test_short_pool_names_the_numbers() -> None:
     """A pool that reports rows it does not have is an error with wanted, given and available."""
     pool = FakeNewRowPool(row_count=2, missing_rows=2)
-    exhauster = ScriptedReqRowExhauster(FakeScheduler(req_to_token_pool=pool))
+    exhauster = ScriptedReqRowExhauster(FakeScheduler(req_to_token_pool=pool).engine)
     with pytest.raises(AllocationShortError, match=r"wanted 4 request rows.*gave 0 of 4 available"):
         exhauster.exhaust(leave_rows=0)
     assert pool.free_slots == [1, 2]
@@ -66,7 +66,7 @@ def test_partial_rows_are_given_back() -> None:
 
     pool = Greedy(row_count=4)
     with pytest.raises(AllocationShortError, match="gave 2 of 4"):
-        ScriptedReqRowExhauster(FakeScheduler(req_to_token_pool=pool)).exhaust(leave_rows=1)
+        ScriptedReqRowExhauster(FakeScheduler(req_to_token_pool=pool).engine).exhaust(leave_rows=1)
     assert sorted(pool.free_slots) == [1, 2, 3, 4]
 
 
@@ -79,14 +79,14 @@ def test_list_shorter_than_reported() -> None:
 
     pool = Optimist(row_count=2)
     with pytest.raises(AllocationShortError, match="gave 0 of 9"):
-        ScriptedReqRowExhauster(FakeScheduler(req_to_token_pool=pool)).exhaust(leave_rows=1)
+        ScriptedReqRowExhauster(FakeScheduler(req_to_token_pool=pool).engine).exhaust(leave_rows=1)
     assert pool.free_slots == [1, 2]
 
 
 def test_held_rows_are_taken_again() -> None:
     """Rows of finished requests are taken at the next step."""
     pool = FakeRowPool(row_count=5)
-    exhauster = ScriptedReqRowExhauster(FakeScheduler(req_to_token_pool=pool))
+    exhauster = ScriptedReqRowExhauster(FakeScheduler(req_to_token_pool=pool).engine)
     row = pool.alloc([None])
     assert row is not None
     exhauster.hold(1)
@@ -98,4 +98,4 @@ def test_held_rows_are_taken_again() -> None:
 def test_bad_level_is_refused() -> None:
     """The level is named as the caller wrote it."""
     with pytest.raises(LevelError, match=r"leave_rows=1\.5"):
-        ScriptedReqRowExhauster(FakeScheduler()).exhaust(leave_rows=1.5)  # type: ignore[arg-type]
+        ScriptedReqRowExhauster(FakeScheduler().engine).exhaust(leave_rows=1.5)  # type: ignore[arg-type]

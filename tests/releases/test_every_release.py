@@ -4,10 +4,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from exhausters.engine.settings import HostSettings
 from exhausters.errors import BootError
 from exhausters.targets import SUPPORTED_RELEASES, prepare
 from exhausters.worker.host import Host
-from exhausters.worker.protocol import HostSettings
 from tests.releases import scripts_releases
 from tests.scripted import scripts_leaks
 

@@ -5,8 +5,8 @@ Pairwise between them: page sizes 1, 16 and 64, tree cores, radix cache on and o
 
 from __future__ import annotations
 
+from exhausters.engine.settings import HostSettings
 from exhausters.engine.sglang.null_models import EOS_TOKEN
-from exhausters.worker.protocol import HostSettings
 
 MAIN = HostSettings(
     engine={

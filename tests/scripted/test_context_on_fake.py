@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from typing import Any
 
 import pytest
@@ -11,7 +12,6 @@ from exhausters.scripted import reset
 from exhausters.scripted.helpers import run_until_finished
 from exhausters.worker.protocol import RunScript, ScriptFailed, ScriptRef, ScriptSucceeded, Shutdown
 from exhausters.worker.script_ref import script_ref
-from tests.fakes import fake_messages
 from tests.fakes.fake_engine import FakeEngine
 
 
@@ -61,44 +61,43 @@ def test_reset_order(monkeypatch: pytest.MonkeyPatch) -> None:
     """Between scripts: resume, release, abort, drain, flush, in that order, as SGLang's own hook does."""
     engine = FakeEngine()
     told: list[str] = []
-    scheduler = engine.scheduler
-    receive, allocator = scheduler._receive, scheduler.token_to_kv_pool_allocator
-    free = allocator.free
+    scheduler, pool = engine.scheduler, engine.engine.kv_pool
 
-    def received(message: Any) -> None:
-        told.append(type(message).__name__)
-        receive(message)
-        if isinstance(message, fake_messages.FakeFlush):
-            told.append(f"idle={scheduler.is_fully_idle()}")
+    def note(owner: Any, name: str, word: str, *, least_pages: int = 0) -> None:
+        original = getattr(owner, name)
 
-    def freed(slots: Any) -> None:
-        if len(slots) > 1000:
-            told.append("release")
-        free(slots)
+        def noted(*args: Any) -> None:
+            if not least_pages or len(args[0]) >= least_pages:
+                told.append(word)
+            original(*args)
 
-    monkeypatch.setattr(scheduler, "_receive", received)
-    monkeypatch.setattr(allocator, "free", freed)
+        monkeypatch.setattr(owner, name, noted)
+
+    for name in ("receive", "pause", "resume", "abort", "flush"):
+        note(scheduler, name, name)
+    note(scheduler.pages, "reset", "emptied")
+    note(pool, "free", "release", least_pages=100)
     replies = engine.serve([_run(pauses_at_the_end), _run(takes_nothing)])
     assert [type(reply) for reply in replies] == [ScriptSucceeded, ScriptSucceeded]
-    one_reset = ["FakeAbort", "FakeFlush", "idle=True"]
+    one_reset = ["abort", "flush", "emptied"]
     # The release follows the end of the first script at once; the pause is received in the step after.
-    script = ["FakeGenerate", "release", "FakePause"]
-    assert told == [*one_reset, *script, "FakeContinue", *one_reset]
+    script = ["receive", "release", "pause"]
+    assert told == [*one_reset, *script, "resume", *one_reset]
 
 
 def test_a_failed_script_releases_exactly_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a script withheld is given back when it fails, once; the next script finds the engine whole."""
     engine = FakeEngine()
     released: list[int] = []
-    rows = engine.scheduler.req_to_token_pool
-    free_rows = rows.free_rows
+    rows = engine.scheduler.rows
+    give_back = rows.give_back
 
     def freed(indices: list[int]) -> None:
         if len(indices) > 1:
             released.append(len(indices))
-        free_rows(indices)
+        give_back(indices)
 
-    monkeypatch.setattr(rows, "free_rows", freed)
+    monkeypatch.setattr(rows, "give_back", freed)
     failed, succeeded = engine.serve([_run(takes_everything_and_fails), _run(takes_nothing)])
     assert isinstance(failed, ScriptFailed)
     assert "ZeroDivisionError: on purpose" in failed.traceback
@@ -112,9 +111,9 @@ def test_a_failed_script_releases_exactly_once(monkeypatch: pytest.MonkeyPatch) 
 def test_an_engine_that_does_not_drain_is_a_reset_error(monkeypatch: pytest.MonkeyPatch) -> None:
     """When requests stay in spite of the abort, the script is not run, and the error says what is left."""
     engine = FakeEngine()
-    monkeypatch.setattr(engine.scheduler, "_abort", lambda prefix: None)
+    monkeypatch.setattr(engine.scheduler, "abort", lambda prefix: None)
     monkeypatch.setattr(reset, "DRAIN_MAX_STEPS", 5)
-    engine.scheduler._receive(fake_messages.FakeGenerate("stuck", fake_messages.array("q", [1]), 10_000))
+    engine.scheduler.receive("stuck", array("q", [1]), 10_000)
     with pytest.raises(ResetError, match=r"within 5 steps after an abort .* 0 wait, 1 are active"):
         engine.run(takes_nothing)
 
@@ -124,7 +123,7 @@ def test_without_reset_the_engine_is_left_as_it_was() -> None:
     engine = FakeEngine()
     engine.run(pauses_at_the_end)
     engine.run(takes_nothing, reset=False)
-    assert engine.scheduler._engine_paused
+    assert engine.scheduler.is_paused
     assert not engine.scheduler.is_fully_idle()
 
 

@@ -15,7 +15,6 @@ from exhausters.sweep.drain import DrainLimits, RunOptions, run_cell
 from exhausters.sweep.record import ABORTED, DRAINED, STALLED, TIMEOUT, CellResult
 from exhausters.workloads import Request, Segment, Workload, parse_workload
 from tests.fakes.fake_engine import FakeEngine
-from tests.fakes.fake_scheduler import FakeBatch
 
 
 def _request(rid: str, *, prompt: int = 64, outputs: int = 20, **more: Any) -> Request:
@@ -57,8 +56,8 @@ def _assert_clean(engine: FakeEngine) -> None:
     assert engine.hook.context.pressure.holdings().held_tokens == 0
     assert engine.hook.context.pressure.holdings().held_rows == 0
     assert engine.hook.context.observers == []
-    assert "evict" not in vars(engine.scheduler.tree_cache)
-    assert type(engine.scheduler.running_batch).retract_decode is FakeBatch.retract_decode
+    for point in engine.engine.phase_points():
+        assert point.name not in vars(point.owner)
 
 
 def test_drained() -> None:
@@ -126,24 +125,30 @@ def test_many_aborted_requests_are_not_all_named() -> None:
     assert result.reason.endswith("r0, r1, r2, …")
 
 
-def test_pressure_that_cannot_be_taken_is_an_error() -> None:
+def test_pressure_that_cannot_be_taken_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     """An exhauster that cannot take its level fails the run as itself, and leaves the engine usable."""
     engine = FakeEngine()
-    engine.scheduler.token_to_kv_pool_allocator.missing_tokens = 16
+    monkeypatch.setattr(engine.scheduler.pages, "take", _refuses)
     with pytest.raises(AllocationShortError, match="gave 0 of"):
         _run(engine=engine, leave_pages=0)
-    engine.scheduler.token_to_kv_pool_allocator.missing_tokens = 0
+    monkeypatch.undo()
     assert _run(engine=engine).outcome == DRAINED
     _assert_clean(engine)
 
 
+def _refuses(tokens: int) -> Any:
+    raise AllocationShortError(
+        f"gave 0 of {tokens}", wanted_tokens=tokens, given_tokens=0, available_tokens=tokens
+    )
+
+
 def breaks_allocator_later(t: Any) -> Iterator[None]:
-    allocator = t.scheduler.token_to_kv_pool_allocator
-    slots = allocator.alloc(32)
+    pool = t.engine.kv_pool
+    pages = pool.take(32)
     t.pressure.kv_pool.hold(8)
     yield
-    allocator.alloc = lambda need_size: None
-    allocator.free(slots)
+    pool.take = _refuses
+    pool.give_back(pages)
     yield
 
 
@@ -152,7 +157,7 @@ def test_held_pressure_that_fails_later_fails_the_script_and_not_the_engine() ->
     engine = FakeEngine()
     with pytest.raises(AllocationShortError):
         engine.run(breaks_allocator_later)
-    del engine.scheduler.token_to_kv_pool_allocator.alloc  # type: ignore[method-assign]
+    del engine.scheduler.pages.take  # type: ignore[method-assign]
     assert _run(engine=engine).outcome == DRAINED
     _assert_clean(engine)
 

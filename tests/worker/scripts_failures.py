@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from typing import Any
 
+from exhausters.engine.api import FORM_BATCH
 from exhausters.engine.clock import real_sleep
 from exhausters.errors import LevelError
+from exhausters.sweep.drain import RunOptions, run_cell
 
 
 def succeed(t: Any, value: Any = "done") -> Any:
@@ -89,11 +92,39 @@ def kill_supervisor(t: Any) -> Any:
 
 
 def break_scheduler(t: Any, message: str) -> Any:
-    """Make SGLang's own loop raise."""
+    """Make the engine's own loop raise."""
 
     def planted(*_args: Any, **_keywords: Any) -> Any:
         raise RuntimeError(message)
 
-    t.scheduler.get_next_batch_to_run = planted
+    (forming,) = [point for point in t.engine.phase_points() if point.phase == FORM_BATCH]
+    setattr(forming.owner, forming.name, planted)
     yield
     yield
+
+
+def loaded_modules(t: Any, names: tuple[str, ...]) -> list[str]:
+    """Those of the modules that this worker has imported."""
+    return [name for name in names if name in sys.modules]
+
+
+def variables(t: Any, *names: str) -> dict[str, str | None]:
+    """Environment variables as the worker has them."""
+    return {name: os.environ.get(name) for name in names}
+
+
+def fails_in_a_cell(t: Any, cell: Any, workload: Any, step: int) -> Any:
+    """Run a cell whose engine raises in that step."""
+    (forming,) = [point for point in t.engine.phase_points() if point.phase == FORM_BATCH]
+    original = getattr(forming.owner, forming.name)
+    seen = 0
+
+    def planted(*args: Any, **keywords: Any) -> Any:
+        nonlocal seen
+        seen += t.phases is not None
+        if seen > step:
+            raise RuntimeError("planted failure")
+        return original(*args, **keywords)
+
+    setattr(forming.owner, forming.name, planted)
+    return (yield from run_cell(t, cell, workload, RunOptions(count_work=False)))

@@ -12,6 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from exhausters.engine.settings import HostSettings
 from exhausters.errors import (
     AllocationShortError,
     BootError,
@@ -25,7 +26,6 @@ from exhausters.errors import (
     WorkerOutOfMemoryError,
 )
 from exhausters.worker.host import Host
-from exhausters.worker.protocol import HostSettings
 from tests.conftest import Hosts, newest_release
 from tests.scripted import scripts_leaks
 from tests.scripted.engines import MAIN

@@ -1,6 +1,6 @@
-"""Bring SGLang's real scheduler up in this process and run its own event loop.
+"""Bring SGLang's real scheduler up in this process and run its event loop; an `exhausters.engine.api.Boot`.
 
-Three supported doors are used: the external-model package for the null model, the override of
+Three supported entry points are used: the external-model package for the null model, the override of
 `Scheduler.maybe_init_scripted_scheduler_hook` for our hook, and `run_scheduler_process` for the rest.
 """
 
@@ -9,44 +9,45 @@ from __future__ import annotations
 import importlib
 import inspect
 import logging
-import os
 import socket
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from exhausters.engine.sglang import cpu_kernels, seams
+from exhausters.engine.api import Engine, EngineHook
+from exhausters.engine.settings import HostSettings
+from exhausters.engine.sglang import cpu_kernels, inbox
+from exhausters.engine.sglang.engine import SGLangEngine
+from exhausters.engine.sglang.environment import set_environment
+from exhausters.engine.sglang.facts import require_rust_core as check
 from exhausters.engine.sglang.null_models import write_model_folder
 from exhausters.engine.sglang.server_args import server_arguments
 from exhausters.errors import SeamError
-from exhausters.worker.protocol import HostSettings
+
+__all__ = ["check", "import_before_clock", "load", "run"]
 
 _TORCHVISION_LIBRARIES: list[Any] = []
 _SCHEDULER_MODULE = "sglang.srt.managers.scheduler"
 
 
-def set_environment(settings: HostSettings) -> None:
-    """Set what SGLang reads from the environment; must run before sglang is imported."""
-    os.environ.update(
-        # 1 asks for the CPU build of sgl_kernel, which is not needed for a model that computes nothing.
-        SGLANG_USE_CPU_ENGINE="0",
-        SGLANG_EXTERNAL_MODEL_PACKAGE="exhausters.engine.sglang.null_models",
-        # Withheld pages look like a leak; the hook turns the check on while nothing is withheld.
-        SGLANG_ENABLE_STRICT_MEM_CHECK_DURING_IDLE="0",
-    )
-    if settings.tree_core != "default":
-        os.environ["SGLANG_UNIFIED_RADIX_TREE_CORE_BACKEND"] = settings.tree_core
-    os.environ.update(settings.environment)
+def import_before_clock() -> None:
+    """Import torch and zmq, whose waiting must stay real."""
+    import torch
+    import zmq
+
+    _ = zmq
+    torch.set_num_threads(1)
 
 
-def import_scheduler(source_dirs: tuple[str, ...]) -> Any:
-    """Import the target's scheduler module and return it.
+def load(settings: HostSettings, source_dirs: tuple[str, ...]) -> None:
+    """Set SGLang's environment and import the target's scheduler module.
 
     Raises:
         ImportError: SGLang, or something it imports, is not there.
         SeamError: the sglang that was found is not the target's.
     """
+    set_environment(settings)
     sys.path[:0] = source_dirs
     _define_torchvision_operators()
     import sglang
@@ -54,10 +55,9 @@ def import_scheduler(source_dirs: tuple[str, ...]) -> Any:
     found = Path(inspect.getfile(sglang)).resolve()
     if not any(found.is_relative_to(Path(folder).resolve()) for folder in source_dirs):
         raise SeamError(f"imported sglang from {found}, expected it below {', '.join(source_dirs)}")
-    module = importlib.import_module(_SCHEDULER_MODULE)
+    importlib.import_module(_SCHEDULER_MODULE)
     cpu_kernels.install()
-    seams.settle_feature_transport()
-    return module
+    inbox.settle_feature_transport()
 
 
 def _define_torchvision_operators() -> None:
@@ -105,31 +105,24 @@ class _InitPipe:
 
 
 def run(
-    module: Any,
     *,
     settings: HostSettings,
     run_dir: Path,
-    make_hook: Callable[[Any], Any],
+    make_hook: Callable[[Engine], EngineHook],
     on_started: Callable[[tuple[str, ...]], None],
-) -> None:
-    """Boot the scheduler and run its event loop until the hook ends it with SystemExit.
+) -> str:
+    """Boot the scheduler and run its event loop until the hook ends it with SystemExit; see `Boot.run`.
 
     SGLang swallows exceptions of the loop after logging them; `FailureNote` keeps their text.
-
-    Args:
-        module: what `import_scheduler` returned.
-        settings: engine keywords and null model.
-        run_dir: folder for the model's configuration and for sockets.
-        make_hook: called once with the scheduler; returns an object with `step()` and
-            `on_run_batch(batch)`.
-        on_started: called once when the scheduler is up, with notes about engine keywords.
     """
+    module: Any = sys.modules[_SCHEDULER_MODULE]
+    failure = FailureNote()
     model_path = write_model_folder(
         run_dir / "model", model=settings.model, emitted_token=settings.emitted_token
     )
     server_args, notes = server_arguments(settings.engine, model_path=str(model_path))
     port_args = _port_arguments(server_args)
-    _install_hook(module.Scheduler, make_hook)
+    _install_hook(module.Scheduler, make_hook, emitted_token=settings.emitted_token)
     known: Mapping[str, Any] = {
         "server_args": server_args,
         "port_args": port_args,
@@ -138,6 +131,7 @@ def run(
         "pipe_writer": _InitPipe(lambda: on_started(notes)),
     }
     module.run_scheduler_process(**_fill_ranks(module.run_scheduler_process, known))
+    return failure.text
 
 
 def _fill_ranks(function: Callable[..., Any], known: Mapping[str, Any]) -> dict[str, Any]:
@@ -170,7 +164,9 @@ def _port_arguments(server_args: Any) -> Any:
     return port_args
 
 
-def _install_hook(scheduler_class: Any, make_hook: Callable[[Any], Any]) -> None:
+def _install_hook(
+    scheduler_class: Any, make_hook: Callable[[Engine], EngineHook], *, emitted_token: int
+) -> None:
     if not hasattr(scheduler_class, "maybe_init_scripted_scheduler_hook"):
         raise SeamError(
             "this SGLang has no Scheduler.maybe_init_scripted_scheduler_hook (it came with 0.5.13); "
@@ -179,7 +175,7 @@ def _install_hook(scheduler_class: Any, make_hook: Callable[[Any], Any]) -> None
 
     def install(scheduler: Any) -> None:
         # SGLang calls this once its sockets are made and before its request receiver takes them.
-        scheduler.exhausters_inbox = seams.replace_channels(scheduler)
-        scheduler.scripted_scheduler_hook = make_hook(scheduler)
+        engine = SGLangEngine(scheduler, inbox=inbox.replace_channels(scheduler), emitted_token=emitted_token)
+        scheduler.scripted_scheduler_hook = make_hook(engine)
 
     scheduler_class.maybe_init_scripted_scheduler_hook = install

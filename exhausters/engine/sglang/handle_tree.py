@@ -23,14 +23,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from exhausters.engine.sglang.tree import (
-    NO_PARENT,
-    NodeView,
-    RadixTree,
-    Receipt,
-    SubmittedPrompts,
-    full_component,
-)
+from exhausters.engine.api import NO_PARENT, NodeView
+from exhausters.engine.sglang.tree import RadixTree, Receipt, SubmittedPrompts, full_component
 from exhausters.errors import WalkUnsupportedError
 
 # Numbers asked for in one walk before giving up: about a second.

@@ -3,67 +3,49 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WindowPool:
-    """The sliding-window pool of a hybrid model, in tokens; all 0 for a dense one."""
-
-    free_tokens: int = 0
-    evictable_tokens: int = 0
-    protected_tokens: int = 0
-
-
-_NO_WINDOW = WindowPool()
+from exhausters.engine.api import PoolSnapshot
+from exhausters.engine.sglang.holdings import Holders
 
 
 class PoolReader:
-    """KV tokens and request rows of one scheduler.
+    """KV tokens and request rows of one scheduler; its pools and its cache are there from boot to end.
 
     Attributes:
-        total_tokens: KV tokens of the full-attention pool.
-        total_rows: request rows.
         is_hybrid: whether there is a sliding-window pool beside the full one.
     """
 
-    def __init__(self, scheduler: Any) -> None:
-        allocator = scheduler.token_to_kv_pool_allocator
-        tree = scheduler.tree_cache
+    def __init__(self, scheduler: Any, holders: Holders) -> None:
+        self._holders = holders
+        self._allocator = allocator = scheduler.token_to_kv_pool_allocator
+        self._tree = tree = scheduler.tree_cache
         self._rows = scheduler.req_to_token_pool
-        self._allocator = allocator
-        self._tree = tree
         self.is_hybrid = bool(getattr(scheduler, "is_hybrid_swa", False))
         prefix = "full_" if self.is_hybrid else ""
         self._free: Callable[[], Any] = getattr(allocator, f"{prefix}available_size")
         self._evictable: Callable[[], Any] = getattr(tree, f"{prefix}evictable_size")
         self._protected: Callable[[], Any] = getattr(tree, f"{prefix}protected_size")
-        self.total_tokens = int(allocator.size_full if self.is_hybrid else allocator.size)
-        self.total_rows = int(self._rows.size)
 
-    def free_tokens(self) -> int:
-        """Tokens that the allocator can give out."""
-        return int(self._free())
+    def snapshot(self) -> PoolSnapshot:
+        """How full all pools are now."""
+        in_use_tokens, rows_in_use = self._holders.in_use()
+        window_free, window_evictable, window_protected = self._window() if self.is_hybrid else (0, 0, 0)
+        return PoolSnapshot(
+            free_tokens=int(self._free()),
+            evictable_tokens=int(self._evictable()),
+            protected_tokens=int(self._protected()),
+            in_use_tokens=in_use_tokens,
+            free_rows=int(self._rows.available_size()),
+            rows_in_use=rows_in_use,
+            window_free_tokens=window_free,
+            window_evictable_tokens=window_evictable,
+            window_protected_tokens=window_protected,
+        )
 
-    def evictable_tokens(self) -> int:
-        """Tokens cached in unlocked nodes."""
-        return int(self._evictable())
-
-    def protected_tokens(self) -> int:
-        """Tokens cached in locked nodes."""
-        return int(self._protected())
-
-    def free_rows(self) -> int:
-        """Request rows that are free."""
-        return int(self._rows.available_size())
-
-    def window(self) -> WindowPool:
-        """The sliding-window pool."""
-        if not self.is_hybrid:
-            return _NO_WINDOW
-        return WindowPool(
-            free_tokens=int(self._allocator.swa_available_size()),
-            evictable_tokens=int(self._tree.swa_evictable_size()),
-            protected_tokens=int(self._tree.swa_protected_size()),
+    def _window(self) -> tuple[int, int, int]:
+        return (
+            int(self._allocator.swa_available_size()),
+            int(self._tree.swa_evictable_size()),
+            int(self._tree.swa_protected_size()),
         )

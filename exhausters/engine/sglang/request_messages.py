@@ -2,18 +2,46 @@
 
 from __future__ import annotations
 
+import inspect
 from array import array
-from collections.abc import Sequence
+from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
-from exhausters.engine.sglang import seams
+from exhausters.errors import SeamError
+
+
+@cache
+def _parameters(cls: Any) -> Mapping[str, inspect.Parameter]:
+    # Once for each class: a msgspec structure evaluates all its type hints to answer this.
+    return inspect.signature(cls).parameters
+
+
+def construct(cls: Any, wanted: Mapping[str, Any]) -> Any:
+    """Make an `io_struct` message from those of the wanted keywords that this release has.
+
+    Raises:
+        SeamError: the release requires a keyword that is not among them.
+    """
+    parameters = _parameters(cls)
+    given = {name: value for name, value in wanted.items() if name in parameters}
+    missing = [
+        name
+        for name, parameter in parameters.items()
+        if name not in given
+        and parameter.default is inspect.Parameter.empty
+        and parameter.kind not in (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
+    ]
+    if missing:
+        raise SeamError(f"{cls.__name__} requires {missing}, which the harness does not know; add them")
+    return cls(**given)
 
 
 def generate_request(
     *,
     rid: str,
-    input_ids: Sequence[int],
-    sampling: dict[str, Any],
+    input_ids: array[int],
+    sampling: Mapping[str, Any],
     return_logprob: bool = False,
     logprob_start_len: int | None = None,
     top_logprobs_num: int | None = None,
@@ -34,13 +62,12 @@ def generate_request(
     parameters = SamplingParams(**sampling)
     parameters.normalize(None)
     parameters.verify(VOCAB_SIZE)
-    tokens = input_ids if isinstance(input_ids, array) else array("q", input_ids)
-    return seams.construct(
+    return construct(
         TokenizedGenerateReqInput,
         {
             "rid": rid,
             "input_text": "",
-            "input_ids": tokens,
+            "input_ids": input_ids,
             "input_embeds": None,
             "mm_inputs": None,
             "token_type_ids": None,
@@ -63,25 +90,25 @@ def pause_generation(mode: str) -> Any:
     """Return the control that pauses the engine; `mode` is `retract` or `in_place`."""
     from sglang.srt.managers.io_struct import PauseGenerationReqInput
 
-    return seams.construct(PauseGenerationReqInput, {"mode": mode})
+    return construct(PauseGenerationReqInput, {"mode": mode})
 
 
 def continue_generation(torch_empty_cache: bool) -> Any:
     """Return the control that resumes a paused engine."""
     from sglang.srt.managers.io_struct import ContinueGenerationReqInput
 
-    return seams.construct(ContinueGenerationReqInput, {"torch_empty_cache": torch_empty_cache})
+    return construct(ContinueGenerationReqInput, {"torch_empty_cache": torch_empty_cache})
 
 
 def abort(*, rid: str = "", abort_all: bool = False) -> Any:
     """Return the control that aborts one request (all whose id starts with `rid`), or all."""
     from sglang.srt.managers.io_struct import AbortReq
 
-    return seams.construct(AbortReq, {"rid": rid, "abort_all": abort_all})
+    return construct(AbortReq, {"rid": rid, "abort_all": abort_all})
 
 
 def flush_cache() -> Any:
     """Return the control that empties the tree cache and the pools of an idle engine."""
     from sglang.srt.managers.io_struct import FlushCacheReqInput
 
-    return seams.construct(FlushCacheReqInput, {})
+    return construct(FlushCacheReqInput, {})

@@ -1,4 +1,4 @@
-"""The shapes of SGLang's radix trees; with `handle_tree`, the only code that knows them.
+"""The shapes of SGLang's radix trees.
 
 Three shapes, told apart by what they offer, never by version:
 
@@ -13,39 +13,12 @@ from __future__ import annotations
 
 import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from exhausters.errors import WalkUnsupportedError
+from exhausters.engine.api import NO_PARENT, NodeView
 
 SubmittedPrompts = Callable[[], Sequence[Sequence[int]]]
-
-NO_PARENT = -1
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class NodeView:
-    """One node other than the root, as it was when the tree was walked.
-
-    Attributes:
-        node_id: the number SGLang gave the node.
-        handle: what the cache's lock calls take: the node itself, or its number.
-        parent: position of the parent in the walk; NO_PARENT below the root.
-        token_count: length of the node's key, in tokens.
-        lock_refs: locks on the node, summed over the cache's components. A bare-handle core tells only
-            whether there are any: 1 then stands for "at least one".
-        hit_count: times a request matched the node; None where the core does not tell.
-        pinnable: False when the cache would fail halfway through locking the node.
-    """
-
-    node_id: int
-    handle: Any
-    parent: int
-    token_count: int
-    lock_refs: int
-    hit_count: int | None = None
-    pinnable: bool = True
 
 
 class RadixTree(ABC):
@@ -214,53 +187,3 @@ def _window_reaches_tombstone(node: Any, tree_cache: Any) -> bool:
         covered_tokens += len(node.key)
         node = node.parent
     return False
-
-
-def open_tree(tree_cache: Any, submitted_prompts: SubmittedPrompts | None = None) -> RadixTree:
-    """The reader that fits the cache.
-
-    Args:
-        tree_cache: the scheduler's `tree_cache`, not disabled.
-        submitted_prompts: token sequences that were submitted, asked for at each walk; used only by
-            cores whose nodes cannot be found otherwise.
-
-    Raises:
-        WalkUnsupportedError: the cache has none of the known shapes.
-    """
-    from exhausters.engine.sglang.handle_tree import HandleTree
-
-    core = getattr(tree_cache, "tree_core", None)
-    if core is not None and hasattr(core, "get_child_node_ids"):
-        return InspectorTree(tree_cache)
-    owner = tree_cache if core is None else core
-    if _root_of(owner) is not None:
-        return ObjectTree(tree_cache, root=lambda: _root_of(owner), by_id=core is not None)
-    if core is not None and HandleTree.fits(core):
-        return HandleTree(tree_cache, submitted_prompts)
-    raise WalkUnsupportedError(
-        f"{type(tree_cache).__name__} (core {type(core).__name__}) has no root_node, no get_child_node_ids "
-        "and not the calls that a walk over handles needs; run the target with "
-        "SGLANG_UNIFIED_RADIX_TREE_CORE_BACKEND=python"
-    )
-
-
-def _root_of(owner: Any) -> Any:
-    try:
-        return owner.root_node
-    except (AttributeError, NotImplementedError):  # the Rust adapter has the name, and raises
-        return None
-
-
-def iter_nodes(tree_cache: Any) -> Iterator[NodeView]:
-    """All nodes but the root, in SGLang's own walk order; none when the cache is disabled.
-
-    Raises:
-        WalkUnsupportedError: the tree cannot be walked.
-    """
-    if not getattr(tree_cache, "disable", False):
-        yield from open_tree(tree_cache).walk()
-
-
-def lock_ref(tree_cache: Any, handle: Any) -> int:
-    """Locks on one node, by whatever handle a request or a match carries; 0 for None and gone nodes."""
-    return open_tree(tree_cache).lock_ref(handle)

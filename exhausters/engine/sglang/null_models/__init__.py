@@ -1,4 +1,4 @@
-"""Models without a network, offered to SGLang through its external-model door.
+"""Models without a network, offered to SGLang through its external-model package.
 
 SGLang imports every module of the package named by `SGLANG_EXTERNAL_MODEL_PACKAGE` and registers its
 `EntryClass`. The configurations below pick the class by architecture name.

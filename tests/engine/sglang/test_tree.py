@@ -9,12 +9,21 @@ from typing import Any
 
 import pytest
 
+from exhausters.engine.api import NO_PARENT, NodeView
 from exhausters.engine.sglang.handle_tree import HandleTree
-from exhausters.engine.sglang.tree import NO_PARENT, Receipt, object_lock_refs, open_tree
+from exhausters.engine.sglang.prefix_tree import open_tree
+from exhausters.engine.sglang.tree import Receipt, object_lock_refs
 from exhausters.errors import WalkUnsupportedError
-from exhausters.pressure import iter_nodes, lock_ref
-from tests.fakes.handle_tree_fakes import FakeHandleCache
-from tests.fakes.pressure_fakes import FakeTree, Slots, random_tree
+from tests.engine.sglang.handle_tree_shapes import FakeHandleCache
+from tests.engine.sglang.shapes import FakeTree, Slots, engine_over, random_tree
+
+
+def iter_nodes(cache: Any) -> list[NodeView]:
+    return engine_over(cache).tree.walk()
+
+
+def lock_ref(cache: Any, handle: Any) -> int:
+    return engine_over(cache).tree.lock_ref(handle)
 
 
 def two_branches() -> FakeTree:

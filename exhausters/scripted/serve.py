@@ -1,4 +1,7 @@
-"""The process that runs one scheduler. Imported only in the target's own environment."""
+"""The program of a worker: boot one engine, then serve scripts until told to end.
+
+The supervisor starts it by name, in the target's own environment.
+"""
 
 from __future__ import annotations
 
@@ -12,36 +15,38 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+from exhausters.engine.api import Boot, Engine
+from exhausters.engine.clock import RealClock, VirtualClock, make_clock
+from exhausters.engine.load import load_boot
+from exhausters.engine.settings import HostSettings
 from exhausters.errors import ExhaustersError
+from exhausters.scripted.hook import ScriptedSchedulerHook
 from exhausters.worker.out_of_memory import says_out_of_memory
-from exhausters.worker.protocol import SPOOL_NAME, HostSettings, WorkerConfig, WorkerFailed, WorkerReady
+from exhausters.worker.protocol import SPOOL_NAME, WorkerConfig, WorkerFailed, WorkerReady
 
 
 def main(data_fd: int) -> int:
     """Boot as the first message says, then serve scripts until told to end; return the exit code."""
     connection = Connection(data_fd)
     config: WorkerConfig = connection.recv()
+    settings = config.settings
     faulthandler.enable()
     # A host that waited too long asks for the stacks before it kills.
     faulthandler.register(signal.SIGUSR1, all_threads=True)
-    _limit_memory(config.settings.memory_limit_bytes)
-    limited = config.settings.memory_limit_bytes is not None
+    _limit_memory(settings.memory_limit_bytes)
+    limited = settings.memory_limit_bytes is not None
     phase = "import"
     try:
-        from exhausters.engine.sglang import boot
-
-        clock = _install_clock(config.settings)
-        boot.set_environment(config.settings)
-        module = boot.import_scheduler(config.source_dirs)
-        failure = boot.FailureNote()
+        boot = load_boot(config.engine)
+        clock = _install_clock(settings, boot)
+        boot.load(settings, config.source_dirs)
         phase = "boot"
-        state = _Serving(connection, config, clock)
-        boot.run(
-            module,
-            settings=config.settings,
+        serving = _Serving(connection, config, boot, clock)
+        logged = boot.run(
+            settings=settings,
             run_dir=Path(config.run_dir),
-            make_hook=state.make_hook,
-            on_started=state.started,
+            make_hook=serving.make_hook,
+            on_started=serving.started,
         )
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else 0
@@ -49,32 +54,33 @@ def main(data_fd: int) -> int:
         traceback.print_exc()
         connection.send(_failed(phase, traceback.format_exc(), error, limited=limited))
         return 1
-    # SGLang returns from its loop only after an exception, which it has logged.
-    failed = _failed("loop" if state.is_started else "boot", failure.text, None, limited=limited)
-    connection.send(replace(failed, salvaged=state.salvage()))
+    # An engine returns from its loop only after an exception, which it has logged.
+    failed = _failed("loop" if serving.is_started else "boot", logged, None, limited=limited)
+    connection.send(replace(failed, salvaged=serving.salvage()))
     return 1
 
 
 class _Serving:
-    """What the hook needs, gathered while the scheduler comes up."""
+    """What the hook needs, gathered while the engine comes up."""
 
-    def __init__(self, connection: Connection, config: WorkerConfig, clock: Any) -> None:
+    def __init__(
+        self, connection: Connection, config: WorkerConfig, boot: Boot, clock: VirtualClock | RealClock
+    ) -> None:
         self._connection = connection
         self._config = config
+        self._boot = boot
         self._clock = clock
-        self._scheduler: Any = None
-        self._hook: Any = None
+        self._engine: Engine | None = None
+        self._hook: ScriptedSchedulerHook | None = None
         self.is_started = False
 
-    def make_hook(self, scheduler: Any) -> Any:
-        from exhausters.scripted.hook import ScriptedSchedulerHook
-
-        self._scheduler = scheduler
+    def make_hook(self, engine: Engine) -> ScriptedSchedulerHook:
+        self._engine = engine
         self._hook = ScriptedSchedulerHook(
-            scheduler=scheduler,
+            engine=engine,
             connection=self._connection,
             clock=self._clock,
-            settings=self._config.settings,
+            emitted_token=self._config.settings.emitted_token,
             spool_path=Path(self._config.run_dir) / SPOOL_NAME,
         )
         return self._hook
@@ -87,20 +93,26 @@ class _Serving:
         try:
             return ask()
         except Exception:
-            # The scheduler has failed already, and its error is what must be told.
+            # The scheduler has failed already, and its error is what must be reported.
             traceback.print_exc()
             return None
 
     def started(self, notes: tuple[str, ...]) -> None:
-        from exhausters.engine.sglang import seams
-
+        """Report what came up, and end here when it is not what was asked for."""
+        assert self._engine is not None, "the engine has started without a hook"
+        settings = self._config.settings
+        facts = {**self._engine.facts(), "clock": settings.clock}
+        try:
+            self._boot.check(settings, facts)
+        except ExhaustersError as error:
+            self._connection.send(_failed("boot", str(error), error, limited=False))
+            raise SystemExit(1) from None
         self.is_started = True
-        facts = {**seams.facts(self._scheduler), "clock": self._config.settings.clock}
         self._connection.send(WorkerReady(facts=facts, notes=notes))
 
 
-def _install_clock(settings: HostSettings) -> Any:
-    """Replace time, after the modules whose waiting must stay real and before any of SGLang's."""
+def _install_clock(settings: HostSettings, boot: Boot) -> VirtualClock | RealClock:
+    """Replace time, after the modules whose waiting must stay real and before any of the engine's."""
     import asyncio
     import concurrent.futures
     import multiprocessing.pool
@@ -108,13 +120,8 @@ def _install_clock(settings: HostSettings) -> Any:
     import selectors
     import subprocess
 
-    import torch
-    import zmq
-
-    _ = (asyncio, concurrent.futures, multiprocessing.pool, queue, selectors, subprocess, zmq, threading)
-    torch.set_num_threads(1)
-    from exhausters.engine.clock import make_clock
-
+    _ = (asyncio, concurrent.futures, multiprocessing.pool, queue, selectors, subprocess, threading)
+    boot.import_before_clock()
     clock = make_clock(settings.clock)
     clock.install()
     return clock

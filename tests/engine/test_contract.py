@@ -1,4 +1,4 @@
-"""The same scripts on the fake scheduler and on the real one: what the unit tests rely on holds for both.
+"""The same scripts on the fake engine and on the real one: the api means the same for both.
 
 The fake side runs always; the real side has the marker `real`.
 """
@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
+from exhausters.engine.settings import HostSettings
 from exhausters.targets import NEWEST_RELEASE, prepare
 from exhausters.worker.host import Host
-from exhausters.worker.protocol import HostSettings
-from tests.fakes import contract_scripts as scripts
+from tests.engine import contract_scripts as scripts
 from tests.fakes.fake_engine import FakeEngine
 
 _ENGINE = {
@@ -150,3 +150,90 @@ def test_outgrown_pages_retract_and_still_finish(engine: Any) -> None:
     assert seen["retracted"] >= 1
     assert seen["finished"] == [True, True]
     assert seen["outputs"] == {"first": 90, "second": 90}
+
+
+def test_pools_give_all_or_nothing(engine: Any) -> None:
+    """What is taken is missing until it is given back; a taking that cannot be served takes nothing."""
+    seen = engine.run(scripts.pools_by_hand)
+    assert seen["free"] == [(4096, 64), (4096 - 80, 61), (4096 - 80, 61), (4096, 64)]
+    assert seen["page_size"] == 16
+    assert seen["rows"] == 3
+    assert seen["refused"] == [(4096, 0), (64, 0)]
+
+
+def test_pages_held_over_a_flush_are_refused(engine: Any) -> None:
+    """A flush hands out every page anew: giving held ones back would free them twice, and is an error."""
+    assert engine.run(scripts.flushed_while_held) == (True, 4096)
+
+
+def test_snapshots_add_up(engine: Any) -> None:
+    """Every token is free, cached or in use, and what a running request uses cannot be evicted."""
+    assert engine.run(scripts.snapshots) == [
+        (4096, 0, 0, 0),
+        (4096 - 112, 0, 112, 1),
+        (4096 - 96, 96, 0, 0),
+        (4096 - 112, 0, 112, 1),
+        (4096 - 96, 96, 0, 0),
+    ]
+
+
+def test_tree_is_walked_and_pinned(engine: Any) -> None:
+    """The walk gives parents first; a pin locks a node and its path, an unpin lets all of it go."""
+    assert engine.run(scripts.tree_by_hand) == {
+        "tokens": 32 + 2 * 32,
+        "parents_first": True,
+        "leaves": 2,
+        "locked_path": True,
+        "held": 1,
+        "evictable": [96, 32, 96],
+        "none": 0,
+        "flushed": ([], 0, True),
+    }
+
+
+def test_watching(engine: Any) -> None:
+    """Evictions and retractions are reported with their tokens while watched, and not afterwards."""
+    seen = engine.run(scripts.watched)
+    assert seen["freed"] >= 32
+    assert seen["asked"]
+    assert seen["window"] == {0}
+    assert seen["retracted"] <= {"a", "b"}
+    assert seen["own"]
+    assert all(0 < tokens <= 64 + 90 for tokens in seen["own"])
+    assert seen["aborted"] == 0
+    assert seen["silent"]
+    assert seen["unwrapped"]
+
+
+def test_batches_are_told(engine: Any) -> None:
+    """Mode, requests, tokens and prefixes of every batch, and the chunked request even where it waits."""
+    decode = ("decode", ("runner",), (1,), (), 0)
+    assert engine.run(scripts.batches)[:4] == [
+        ("prefill", ("runner",), (20,), (0,), 0, None),
+        (*decode, None),
+        ("prefill", ("chunked",), (256,), (0,), 0, "chunked"),
+        ("prefill", ("chunked",), (44,), (256,), 0, None),
+    ]
+
+
+def test_requests_are_told(engine: Any) -> None:
+    """A request is found while a queue or batch holds it, with its lengths; then the engine is idle."""
+    assert engine.run(scripts.request_view) == {
+        "before": None,
+        "seen": ("one", 40, 2, False, 41, True, ["one"], [], None, (False, False, False)),
+        "allocated": True,
+        "after": None,
+        "idle": (True, True, True),
+    }
+
+
+def test_every_phase_is_a_method(engine: Any) -> None:
+    """What is timed by phase, and matching, can be wrapped in every engine."""
+    assert engine.run(scripts.phase_methods) == [
+        "evict",
+        "form_batch",
+        "match",
+        "process_result",
+        "retract",
+        "run",
+    ]

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from tests.conftest import Hosts
-from tests.engine import scripts_cpu_kernels as scripts
+from tests.engine.sglang import scripts_cpu_kernels as scripts
 from tests.scripted.engines import PYTHON_CORE
 
 

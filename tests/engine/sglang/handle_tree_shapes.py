@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from tests.fakes.pressure_fakes import FakeReceipt, FakeTree, Slots
+from tests.engine.sglang.shapes import FakeReceipt, FakeTree, Slots
 
 
 @dataclass(frozen=True)

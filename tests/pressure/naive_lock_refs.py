@@ -12,12 +12,12 @@ from typing import Any
 class NaiveLockRefExhauster:
     """Pins the first unlocked node of a fresh walk, until at most `leave_refs` are left."""
 
-    def __init__(self, scheduler: Any) -> None:
-        self.scheduler = scheduler
+    def __init__(self, tree_cache: Any) -> None:
+        self.tree_cache = tree_cache
         self.pinned: list[tuple[Any, Any]] = []
 
     def exhaust(self, leave_refs: int) -> None:
-        tree_cache = self.scheduler.tree_cache
+        tree_cache = self.tree_cache
         if tree_cache.disable:
             return
         while len(unlocked := self._unlocked()) > leave_refs:
@@ -31,11 +31,11 @@ class NaiveLockRefExhauster:
     def release(self) -> None:
         while self.pinned:
             node, receipt = self.pinned.pop()
-            self.scheduler.tree_cache.dec_lock_ref(node, receipt)
+            self.tree_cache.dec_lock_ref(node, receipt)
 
     def _unlocked(self) -> list[Any]:
         found = []
-        stack = list(self.scheduler.tree_cache.root_node.children.values())
+        stack = list(self.tree_cache.root_node.children.values())
         while stack:
             node = stack.pop()
             if node.lock_ref == 0:

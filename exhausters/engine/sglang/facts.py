@@ -1,14 +1,40 @@
-"""Whether the scheduler that came up is the one that was asked for, where SGLang falls back silently."""
+"""What came up, and whether it is what was asked for where SGLang falls back silently."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from typing import Any
 
+from exhausters.engine.settings import HostSettings
 from exhausters.errors import BootError
-from exhausters.worker.protocol import HostSettings
 
 _RUST = "rust"
+
+
+def facts(scheduler: Any) -> dict[str, Any]:
+    """Describe what was booted, in plain values."""
+    import platform
+
+    import sglang
+    import torch
+
+    tree = scheduler.tree_cache
+    core = getattr(tree, "tree_core", None)
+    return {
+        "pid": os.getpid(),
+        "sglang_version": str(getattr(sglang, "__version__", "unknown")),
+        "python_version": platform.python_version(),
+        "torch_version": str(torch.__version__),
+        "tree_cache": type(tree).__name__,
+        "tree_core": type(core).__name__ if core is not None else "none",
+        "allocator": type(scheduler.token_to_kv_pool_allocator).__name__,
+        "page_size": int(scheduler.page_size),
+        "max_total_tokens": int(scheduler.max_total_num_tokens),
+        "max_running_requests": int(scheduler.max_running_requests),
+        "overlap": bool(scheduler.enable_overlap),
+        "policy": str(scheduler.schedule_policy),
+    }
 
 
 def require_rust_core(settings: HostSettings, facts: Mapping[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""Stand-ins for the parts of SGLang that the exhausters touch: allocators, row pools, radix trees.
+"""Stand-ins for the shapes of SGLang's allocators, row pools and radix trees over the releases.
 
 They keep SGLang's rules (whole pages, one free list, locks on the path to the root, receipts) and count what
 was asked of them. No torch: slots are lists that know `tolist`.
@@ -9,6 +9,8 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass, field
 from typing import Any
+
+from exhausters.engine.sglang.engine import SGLangEngine
 
 
 class Slots(list[int]):
@@ -275,3 +277,13 @@ class FakeScheduler:
     tree_cache: Any = field(default_factory=FakeTree)
     token_to_kv_pool_allocator: Any = field(default_factory=lambda: FakeAllocator(page_count=64))
     req_to_token_pool: Any = field(default_factory=lambda: FakeRowPool(row_count=8))
+
+    @property
+    def engine(self) -> SGLangEngine:
+        """This scheduler as the harness sees it."""
+        return SGLangEngine(self)
+
+
+def engine_over(tree_cache: Any) -> SGLangEngine:
+    """An engine of which only the tree cache is asked."""
+    return FakeScheduler(tree_cache=tree_cache).engine

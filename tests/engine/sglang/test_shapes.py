@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import pytest
 
-from tests.fakes.handle_tree_fakes import FakeHandleCache
-from tests.fakes.naive_lock_refs import NaiveLockRefExhauster
-from tests.fakes.pressure_fakes import (
+from tests.engine.sglang.handle_tree_shapes import FakeHandleCache
+from tests.engine.sglang.shapes import (
     FakeAllocator,
     FakeCountingRowPool,
     FakeHybridAllocator,
     FakeNewRowPool,
     FakeRowPool,
-    FakeScheduler,
     FakeTree,
     FakeWindowedTree,
     GreedyAllocator,
     Slots,
     random_tree,
 )
+from tests.pressure.naive_lock_refs import NaiveLockRefExhauster
 
 
 def test_paged_allocator_gives_whole_pages_and_takes_them_back() -> None:
@@ -135,7 +134,7 @@ def test_naive_double_pins_in_walk_order_and_gives_everything_back() -> None:
     """The oracle reaches its level one pin at a time, and leaves no lock behind."""
     tree = random_tree(20, seed=1, locked_paths=3)
     before = tree.locks()
-    naive = NaiveLockRefExhauster(FakeScheduler(tree_cache=tree))
+    naive = NaiveLockRefExhauster(tree)
     naive.exhaust(4)
     assert sum(1 for locks in tree.locks().values() if locks == 0) == 4
     naive.release()

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from exhausters.engine.sglang.tree_core import require_rust_core
+from exhausters.engine.settings import HostSettings
+from exhausters.engine.sglang.facts import require_rust_core
 from exhausters.errors import BootError
-from exhausters.worker.protocol import HostSettings
 
 
 def facts(core: str) -> dict[str, str]:

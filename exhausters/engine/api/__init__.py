@@ -1,0 +1,56 @@
+"""The engine as the harness sees it: protocols and frozen records, without a word of SGLang.
+
+`records` has what is read (batches, pools, nodes), `parts` the pools and the tree that pressure is put on,
+`engine` the scheduler as a whole and what boots it. `exhausters.engine.sglang` implements all of it for the
+real scheduler, `exhausters.engine.fake` for a small one in plain Python.
+"""
+
+from exhausters.engine.api.engine import Boot, Engine, EngineHook, EngineListener, RequestView
+from exhausters.engine.api.parts import KvPool, PrefixTree, RowPool
+from exhausters.engine.api.records import (
+    DECODE,
+    EVICT,
+    FORM_BATCH,
+    IDLE,
+    MATCH,
+    MIXED,
+    MODES,
+    NO_PARENT,
+    PREFILL,
+    PROCESS_RESULT,
+    RETRACT,
+    RUN,
+    BatchView,
+    LastBatch,
+    MethodPoint,
+    NodeView,
+    PoolSnapshot,
+)
+
+__all__ = [
+    "DECODE",
+    "EVICT",
+    "FORM_BATCH",
+    "IDLE",
+    "MATCH",
+    "MIXED",
+    "MODES",
+    "NO_PARENT",
+    "PREFILL",
+    "PROCESS_RESULT",
+    "RETRACT",
+    "RUN",
+    "BatchView",
+    "Boot",
+    "Engine",
+    "EngineHook",
+    "EngineListener",
+    "KvPool",
+    "LastBatch",
+    "MethodPoint",
+    "NodeView",
+    "PoolSnapshot",
+    "PrefixTree",
+    "RequestView",
+    "RowPool",
+]

@@ -1,0 +1,246 @@
+"""An engine as a whole: what is asked of it, how it acts, how it is watched, how it is booted."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from exhausters.engine.api.parts import KvPool, PrefixTree, RowPool
+from exhausters.engine.api.records import BatchView, Facts, LastBatch, MethodPoint, PoolSnapshot
+from exhausters.engine.settings import HostSettings
+
+
+class RequestView(Protocol):
+    """A request that a queue or batch of the engine holds, as it is now."""
+
+    @property
+    def rid(self) -> str:
+        """Its id."""
+
+    @property
+    def native(self) -> Any:
+        """The engine's own object, for scripts; the harness does not look into it."""
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether it has run to its end or was aborted."""
+
+    @property
+    def prompt_tokens(self) -> int:
+        """Length of its prompt."""
+
+    @property
+    def output_tokens(self) -> int:
+        """Tokens it has emitted, as far as the engine has processed them."""
+
+    @property
+    def kv_committed_tokens(self) -> int:
+        """KV tokens whose values are final."""
+
+    @property
+    def kv_allocated_tokens(self) -> int:
+        """KV tokens allocated to it; 0 when it holds none."""
+
+    @property
+    def tree_node(self) -> object | None:
+        """Handle of the tree node at which its cached prefix ends."""
+
+
+class EngineListener(Protocol):
+    """Told of what the engine does to its pools while it is watched.
+
+    Plain arguments instead of records: a record's constructor would run inside the counted phases.
+    """
+
+    def on_eviction(self, *, asked_tokens: int, freed_tokens: int, window_freed_tokens: int) -> None:
+        """One eviction has run: the tokens it was asked for, and those it freed in both pools."""
+
+    def on_retraction(self, *, own_tokens: Mapping[str, int], aborted: int) -> None:
+        """Running requests were put back to the queue, because a decode step did not fit.
+
+        Args:
+            own_tokens: KV tokens of their own that they threw away, by request id, in order of retraction.
+            aborted: requests that were given up, because retracting was not enough.
+        """
+
+
+class EngineHook(Protocol):
+    """What an engine calls while its event loop runs."""
+
+    def step(self) -> None:
+        """An iteration begins; raises SystemExit to end the loop."""
+
+    def on_run_batch(self, native: Any) -> None:
+        """A batch, in the engine's own form, is about to run."""
+
+
+class Engine(Protocol):
+    """One booted scheduler."""
+
+    @property
+    def native(self) -> Any:
+        """The scheduler's own object, for scripts; the harness does not look into it."""
+
+    @property
+    def kv_pool(self) -> KvPool:
+        """The KV pages."""
+
+    @property
+    def row_pool(self) -> RowPool:
+        """The request rows."""
+
+    @property
+    def tree(self) -> PrefixTree:
+        """The prefix cache."""
+
+    @property
+    def is_overlapped(self) -> bool:
+        """Whether a step's result is processed one step later."""
+
+    def snapshot(self) -> PoolSnapshot:
+        """Return how full the pools are now."""
+
+    def view_batch(self, native: Any) -> BatchView:
+        """Return the batch that the hook was given, as a record."""
+
+    # Questions about requests.
+
+    def find_request(self, rid: str) -> RequestView | None:
+        """Return a request that a queue or batch holds, or None."""
+
+    def active_requests(self) -> list[Any]:
+        """Return every request that a queue or batch holds, once, in the engine's own form."""
+
+    def waiting_rids(self) -> list[str]:
+        """Return the waiting queue."""
+
+    def waiting_count(self) -> int:
+        """Return the length of the waiting queue."""
+
+    def running_rids(self) -> list[str]:
+        """Return the running batch."""
+
+    def chunked_rid(self) -> str | None:
+        """Return the request that is being prefilled in chunks, if any."""
+
+    def last_batch(self) -> LastBatch | None:
+        """Return the batch that ran last; None before the first, or when it was forgotten."""
+
+    def is_idle(self) -> bool:
+        """Whether nothing waits, runs, or is being prefilled in chunks."""
+
+    def is_fully_idle(self) -> bool:
+        """`is_idle`, and the last batch has nothing left to be processed either."""
+
+    def is_drained(self) -> bool:
+        """The engine's own answer to whether it is fully idle, which may ask for more."""
+
+    def is_paused(self) -> bool:
+        """Whether generation is paused."""
+
+    # Actions. Those up to `flush` are received in the iteration that follows.
+
+    def submit(
+        self,
+        *,
+        rid: str,
+        input_ids: array[int],
+        sampling: Mapping[str, Any],
+        return_logprob: bool = False,
+        logprob_start_len: int | None = None,
+        top_logprobs_num: int | None = None,
+        priority: int | None = None,
+        dp_rank: int | None = None,
+        lora_path: str | None = None,
+    ) -> None:
+        """Send a request; `sampling` has the engine's own sampling keywords."""
+
+    def pause(self, mode: str) -> None:
+        """Pause generation; `retract` gives the KV of running requests back, `in_place` keeps it."""
+
+    def resume(self, *, empty_device_cache: bool = False) -> None:
+        """Resume a paused engine."""
+
+    def abort(self, rid: str) -> None:
+        """Abort one request (all whose id starts with `rid`)."""
+
+    def abort_all(self) -> None:
+        """Abort every request."""
+
+    def flush(self) -> None:
+        """Empty the prefix cache and the pools; refused by the engine while anything runs or waits."""
+
+    @property
+    def has_unreceived(self) -> bool:
+        """Whether messages wait that the engine has not received yet."""
+
+    def set_idle_checks(self, enabled: bool) -> None:
+        """Turn the engine's own checks of an idle state on or off; to them withheld pages look leaked."""
+
+    def begin_script(self) -> None:
+        """Forget what earlier scripts submitted."""
+
+    def restore_carryover(self) -> None:
+        """Put back what earlier scripts left in counters (the first call only remembers them)."""
+
+    def facts(self) -> Facts:
+        """Describe what was booted, in plain values; `pid` is among them."""
+
+    # Observation. Wrappers stay until they are taken off.
+
+    def watch(self, listener: EngineListener) -> Callable[[], None]:
+        """Tell `listener` of evictions and retractions; returns what ends that, harmless when repeated.
+
+        Raises:
+            SeamError: the engine has no such method; nothing stays wrapped.
+        """
+
+    def phase_points(self) -> Sequence[MethodPoint]:
+        """Return the methods that are phases of a step."""
+
+    def matching_point(self) -> MethodPoint:
+        """Return the method that looks a prompt up in the prefix cache."""
+
+
+class Boot(Protocol):
+    """The module `exhausters.engine.NAME.boot` of an engine, imported by name in a worker."""
+
+    def import_before_clock(self) -> None:
+        """Import what must wait in real time, before the worker's clock replaces `time`."""
+
+    def load(self, settings: HostSettings, source_dirs: tuple[str, ...]) -> None:
+        """Set the environment and import the engine's own modules.
+
+        Raises:
+            ImportError: the engine, or something it imports, is not there.
+            SeamError: what was found is not the target's.
+        """
+
+    def run(
+        self,
+        *,
+        settings: HostSettings,
+        run_dir: Path,
+        make_hook: Callable[[Engine], EngineHook],
+        on_started: Callable[[tuple[str, ...]], None],
+    ) -> str:
+        """Boot, and run the event loop until the hook ends it with SystemExit.
+
+        Args:
+            settings: what to boot.
+            run_dir: folder for the engine's own files and sockets.
+            make_hook: called once with the engine.
+            on_started: called once when the engine is up, with notes about its keywords.
+
+        Returns:
+            What the engine logged, when its loop ended by an exception.
+        """
+
+    def check(self, settings: HostSettings, facts: Facts) -> None:
+        """Refuse an engine that came up as something else than was asked for.
+
+        Raises:
+            BootError: names what came up and what was expected.
+        """

@@ -1,0 +1,96 @@
+"""The scarce resources of an engine: KV pages, request rows, and the nodes of its prefix tree."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from exhausters.engine.api.records import NodeView
+
+
+class KvPool(Protocol):
+    """The KV pages that requests are given."""
+
+    @property
+    def page_size(self) -> int:
+        """Tokens per page."""
+
+    @property
+    def total_tokens(self) -> int:
+        """KV tokens in all; of a hybrid model those of the full-attention pool."""
+
+    def available_tokens(self) -> int:
+        """Tokens that can be taken now, whole pages; of a hybrid model the smaller of both pools."""
+
+    def take(self, tokens: int) -> object:
+        """Take free pages, all or nothing, and return what `give_back` wants.
+
+        Args:
+            tokens: a multiple of the page size, >= 1.
+
+        Raises:
+            AllocationShortError: the allocator gave less than it reported; it got that back.
+        """
+
+    def give_back(self, taking: object) -> None:
+        """Return one taking.
+
+        Raises:
+            ConservationError: the pages are free already, because the pool was flushed meanwhile.
+        """
+
+
+class RowPool(Protocol):
+    """The request rows: each running request owns one."""
+
+    @property
+    def total_rows(self) -> int:
+        """Rows in all."""
+
+    def available_rows(self) -> int:
+        """Rows that are free now."""
+
+    def take(self, count: int) -> Sequence[int]:
+        """Take free rows, all or nothing.
+
+        Raises:
+            AllocationShortError: the pool gave less than it reported; it got that back.
+        """
+
+    def give_back(self, rows: Sequence[int]) -> None:
+        """Return the rows of one taking."""
+
+
+class PrefixTree(Protocol):
+    """The radix cache of computed prefixes, whose unlocked nodes can be evicted."""
+
+    @property
+    def is_disabled(self) -> bool:
+        """Whether nothing is cached; `walk` then finds no node."""
+
+    @property
+    def page_size(self) -> int:
+        """Tokens per page; every node holds whole pages."""
+
+    def evictable_tokens(self) -> int | None:
+        """Tokens of unlocked nodes; None where the cache has one count per component."""
+
+    def walk(self) -> list[NodeView]:
+        """All nodes but the root, parents before children, in the engine's own order; O(nodes).
+
+        Raises:
+            WalkUnsupportedError: the tree cannot be walked.
+        """
+
+    def lock_ref(self, handle: object) -> int:
+        """Locks on one node now; 0 for None and for a node that is gone."""
+
+    def pin(self, view: NodeView) -> object | None:
+        """Lock a node and its path as a running request would.
+
+        Returns:
+            What `unpin` wants; None when that locked nothing, and then nothing is held.
+        """
+
+    def unpin(self, handle: object, receipt: object) -> None:
+        """Give one pin back, with the node's handle and its receipt."""

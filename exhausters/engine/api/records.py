@@ -1,0 +1,120 @@
+"""What the harness reads of an engine, as frozen records."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+# Forward modes of a step. `idle` steps run no forward.
+PREFILL, DECODE, MIXED, IDLE = "prefill", "decode", "mixed", "idle"
+MODES = (PREFILL, DECODE, MIXED, IDLE)
+
+# Phases of a step that are methods of an engine, and the one operation that is timed but is no phase.
+FORM_BATCH, RUN, PROCESS_RESULT, EVICT, RETRACT = "form_batch", "run", "process_result", "evict", "retract"
+MATCH = "match"
+
+NO_PARENT = -1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchView:
+    """A forward batch that is about to run.
+
+    Attributes:
+        mode: one of `MODES`; `idle` for a batch that computes no token of a request.
+        rids: its requests, in batch order.
+        tokens: tokens computed for each of them (1 for a decoding request).
+        prefix_tokens: tokens of each that are in the KV pool already; empty for a decode batch.
+        decoding_requests: requests at the end of a mixed batch that decode one token.
+        chunked_rid: the request that is being prefilled in chunks, if any; it need not be in the batch.
+    """
+
+    mode: str
+    rids: tuple[str, ...] = ()
+    tokens: tuple[int, ...] = ()
+    prefix_tokens: tuple[int, ...] = ()
+    decoding_requests: int = 0
+    chunked_rid: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LastBatch:
+    """The batch that ran last, as far as its requests have not been moved on.
+
+    Attributes:
+        rids: its requests; empty when all of them were moved to another batch.
+        mode: one of `MODES`.
+        engine_mode: the engine's own name of the mode, e.g. `EXTEND`; None when it has none yet.
+    """
+
+    rids: tuple[str, ...]
+    mode: str
+    engine_mode: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoolSnapshot:
+    """How full the pools are at one moment; tokens of KV pools, rows of the request table.
+
+    Attributes:
+        free_tokens: free in the allocator.
+        evictable_tokens: cached in unlocked nodes.
+        protected_tokens: cached in locked nodes.
+        in_use_tokens: owned by requests, whole pages, without what the tree owns.
+        free_rows, rows_in_use: request rows that are free and that requests own.
+        window_free_tokens, window_evictable_tokens, window_protected_tokens: the same of the sliding-window
+            pool of a hybrid model; 0 for a dense one.
+    """
+
+    free_tokens: int
+    evictable_tokens: int
+    protected_tokens: int
+    in_use_tokens: int
+    free_rows: int
+    rows_in_use: int
+    window_free_tokens: int = 0
+    window_evictable_tokens: int = 0
+    window_protected_tokens: int = 0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NodeView:
+    """One node of the prefix tree other than the root, as it was when the tree was walked.
+
+    Attributes:
+        node_id: the number the engine gave the node.
+        handle: what the tree's lock calls take; opaque.
+        parent: position of the parent in the walk; NO_PARENT below the root.
+        token_count: length of the node's key, in tokens.
+        lock_refs: locks on the node, summed over the cache's components. A core that only tells locked nodes
+            from unlocked ones gives 1 for "at least one".
+        hit_count: times a request matched the node; None where the core does not tell.
+        pinnable: False when the cache would fail halfway through locking the node.
+    """
+
+    node_id: int
+    handle: Any
+    parent: int
+    token_count: int
+    lock_refs: int
+    hit_count: int | None = None
+    pinnable: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MethodPoint:
+    """A method of the engine that may be wrapped while a run is measured.
+
+    Attributes:
+        owner: the object or class that has it.
+        name: the method's name.
+        phase: what it does: `form_batch`, `run`, `process_result`, `evict`, `retract` or `match`.
+    """
+
+    owner: Any
+    name: str
+    phase: str
+
+
+Facts = Mapping[str, Any]

@@ -1,0 +1,59 @@
+"""Boot the fake engine in a worker, without torch or sglang; an `exhausters.engine.api.Boot`."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from exhausters.engine.api import Engine, EngineHook
+from exhausters.engine.api.records import Facts
+from exhausters.engine.fake.engine import FakeEngine
+from exhausters.engine.fake.scheduler import FakeScheduler
+from exhausters.engine.settings import HostSettings
+
+# The engine keywords that mean something here; the others are noted.
+KEYWORDS = (
+    "page_size",
+    "max_total_tokens",
+    "max_running_requests",
+    "chunked_prefill_size",
+    "disable_radix_cache",
+)
+
+
+def import_before_clock() -> None:
+    """Nothing waits in real time."""
+
+
+def load(settings: HostSettings, source_dirs: tuple[str, ...]) -> None:
+    """Nothing is left to import."""
+
+
+def check(settings: HostSettings, facts: Facts) -> None:
+    """What comes up is what was asked for."""
+
+
+def run(
+    *,
+    settings: HostSettings,
+    run_dir: Path,
+    make_hook: Callable[[Engine], EngineHook],
+    on_started: Callable[[tuple[str, ...]], None],
+) -> str:
+    """Run the event loop until the hook ends it with SystemExit; return the traceback of any other end."""
+    known: dict[str, Any] = {name: settings.engine[name] for name in KEYWORDS if name in settings.engine}
+    notes = [
+        f"{name}={value!r}: the fake engine has no such keyword; ignored"
+        for name, value in settings.engine.items()
+        if name not in known
+    ]
+    scheduler = FakeScheduler(**known, emitted_token=settings.emitted_token)
+    scheduler.hook = make_hook(FakeEngine(scheduler))
+    on_started(tuple(notes))
+    try:
+        while True:
+            scheduler.iterate()
+    except Exception:
+        return traceback.format_exc()

@@ -1,0 +1,270 @@
+"""`FakeEngine`: the fake scheduler behind `exhausters.engine.api.Engine`."""
+
+from __future__ import annotations
+
+import os
+import platform
+from array import array
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from exhausters.engine.api import (
+    DECODE,
+    EVICT,
+    FORM_BATCH,
+    MATCH,
+    PREFILL,
+    PROCESS_RESULT,
+    RETRACT,
+    RUN,
+    BatchView,
+    EngineListener,
+    LastBatch,
+    MethodPoint,
+    PoolSnapshot,
+)
+from exhausters.engine.fake.page_trie import PageTrie
+from exhausters.engine.fake.pools import PagePool, RowTable
+from exhausters.engine.fake.scheduler import FakeBatch, FakeRequest, FakeScheduler, Retracted
+from exhausters.engine.wrap import wrap_calls
+
+# Forward modes by the names that scripts know from SGLang.
+_ENGINE_MODES = {PREFILL: "EXTEND", DECODE: "DECODE"}
+
+
+@dataclass(frozen=True, slots=True)
+class FakeRequestView:
+    """`exhausters.engine.api.RequestView` over a `FakeRequest`."""
+
+    native: FakeRequest
+
+    @property
+    def rid(self) -> str:
+        """Its id."""
+        return self.native.rid
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether it has ended."""
+        return self.native.is_finished
+
+    @property
+    def prompt_tokens(self) -> int:
+        """Length of its prompt."""
+        return len(self.native.prompt)
+
+    @property
+    def output_tokens(self) -> int:
+        """Tokens it has emitted."""
+        return len(self.native.outputs)
+
+    @property
+    def kv_committed_tokens(self) -> int:
+        """Tokens whose KV is computed."""
+        return self.native.computed_tokens
+
+    @property
+    def kv_allocated_tokens(self) -> int:
+        """The same: pages are allocated in the step that computes them."""
+        return self.native.computed_tokens
+
+    @property
+    def tree_node(self) -> object | None:
+        """The node it has locked."""
+        return self.native.node
+
+
+class FakeEngine:
+    """One fake scheduler.
+
+    Attributes:
+        native: the scheduler.
+        is_overlapped: always False.
+    """
+
+    is_overlapped = False
+
+    def __init__(self, scheduler: FakeScheduler) -> None:
+        self.native = scheduler
+
+    @property
+    def kv_pool(self) -> PagePool:
+        """The KV pages."""
+        return self.native.pages
+
+    @property
+    def row_pool(self) -> RowTable:
+        """The request rows."""
+        return self.native.rows
+
+    @property
+    def tree(self) -> PageTrie:
+        """The prefix cache."""
+        return self.native.trie
+
+    def snapshot(self) -> PoolSnapshot:
+        """How full the pools are now."""
+        holders = [request for request in self.native.holders() if request.row is not None]
+        own_pages = sum(len(request.pages) - request.tree_pages for request in holders)
+        return PoolSnapshot(
+            free_tokens=self.kv_pool.available_tokens(),
+            evictable_tokens=self.tree.evictable_tokens(),
+            protected_tokens=self.tree.protected_tokens(),
+            in_use_tokens=own_pages * self.kv_pool.page_size,
+            free_rows=self.row_pool.available_rows(),
+            rows_in_use=len(holders),
+        )
+
+    def view_batch(self, native: FakeBatch) -> BatchView:
+        """The batch that is about to run."""
+        is_decode = native.mode == DECODE
+        return BatchView(
+            mode=native.mode,
+            rids=tuple([request.rid for request in native.requests]),
+            tokens=(1,) * len(native.requests) if is_decode else tuple(native.tokens),
+            prefix_tokens=() if is_decode else tuple(native.prefix_tokens),
+            chunked_rid=self.chunked_rid(),
+        )
+
+    def find_request(self, rid: str) -> FakeRequestView | None:
+        """A request that a queue or batch holds, or None."""
+        return next((FakeRequestView(one) for one in self._requests() if one.rid == rid), None)
+
+    def active_requests(self) -> list[Any]:
+        """Every request that a queue or batch holds, once."""
+        return list(dict.fromkeys(self._requests()))
+
+    def waiting_rids(self) -> list[str]:
+        """The queue."""
+        return [request.rid for request in self.native.queue]
+
+    def waiting_count(self) -> int:
+        """Length of the queue."""
+        return len(self.native.queue)
+
+    def running_rids(self) -> list[str]:
+        """The running batch."""
+        return [request.rid for request in self.native.running.requests]
+
+    def chunked_rid(self) -> str | None:
+        """The request that is being prefilled in chunks."""
+        return None if self.native.chunked is None else self.native.chunked.rid
+
+    def last_batch(self) -> LastBatch | None:
+        """The batch that ran last."""
+        last = self.native.last
+        if last is None:
+            return None
+        rids = tuple([request.rid for request in last.requests])
+        return LastBatch(rids=rids, mode=last.mode, engine_mode=_ENGINE_MODES.get(last.mode))
+
+    def is_idle(self) -> bool:
+        """Whether nothing waits, runs, or is being prefilled in chunks."""
+        return self.native.is_idle()
+
+    def is_fully_idle(self) -> bool:
+        """`is_idle`, and the last batch is empty too."""
+        return self.native.is_fully_idle()
+
+    def is_drained(self) -> bool:
+        """The same: there is no more to ask for."""
+        return self.native.is_fully_idle()
+
+    def is_paused(self) -> bool:
+        """Whether generation is paused."""
+        return self.native.is_paused
+
+    def submit(
+        self, *, rid: str, input_ids: array[int], sampling: Mapping[str, Any], **_ignored: Any
+    ) -> None:
+        """Send a request; of `sampling` only `max_new_tokens` is read."""
+        self._send(partial(self.native.receive, rid, input_ids, int(sampling["max_new_tokens"])))
+
+    def pause(self, mode: str) -> None:
+        """Pause generation."""
+        self._send(partial(self.native.pause, mode))
+
+    def resume(self, *, empty_device_cache: bool = False) -> None:
+        """Resume generation."""
+        self._send(self.native.resume)
+
+    def abort(self, rid: str) -> None:
+        """Abort one request."""
+        self._send(partial(self.native.abort, rid))
+
+    def abort_all(self) -> None:
+        """Abort every request."""
+        self._send(partial(self.native.abort, ""))
+
+    def flush(self) -> None:
+        """Empty the prefix cache and the pool."""
+        self._send(self.native.flush)
+
+    @property
+    def has_unreceived(self) -> bool:
+        """Whether the inbox holds anything."""
+        return len(self.native.inbox) > 0
+
+    def set_idle_checks(self, enabled: bool) -> None:
+        """There are none."""
+
+    def begin_script(self) -> None:
+        """Nothing of a script is remembered."""
+
+    def restore_carryover(self) -> None:
+        """There are no counters that run on."""
+
+    def facts(self) -> dict[str, Any]:
+        """What was booted."""
+        return {
+            "pid": os.getpid(),
+            "sglang_version": "fake",
+            "python_version": platform.python_version(),
+            "page_size": self.kv_pool.page_size,
+            "max_total_tokens": self.kv_pool.total_tokens,
+            "max_running_requests": self.row_pool.total_rows,
+            "overlap": self.is_overlapped,
+        }
+
+    def watch(self, listener: EngineListener) -> Callable[[], None]:
+        """Tell `listener` of evictions and retractions until the result is called."""
+
+        def note_eviction(freed: int, asked: int) -> None:
+            listener.on_eviction(asked_tokens=asked, freed_tokens=freed, window_freed_tokens=0)
+
+        def note_retraction(result: Retracted, _: object) -> None:
+            listener.on_retraction(own_tokens=result.own_tokens, aborted=len(result.aborted))
+
+        with ExitStack() as wrappers:
+            wrappers.callback(wrap_calls(self.tree, "evict", note_eviction))
+            wrappers.callback(wrap_calls(self.native, "retract", note_retraction))
+            return wrappers.pop_all().close
+
+    def phase_points(self) -> tuple[MethodPoint, ...]:
+        """The methods that are phases of a step."""
+        return (
+            MethodPoint(owner=self.native, name="form_batch", phase=FORM_BATCH),
+            MethodPoint(owner=self.native, name="run_batch", phase=RUN),
+            MethodPoint(owner=self.native, name="process_result", phase=PROCESS_RESULT),
+            MethodPoint(owner=self.tree, name="evict", phase=EVICT),
+            MethodPoint(owner=self.native, name="retract", phase=RETRACT),
+        )
+
+    def matching_point(self) -> MethodPoint:
+        """The method that matches a prefix."""
+        return MethodPoint(owner=self.tree, name="match", phase=MATCH)
+
+    def _send(self, message: Callable[[], None]) -> None:
+        self.native.inbox.append(message)
+
+    def _requests(self) -> Iterator[FakeRequest]:
+        scheduler = self.native
+        if scheduler.chunked is not None:
+            yield scheduler.chunked
+        yield from scheduler.queue
+        yield from scheduler.running.requests
+        if scheduler.last is not None:
+            yield from scheduler.last.requests

@@ -1,0 +1,98 @@
+"""The fake engine's KV pages and request rows: a free list each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from exhausters.errors import AllocationShortError, ConservationError
+
+
+class PagePool:
+    """KV pages, given out from the front of the free list and returned to its end; a `KvPool`.
+
+    Attributes:
+        page_size: tokens per page.
+        total_tokens: tokens of all pages.
+        free_pages: numbers of the pages that nobody has.
+    """
+
+    def __init__(self, *, page_count: int, page_size: int) -> None:
+        self.page_size = page_size
+        self.total_tokens = page_count * page_size
+        self.free_pages: list[int] = []
+        self.reset()
+
+    def available_tokens(self) -> int:
+        """Tokens of the free pages."""
+        return len(self.free_pages) * self.page_size
+
+    def allocate(self, page_count: int) -> list[int] | None:
+        """Take pages from the free list; None when there are not so many."""
+        if page_count > len(self.free_pages):
+            return None
+        pages, self.free_pages = self.free_pages[:page_count], self.free_pages[page_count:]
+        return pages
+
+    def free(self, pages: Sequence[int]) -> None:
+        """Return pages; raises ConservationError, and takes none, when one of them is free already."""
+        free = set(self.free_pages)
+        if not free.isdisjoint(pages):
+            raise ConservationError(
+                f"pages {sorted(free & set(pages))} are free already; if the pool was flushed while they "
+                "were held, release the pressure before a flush"
+            )
+        self.free_pages = [*self.free_pages, *pages]
+
+    def reset(self) -> None:
+        """Let every page be free."""
+        self.free_pages = list(range(1, self.total_tokens // self.page_size + 1))
+
+    def take(self, tokens: int) -> list[int]:
+        """Take free pages, all or nothing."""
+        available = self.available_tokens()
+        pages = self.allocate(tokens // self.page_size)
+        if pages is None:
+            raise AllocationShortError(
+                f"wanted {tokens} tokens, {type(self).__name__} gave 0 of {available} available",
+                wanted_tokens=tokens,
+                given_tokens=0,
+                available_tokens=available,
+            )
+        return pages
+
+    def give_back(self, taking: Any) -> None:
+        """Return one taking."""
+        self.free(taking)
+
+
+class RowTable:
+    """Request rows, given out from the end of the free list; a `RowPool`.
+
+    Attributes:
+        total_rows: rows in all.
+    """
+
+    def __init__(self, *, row_count: int) -> None:
+        self.total_rows = row_count
+        self._free_rows = list(range(1, row_count + 1))
+
+    def available_rows(self) -> int:
+        """Rows that are free."""
+        return len(self._free_rows)
+
+    def take(self, count: int) -> list[int]:
+        """Take free rows, all or nothing."""
+        available = len(self._free_rows)
+        if count > available:
+            raise AllocationShortError(
+                f"wanted {count} request rows, {type(self).__name__} gave 0 of {available} available",
+                wanted_tokens=count,
+                given_tokens=0,
+                available_tokens=available,
+            )
+        return [self._free_rows.pop() for _ in range(count)]
+
+    def give_back(self, rows: Sequence[int]) -> None:
+        """Return rows."""
+        self._free_rows.extend(rows)

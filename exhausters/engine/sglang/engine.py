@@ -1,0 +1,212 @@
+"""`SGLangEngine`: the real scheduler behind `exhausters.engine.api.Engine`."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from typing import Any
+
+from exhausters.engine.api import BatchView, EngineListener, LastBatch, MethodPoint, PoolSnapshot
+from exhausters.engine.sglang import batches, observation
+from exhausters.engine.sglang import request_messages as messages
+from exhausters.engine.sglang.carryover import Carryover
+from exhausters.engine.sglang.facts import facts
+from exhausters.engine.sglang.holdings import Holders
+from exhausters.engine.sglang.idle_checks import set_idle_checks
+from exhausters.engine.sglang.inbox import Inbox
+from exhausters.engine.sglang.kv_pool import SGLangKvPool
+from exhausters.engine.sglang.pools import PoolReader
+from exhausters.engine.sglang.prefix_tree import SGLangTree
+from exhausters.engine.sglang.requests import SGLangRequest, iter_requests
+from exhausters.engine.sglang.row_pool import SGLangRowPool
+
+
+class SGLangEngine:
+    """One scheduler of SGLang's.
+
+    Attributes:
+        native: the scheduler.
+        kv_pool, row_pool, tree: its resources.
+    """
+
+    def __init__(self, scheduler: Any, *, inbox: Inbox | None = None, emitted_token: int = 5) -> None:
+        """Stand before `scheduler`.
+
+        Args:
+            scheduler: SGLang's scheduler; may still be in its constructor.
+            inbox: what it receives from.
+            emitted_token: what the null model emits for every request and step.
+        """
+        self.native = scheduler
+        self.kv_pool = SGLangKvPool(scheduler)
+        self.row_pool = SGLangRowPool(scheduler)
+        self.tree = SGLangTree(scheduler, lambda: self._submitted)
+        self._inbox = Inbox() if inbox is None else inbox
+        self._emitted_token = emitted_token
+        # With their outputs, which are known: cores without a walk are pinned through these sequences.
+        self._submitted: list[array[int]] = []
+        self._carryover: Carryover | None = None
+
+    # Made when they are first asked for: while the hook is made the scheduler's constructor still runs.
+
+    @cached_property
+    def _holders(self) -> Holders:
+        return Holders(self.native)
+
+    @cached_property
+    def _pools(self) -> PoolReader:
+        return PoolReader(self.native, self._holders)
+
+    @property
+    def is_overlapped(self) -> bool:
+        """Whether SGLang's overlap loop runs."""
+        return bool(getattr(self.native, "enable_overlap", False))
+
+    def snapshot(self) -> PoolSnapshot:
+        """How full the pools are now."""
+        return self._pools.snapshot()
+
+    def view_batch(self, native: Any) -> BatchView:
+        """The batch that is about to run."""
+        return batches.view_batch(self.native, native)
+
+    def find_request(self, rid: str) -> SGLangRequest | None:
+        """A request that a queue or batch holds, or None."""
+        for req in iter_requests(self.native):
+            if req.rid == rid:
+                return SGLangRequest(req)
+        return None
+
+    def active_requests(self) -> list[Any]:
+        """Every request object that a queue or batch holds, once."""
+        return list({id(req): req for req in iter_requests(self.native)}.values())
+
+    def waiting_rids(self) -> list[str]:
+        """The waiting queue."""
+        return [req.rid for req in self.native.waiting_queue]
+
+    def waiting_count(self) -> int:
+        """Length of the waiting queue."""
+        return len(self.native.waiting_queue)
+
+    def running_rids(self) -> list[str]:
+        """The running batch."""
+        running = self.native.running_batch
+        return [req.rid for req in running.reqs] if running is not None else []
+
+    def chunked_rid(self) -> str | None:
+        """The request that is being prefilled in chunks."""
+        chunked = self.native.chunked_req
+        return chunked.rid if chunked is not None else None
+
+    def last_batch(self) -> LastBatch | None:
+        """The batch that ran last."""
+        return batches.last_batch(self.native)
+
+    def is_idle(self) -> bool:
+        """Whether nothing waits, runs, or is being prefilled in chunks."""
+        scheduler = self.native
+        running = scheduler.running_batch
+        return (
+            scheduler.chunked_req is None
+            and len(scheduler.waiting_queue) == 0
+            and (running is None or running.is_empty())
+        )
+
+    def is_fully_idle(self) -> bool:
+        """`is_idle`, and the last batch has nothing left to be processed either."""
+        last = self.native.last_batch
+        return self.is_idle() and (last is None or last.is_empty())
+
+    def is_drained(self) -> bool:
+        """SGLang's own `is_fully_idle`."""
+        return bool(self.native.is_fully_idle())
+
+    def is_paused(self) -> bool:
+        """Whether generation is paused."""
+        return bool(self.native._engine_paused)
+
+    def submit(
+        self,
+        *,
+        rid: str,
+        input_ids: array[int],
+        sampling: Mapping[str, Any],
+        return_logprob: bool = False,
+        logprob_start_len: int | None = None,
+        top_logprobs_num: int | None = None,
+        priority: int | None = None,
+        dp_rank: int | None = None,
+        lora_path: str | None = None,
+    ) -> None:
+        """Send a request; `sampling` has keywords of SGLang's `SamplingParams`."""
+        request = messages.generate_request(
+            rid=rid,
+            input_ids=input_ids,
+            sampling=sampling,
+            return_logprob=return_logprob,
+            logprob_start_len=logprob_start_len,
+            top_logprobs_num=top_logprobs_num,
+            priority=priority,
+            dp_rank=dp_rank,
+            lora_path=lora_path,
+        )
+        outputs = array("q", [self._emitted_token]) * int(sampling.get("max_new_tokens") or 0)
+        self._submitted.append(input_ids + outputs)
+        self._inbox.put(request)
+
+    def pause(self, mode: str) -> None:
+        """Pause generation; `mode` is `retract` or `in_place`."""
+        self._inbox.put(messages.pause_generation(mode))
+
+    def resume(self, *, empty_device_cache: bool = False) -> None:
+        """Resume generation."""
+        self._inbox.put(messages.continue_generation(empty_device_cache))
+
+    def abort(self, rid: str) -> None:
+        """Abort one request."""
+        self._inbox.put(messages.abort(rid=rid))
+
+    def abort_all(self) -> None:
+        """Abort every request."""
+        self._inbox.put(messages.abort(abort_all=True))
+
+    def flush(self) -> None:
+        """Empty the tree cache and the pools."""
+        self._inbox.put(messages.flush_cache())
+
+    @property
+    def has_unreceived(self) -> bool:
+        """Whether messages wait in the inbox."""
+        return len(self._inbox) > 0
+
+    def set_idle_checks(self, enabled: bool) -> None:
+        """Turn SGLang's own checks of an idle engine on or off."""
+        set_idle_checks(self.native, enabled)
+
+    def begin_script(self) -> None:
+        """Forget what earlier scripts submitted."""
+        self._submitted.clear()
+
+    def restore_carryover(self) -> None:
+        """Put counters back; the first call only remembers them."""
+        if self._carryover is None:
+            self._carryover = Carryover(self.native)
+        self._carryover.restore()
+
+    def facts(self) -> dict[str, Any]:
+        """What was booted."""
+        return facts(self.native)
+
+    def watch(self, listener: EngineListener) -> Callable[[], None]:
+        """Tell `listener` of evictions and retractions until the result is called."""
+        return observation.watch(self.native, self._holders, listener)
+
+    def phase_points(self) -> tuple[MethodPoint, ...]:
+        """The methods that are phases of a step."""
+        return observation.phase_points(self.native)
+
+    def matching_point(self) -> MethodPoint:
+        """The method that matches a prefix."""
+        return observation.matching_point(self.native)

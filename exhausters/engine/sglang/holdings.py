@@ -1,0 +1,76 @@
+"""What requests hold of the pools, by the fields in which a release keeps it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from operator import attrgetter
+from typing import Any
+
+
+class Holders:
+    """Adds up the KV tokens and rows that requests own."""
+
+    def __init__(self, scheduler: Any) -> None:
+        self._scheduler = scheduler
+        self._page_size = int(scheduler.page_size)
+        # Readers of a request's row, and of its (allocated, protected) lengths; the first request that holds
+        # anything shows where this release keeps them.
+        self._row: Callable[[Any], Any] = _row_of
+        self._lengths: Callable[[Any], tuple[int, int]] | None = None
+
+    def in_use(self) -> tuple[int, int]:
+        """Return (KV tokens, request rows) that requests own, whole pages, without what the tree owns.
+
+        A request owns the pages from `cache_protected_len`, where the tree's part of its prefix ends, to
+        `kv_allocated_len` (SGLang's own invariant checker counts the same way).
+        """
+        page, row, lengths = self._page_size, self._row, self._lengths
+        tokens = rows = 0
+        for req in self._candidates():
+            if row(req) is None:
+                continue
+            if lengths is None:
+                row, lengths = self._row, self._lengths = _row_reader(req), _lengths_reader(req)
+            allocated, protected = lengths(req)
+            tokens += -(-allocated // page) * page - protected
+            rows += 1
+        return tokens, rows
+
+    def own_tokens(self, req: Any) -> int:
+        """KV tokens of one request that the tree does not own; 0 when it holds nothing."""
+        if self._row(req) is None:
+            return 0
+        allocated, protected = (self._lengths or _lengths_reader(req))(req)
+        return int(allocated - protected)
+
+    def _candidates(self) -> Sequence[Any]:
+        """Every request that may hold something, once."""
+        scheduler = self._scheduler
+        running, last, chunked = scheduler.running_batch, scheduler.last_batch, scheduler.chunked_req
+        if chunked is None and (last is None or last is running or not last.reqs):
+            found: Sequence[Any] = running.reqs if running is not None else ()
+            return found
+        reqs = [] if running is None else list(running.reqs)
+        if last is not None and last is not running:
+            reqs += last.reqs
+        if chunked is not None:
+            reqs.append(chunked)
+        return list({id(req): req for req in reqs}.values())
+
+
+def _row_of(req: Any) -> Any:
+    """The row a request owns, or None; kept on the request, in newer releases on its KV record."""
+    return _row_reader(req)(req)
+
+
+def _row_reader(req: Any) -> Callable[[Any], Any]:
+    return attrgetter(_path(req, "req_pool_idx"))
+
+
+def _lengths_reader(req: Any) -> Callable[[Any], tuple[int, int]]:
+    """Counts of a request; kept on the request and, one by one from 0.5.16 on, on its KV record."""
+    return attrgetter(_path(req, "kv_allocated_len"), _path(req, "cache_protected_len"))
+
+
+def _path(req: Any, name: str) -> str:
+    return f"kv.{name}" if hasattr(getattr(req, "kv", None), name) else name

@@ -1,0 +1,106 @@
+"""The methods of the scheduler that are wrapped while a run is measured."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from typing import Any
+
+from exhausters.engine.api import (
+    EVICT,
+    FORM_BATCH,
+    MATCH,
+    PROCESS_RESULT,
+    RETRACT,
+    RUN,
+    EngineListener,
+    MethodPoint,
+)
+from exhausters.engine.sglang.holdings import Holders
+from exhausters.engine.wrap import wrap_calls
+
+# The scheduler's own methods, stable from 0.5.13 to 0.5.23.
+_SCHEDULER_METHODS = {
+    "get_next_batch_to_run": FORM_BATCH,
+    "run_batch": RUN,
+    "process_batch_result": PROCESS_RESULT,
+}
+
+
+def phase_points(scheduler: Any) -> tuple[MethodPoint, ...]:
+    """The methods that are phases of a step."""
+    methods = [
+        MethodPoint(owner=scheduler, name=name, phase=phase) for name, phase in _SCHEDULER_METHODS.items()
+    ]
+    return (*methods, _eviction_point(scheduler), _retraction_point(scheduler))
+
+
+def matching_point(scheduler: Any) -> MethodPoint:
+    """The method that looks a prompt up in the tree cache."""
+    return MethodPoint(owner=scheduler.tree_cache, name="match_prefix", phase=MATCH)
+
+
+def watch(scheduler: Any, holders: Holders, listener: EngineListener) -> Callable[[], None]:
+    """Tell `listener` of evictions and retractions; see `Engine.watch`.
+
+    What runs here runs inside the counted phases, where C functions called from the harness's code are
+    counted: the same calls at every eviction and retraction, and no record is made.
+    """
+    own_tokens: dict[str, int] = {}
+
+    def note_eviction(result: Any, params: Any) -> None:
+        listener.on_eviction(
+            asked_tokens=tokens_asked(params),
+            freed_tokens=tokens_freed(result),
+            window_freed_tokens=window_tokens_freed(result),
+        )
+
+    def note_holdings(batch: Any) -> None:
+        # Before the call: afterwards the retracted requests hold nothing any more.
+        nonlocal own_tokens
+        own_tokens = {req.rid: holders.own_tokens(req) for req in batch.reqs}
+
+    def note_retraction(result: Any, _batch: Any) -> None:
+        # (retracted requests, new estimate of the token ratio, requests to abort) in every release.
+        listener.on_retraction(
+            own_tokens={req.rid: own_tokens.get(req.rid, 0) for req in result[0]}, aborted=len(result[2])
+        )
+
+    eviction, retraction = _eviction_point(scheduler), _retraction_point(scheduler)
+    with ExitStack() as wrappers:
+        wrappers.callback(wrap_calls(eviction.owner, eviction.name, note_eviction))
+        wrappers.callback(wrap_calls(retraction.owner, retraction.name, note_retraction, note_holdings))
+        return wrappers.pop_all().close
+
+
+def _eviction_point(scheduler: Any) -> MethodPoint:
+    tree = scheduler.tree_cache
+    return MethodPoint(owner=tree, name=eviction_method(tree), phase=EVICT)
+
+
+def _retraction_point(scheduler: Any) -> MethodPoint:
+    # On the class: every batch of the run is a new object. The running batch is there from boot on.
+    return MethodPoint(owner=type(scheduler.running_batch), name="retract_decode", phase=RETRACT)
+
+
+def eviction_method(tree_cache: Any) -> str:
+    """Name of the one method through which all evictions of this cache go.
+
+    Releases from 0.5.19 on have several public entries that meet in `_evict`; before, there is `evict`.
+    """
+    return "_evict" if hasattr(tree_cache, "_evict") else "evict"
+
+
+def tokens_asked(params: Any) -> int:
+    """Full-attention tokens that an eviction was asked for."""
+    return int(getattr(params, "num_tokens", 0) or 0)
+
+
+def tokens_freed(result: Any) -> int:
+    """Full-attention tokens that an eviction freed."""
+    return int(getattr(result, "num_tokens_evicted", 0) or 0)
+
+
+def window_tokens_freed(result: Any) -> int:
+    """Sliding-window tokens that an eviction freed."""
+    return int(getattr(result, "swa_num_tokens_evicted", 0) or 0)

@@ -1,0 +1,65 @@
+"""SGLang's request objects, and the queues and batches that hold them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class SGLangRequest:
+    """`exhausters.engine.api.RequestView` over a request object."""
+
+    native: Any
+
+    @property
+    def rid(self) -> str:
+        """Its id."""
+        return str(self.native.rid)
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether it has run to its end or was aborted."""
+        return bool(self.native.finished())
+
+    @property
+    def prompt_tokens(self) -> int:
+        """Length of its prompt."""
+        return len(self.native.origin_input_ids)
+
+    @property
+    def output_tokens(self) -> int:
+        """Tokens it has emitted."""
+        return len(self.native.output_ids)
+
+    @property
+    def kv_committed_tokens(self) -> int:
+        """KV tokens whose values are final; older releases keep the count on the request itself."""
+        container = getattr(self.native, "kv", self.native)
+        return int(container.kv_committed_len) if container is not None else 0
+
+    @property
+    def kv_allocated_tokens(self) -> int:
+        """KV tokens allocated to it; older releases keep the count on the request itself."""
+        container = getattr(self.native, "kv", self.native)
+        if container is None:
+            return 0
+        if not getattr(container, "holds_kv", getattr(self.native, "req_pool_idx", None) is not None):
+            return 0
+        return int(container.kv_allocated_len)
+
+    @property
+    def tree_node(self) -> object | None:
+        """The node, or its number, at which its cached prefix ends."""
+        return getattr(self.native, "last_node", None)
+
+
+def iter_requests(scheduler: Any) -> Iterator[Any]:
+    """Yield every request that a queue or batch holds; one may come more than once."""
+    if scheduler.chunked_req is not None:
+        yield scheduler.chunked_req
+    yield from scheduler.waiting_queue
+    for batch in (scheduler.running_batch, scheduler.last_batch):
+        if batch is not None:
+            yield from batch.reqs

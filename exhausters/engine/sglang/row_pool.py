@@ -1,0 +1,75 @@
+"""The request-to-token pool, in the three forms in which releases hand out its rows."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from exhausters.errors import AllocationShortError
+
+Rows = list[int]
+
+
+class SGLangRowPool:
+    """`exhausters.engine.api.RowPool` over a scheduler's `req_to_token_pool`."""
+
+    def __init__(self, scheduler: Any) -> None:
+        self._scheduler = scheduler
+
+    @property
+    def total_rows(self) -> int:
+        """Request rows in all."""
+        return int(self._scheduler.req_to_token_pool.size)
+
+    def available_rows(self) -> int:
+        """Request rows that are free."""
+        return int(self._scheduler.req_to_token_pool.available_size())
+
+    def take(self, count: int) -> Rows:
+        """Take free rows, all or nothing."""
+        pool = self._scheduler.req_to_token_pool
+        available = pool.available_size()
+        alloc, free = _row_interface(pool)
+        rows = alloc(count)
+        given = 0 if rows is None else len(rows)
+        if rows is None or given != count:
+            if rows:
+                free(rows)
+            raise AllocationShortError(
+                f"wanted {count} request rows, {type(pool).__name__} gave {given} of {available} available: "
+                "it reports as available what it cannot allocate",
+                wanted_tokens=count,
+                given_tokens=given,
+                available_tokens=available,
+            )
+        return list(rows)
+
+    def give_back(self, rows: Sequence[int]) -> None:
+        """Return rows to the pool."""
+        _, free = _row_interface(self._scheduler.req_to_token_pool)
+        free(list(rows))
+
+
+def _row_interface(pool: Any) -> tuple[Callable[[int], Rows | None], Callable[[Rows], object]]:
+    """How this pool hands out rows that belong to no request: (alloc, free).
+
+    Three forms are known. Newer pools have `alloc_rows(n)` and `free_rows(rows)`. The oldest `alloc`
+    takes a number. The ones between take `alloc(reqs)` and write the row into each request, so a
+    row without a request can only come out of their `free_slots` list.
+    """
+    if hasattr(pool, "alloc_rows") and hasattr(pool, "free_rows"):
+        return pool.alloc_rows, pool.free_rows
+    if "need_size" in inspect.signature(pool.alloc).parameters:
+        return pool.alloc, pool.free
+    return lambda count: _pop_slots(pool, count), lambda rows: pool.free_slots.extend(rows)
+
+
+def _pop_slots(pool: Any, count: int) -> Rows | None:
+    # Read the list anew each time: some pools replace it at every allocation.
+    slots: Rows = pool.free_slots
+    if count > len(slots):
+        return None
+    rows = slots[len(slots) - count :]
+    del slots[len(slots) - count :]
+    return rows
