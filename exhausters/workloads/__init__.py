@@ -23,8 +23,8 @@ from exhausters.workloads.synthetic import (
     shared_prefix,
 )
 from exhausters.workloads.traces import TRACES_VARIABLE, resolve_trace_path
-from exhausters.workloads.workload_spec import READERS, WorkloadSpec, build, parse_spec, parse_workload
 from exhausters.workloads.workload import Workload
+from exhausters.workloads.workload_spec import READERS, WorkloadSpec, build, parse_spec, parse_workload
 
 __all__ = [
     "BUILDERS",

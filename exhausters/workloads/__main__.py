@@ -7,8 +7,8 @@ import sys
 from collections.abc import Iterator, Sequence
 
 from exhausters.errors import WorkloadError
-from exhausters.workloads.workload import Workload
 from exhausters.workloads.summary import WorkloadSummary, summarise
+from exhausters.workloads.workload import Workload
 from exhausters.workloads.workload_spec import parse_workload
 
 _BAD_INPUT = 2
