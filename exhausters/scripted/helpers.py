@@ -9,6 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from exhausters.scripted.context import ScriptedContext
+from exhausters.scripted.req_handle import ScriptedReqHandle
+
 DEFAULT_CHUNK_SIZE: int = 256
 DEFAULT_MAX_STEPS: int = 400
 SMALL_MODEL: str = "Qwen/Qwen3-0.6B"
@@ -28,7 +31,10 @@ def base_engine_kwargs(
 
 
 def run_until(
-    handle: Any, predicate: Callable[[Any], bool], *, max_steps: int = DEFAULT_MAX_STEPS
+    handle: ScriptedReqHandle,
+    predicate: Callable[[ScriptedReqHandle], bool],
+    *,
+    max_steps: int = DEFAULT_MAX_STEPS,
 ) -> Iterator[None]:
     """Step until `predicate(handle)` holds; AssertionError when it does not within `max_steps`."""
     for _ in range(max_steps):
@@ -40,12 +46,14 @@ def run_until(
     )
 
 
-def run_until_finished(handle: Any, *, max_steps: int = DEFAULT_MAX_STEPS) -> Iterator[None]:
+def run_until_finished(handle: ScriptedReqHandle, *, max_steps: int = DEFAULT_MAX_STEPS) -> Iterator[None]:
     """Step until the request has finished."""
     yield from run_until(handle, lambda h: h.finished, max_steps=max_steps)
 
 
-def run_until_all_finished(handles: list[Any], *, max_steps: int = DEFAULT_MAX_STEPS) -> Iterator[None]:
+def run_until_all_finished(
+    handles: list[ScriptedReqHandle], *, max_steps: int = DEFAULT_MAX_STEPS
+) -> Iterator[None]:
     """Step until all requests have finished; each is asked at every step, as SGLang's helper does."""
     unfinished = list(handles)
     for _ in range(max_steps):
@@ -57,7 +65,9 @@ def run_until_all_finished(handles: list[Any], *, max_steps: int = DEFAULT_MAX_S
     raise AssertionError(f"run_until_all_finished: after {max_steps} steps {names} had not finished")
 
 
-def warmup_radix(t: Any, prompt_tokens: list[int], *, max_steps: int = DEFAULT_MAX_STEPS) -> Iterator[None]:
+def warmup_radix(
+    t: ScriptedContext, prompt_tokens: list[int], *, max_steps: int = DEFAULT_MAX_STEPS
+) -> Iterator[None]:
     """Put a prompt into the tree cache by running it; the prompt repeats one token."""
     if not prompt_tokens or len(set(prompt_tokens)) != 1:
         raise AssertionError("warmup_radix: expected a prompt of one or more equal tokens")
@@ -65,7 +75,9 @@ def warmup_radix(t: Any, prompt_tokens: list[int], *, max_steps: int = DEFAULT_M
     yield from run_until_finished(handle, max_steps=max_steps)
 
 
-def exhaust_row_pool(t: Any, *, leave_rows: int, max_steps: int = DEFAULT_MAX_STEPS) -> Iterator[None]:
+def exhaust_row_pool(
+    t: ScriptedContext, *, leave_rows: int, max_steps: int = DEFAULT_MAX_STEPS
+) -> Iterator[None]:
     """Fill the request rows with running requests until `leave_rows` are free.
 
     `ScriptedReqRowExhauster` takes rows without running anything; this keeps SGLang's own way.
@@ -86,7 +98,9 @@ def exhaust_row_pool(t: Any, *, leave_rows: int, max_steps: int = DEFAULT_MAX_ST
     )
 
 
-def advance_to_nth_chunk(r: Any, target_chunk: int, *, max_steps: int = DEFAULT_MAX_STEPS) -> Iterator[None]:
+def advance_to_nth_chunk(
+    r: ScriptedReqHandle, target_chunk: int, *, max_steps: int = DEFAULT_MAX_STEPS
+) -> Iterator[None]:
     """Step until `target_chunk` prefill chunks of the request have run."""
     for _ in range(max_steps):
         if r.finished:
@@ -98,7 +112,7 @@ def advance_to_nth_chunk(r: Any, target_chunk: int, *, max_steps: int = DEFAULT_
 
 
 def advance_to_decode_step(
-    r: Any, target_output_len: int, *, max_steps: int = DEFAULT_MAX_STEPS
+    r: ScriptedReqHandle, target_output_len: int, *, max_steps: int = DEFAULT_MAX_STEPS
 ) -> Iterator[None]:
     """Step until the request has `target_output_len` output tokens."""
     for _ in range(max_steps):
@@ -111,7 +125,7 @@ def advance_to_decode_step(
 
 
 def advance_to_lifecycle_stage(
-    r: Any,
+    r: ScriptedReqHandle,
     stage: str,
     *,
     num_middle_chunks: int,
