@@ -106,7 +106,7 @@ def main() -> None:
     options = parser.parse_args()
 
     from exhausters.sweep.cell import EngineSettings
-    from exhausters.sweep.runner import boot
+    from exhausters.sweep.workers import boot
     from exhausters.targets import prepare
     from exhausters.workloads import parse_workload
 

@@ -13,7 +13,7 @@ from exhausters.errors import BootError
 from exhausters.sweep.grid import Grid
 from exhausters.sweep.record import FAILURES, RunRecord
 from exhausters.sweep.runner import sweep
-from exhausters.sweep.store import SweepWriter
+from exhausters.sweep.store import sweep_writer
 from exhausters.targets import prepare
 
 __all__ = ["CellOutcome", "measure_commit", "records_folder"]
@@ -74,7 +74,7 @@ measure_commit.timeout = 3_600.0  # type: ignore[attr-defined]
 
 def _sweep(state: TargetState, grid: Grid, folder: Path) -> tuple[RunRecord, ...]:
     target = prepare(state.target)
-    with SweepWriter(folder, target=target, grid=grid) as writer:
+    with sweep_writer(folder, target=target, grid=grid) as writer:
         records = sweep(target, grid, on_record=writer.add)
         writer.finish()
     return records
