@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,12 @@ def a_target(version: str = "0.5.23") -> PreparedTarget:
         environment_key="none",
         pycache_prefix=None,
     )
+
+
+def cut_short(record: RunRecord, steps: int) -> RunRecord:
+    """The record with the first steps of its log only."""
+    result = replace(record.result, log=DecisionLog(record.result.log.steps[:steps]))
+    return replace(record, result=result)
 
 
 def a_record(
