@@ -12,6 +12,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+from exhausters.observe.metrics import DECISION, METRICS, MODELLED
+from exhausters.sweep.facts import resummarize
 from exhausters.sweep.read_records import StoredRecords, read_records
 from exhausters.targets import NEWEST_RELEASE
 from tests.conftest import newest_release
@@ -77,6 +79,10 @@ def expect_same_decisions(first: StoredRecords, second: StoredRecords) -> None:
     assert [one.cell for one in first.records] == [one.cell for one in second.records]
     for ours, theirs in zip(log_paths(first), log_paths(second), strict=True):
         assert ours.read_bytes() == theirs.read_bytes()
+    for one in first.records:
+        kinds = (DECISION, MODELLED)
+        stored = {name: value for name, value in one.result.metrics.items() if METRICS[name].kind in kinds}
+        assert resummarize(one) == stored
     # The cells themselves differ, so equality says something.
     assert len({one.result.log.digest for one in first.records}) > 1
 
@@ -88,7 +94,7 @@ def log_paths(stored: StoredRecords) -> list[Path]:
 
 
 def test_same_decisions_in_another_process(tmp_path: Path, grid: Path) -> None:
-    """Two sweeps of the same release, in processes of their own, write byte-identical decision logs."""
+    """Two sweeps of one release write byte-identical logs, and their metrics follow from what is stored."""
     target = f"release:{NEWEST_RELEASE}"
     expect_same_decisions(run_sweep(target, grid, tmp_path / "a"), run_sweep(target, grid, tmp_path / "b"))
 
