@@ -1,4 +1,4 @@
-"""One sweep a commit: run by asv once before the first benchmark, read by all of them."""
+"""One sweep per commit: run by asv once before the first benchmark, read by all of them."""
 
 from __future__ import annotations
 
@@ -47,10 +47,10 @@ def records_folder(grid: Grid, commit: str) -> Path:
 
 
 def measure_commit() -> dict[str, CellOutcome]:
-    """Sweep the suite's grid on the commit that asv is at; return every cell by its id.
+    """Sweep the suite's grid on the commit that asv has installed; return every cell by its id.
 
     Raises:
-        ExhaustersError: the commit is broken: it cannot be made ready, or boots with no setting. asv then
+        ExhaustersError: the commit is broken: it cannot be prepared, or no engine settings boot. asv then
             records null for every benchmark and goes on with the next commit; `broken.txt` in the commit's
             folder says why, as it does for any other error.
     """

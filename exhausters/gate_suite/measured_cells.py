@@ -31,7 +31,7 @@ PHASES = (DRAIN, FORM_BATCH, EVICT, PIN)
 class Bench:
     """A target, a grid, and the one worker that is booted at a time; a context manager.
 
-    Cells that share engine settings share a worker, as long as they are asked for one after another.
+    Cells with equal engine settings share a worker, as long as they are measured one after another.
 
     Attributes:
         target_name: what is measured, as the user wrote it.
@@ -48,7 +48,7 @@ class Bench:
 
     @property
     def target(self) -> PreparedTarget:
-        """The target, made ready by the first use.
+        """The target, prepared when it is first used.
 
         Raises:
             ExhaustersError: what `prepare` raised; a target that failed once is not prepared again.
@@ -56,10 +56,10 @@ class Bench:
         return self._workers.prepared(self.target_name)
 
     def worker(self, engine: EngineSettings) -> AbstractContextManager[Host]:
-        """Lend a worker with these settings, booted if it must be.
+        """Lend a worker with these settings, booting it if need be.
 
         Raises:
-            ExhaustersError: it cannot be booted; settings that did not boot once are not tried again.
+            ExhaustersError: it cannot be booted; settings that failed to boot are not tried again.
         """
         return self._workers.lend(self.target, engine)
 
@@ -99,7 +99,7 @@ class MeasuredCell:
 
     @property
     def is_drained(self) -> bool:
-        """Whether every run of the cell drained, and all decided alike."""
+        """Whether every run of the cell drained, and all made the same decisions."""
         return self.result.outcome == DRAINED
 
     def seconds(self, phase: str, index: int) -> float:

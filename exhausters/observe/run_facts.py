@@ -17,7 +17,7 @@ from exhausters.observe.latency import GoodputLimits
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunFacts:
-    """What a log alone does not tell.
+    """What a log alone does not contain.
 
     Attributes:
         chunk_budget_tokens: the chunked-prefill size; None when chunking is off.

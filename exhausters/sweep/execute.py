@@ -1,4 +1,4 @@
-"""Runs are made: the protocol that every executor keeps, and the one that uses this machine."""
+"""Execute planned runs: the protocol of executors, and the one that uses this machine."""
 
 from __future__ import annotations
 
@@ -22,50 +22,50 @@ MAX_WORKERS = 8
 
 
 class Executor(Protocol):
-    """Makes runs somewhere. Tasks and records are plain values that can be pickled."""
+    """Executes planned runs. Tasks and records are plain values that can be pickled."""
 
     @property
     def workers(self) -> int:
-        """How many tasks are worked on side by side; a plan has as many tasks as keep all busy."""
+        """How many tasks are executed in parallel; a plan has at least as many where it can."""
         ...
 
     def run(self, tasks: Sequence[Task]) -> Generator[RunRecord, None, None]:
         """Yield a record per run as it ends, except for warm-ups.
 
-        The runs of one task are made, and come, in its order; those of different tasks come in any order.
-        Whatever fails in a run or a boot is the outcome of its record. No worker is left when the iterator
+        The runs of one task are executed, and yielded, in its order; those of different tasks come in any
+        order. A run or boot that fails gives a record with that outcome. No worker is left when the generator
         ends, is closed, or is interrupted.
         """
         ...
 
 
 class LocalExecutor:
-    """Works on several tasks side by side, each on a thread with workers of its own.
+    """Executes several tasks in parallel, each on a thread with workers of its own.
 
     Raises:
         UsageError: fewer than one worker.
     """
 
     def __init__(self, workers: int | None = None) -> None:
-        """Work on `workers` tasks at once; None for one per core of this process, at most `MAX_WORKERS`."""
+        """Execute `workers` tasks in parallel; None means one per core, at most `MAX_WORKERS`."""
         if workers is not None and workers < 1:
             raise UsageError(f"workers={workers}: expected an integer >= 1, or None for one per core")
         self._workers = workers or min(MAX_WORKERS, len(os.sched_getaffinity(0)))
 
     @property
     def workers(self) -> int:
-        """How many tasks are worked on side by side."""
+        """How many tasks are executed in parallel."""
         return self._workers
 
     def run(self, tasks: Sequence[Task]) -> Generator[RunRecord, None, None]:
-        """Yield a record per run as it ends, as `Executor.run` says; raises what is no error of a run."""
+        """Yield a record per run as it ends, as `Executor.run` says; raises unforeseen errors."""
         ended: SimpleQueue[RunRecord | BaseException | None] = SimpleQueue()
         widest = max((task.worker_count for task in tasks), default=1)
         owner = Workers(limit=self._workers * widest)
         pool = ThreadPoolExecutor(max_workers=self._workers, thread_name_prefix="task")
         try:
             for task in tasks:
-                pool.submit(_work_on, owner, task, ended)
+                pool.submit(_execute, owner, task, ended)
             unfinished = len(tasks)
             while unfinished:
                 found = ended.get()
@@ -76,18 +76,18 @@ class LocalExecutor:
                 else:
                     yield found
         finally:
-            # After Ctrl-C, or when nobody wants more, threads are in the middle of runs.
+            # After Ctrl-C, or when the consumer stopped, threads are in the middle of runs.
             owner.interrupt()
             pool.shutdown(wait=True, cancel_futures=True)
             owner.close()
 
 
-def _work_on(owner: Workers, task: Task, ended: SimpleQueue[RunRecord | BaseException | None]) -> None:
-    """Make the runs of a task; put each record into the queue, then None, or what is no error of a run."""
+def _execute(owner: Workers, task: Task, ended: SimpleQueue[RunRecord | BaseException | None]) -> None:
+    """Execute a task; put each record into the queue, then None, or the unforeseen error that ended it."""
     try:
         with owner.lease() as lease:
             for run in task.runs:
-                record = _make(lease, run)
+                record = _record(lease, run)
                 if owner.is_interrupted:
                     return
                 if not run.is_warm_up:
@@ -98,7 +98,7 @@ def _work_on(owner: Workers, task: Task, ended: SimpleQueue[RunRecord | BaseExce
         ended.put(None)
 
 
-def _make(lease: Lease, run: PlannedRun) -> RunRecord:
+def _record(lease: Lease, run: PlannedRun) -> RunRecord:
     try:
         host = lease.host(run.target, run.cell.engine, clock=run.clock)
         result = run_on(host, run)
@@ -108,7 +108,7 @@ def _make(lease: Lease, run: PlannedRun) -> RunRecord:
 
 
 def run_on(host: Host, run: PlannedRun) -> CellResult:
-    """Make one run on a booted worker; raises what the cell's script or the worker raises."""
+    """Execute one run on a booted worker; raises what the cell's script or the worker raises."""
     result: CellResult = host.run(
         run_cell, run.cell, run.workload, run.options, timeout_seconds=run.timeout_seconds
     )

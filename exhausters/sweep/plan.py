@@ -1,4 +1,4 @@
-"""Which runs are to be made, in which order: plain values that can be sent to any executor."""
+"""Which runs to execute, in which order: plain values that can be sent to any executor."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class PlannedRun:
 
     Attributes:
         target: what is booted.
-        cell: what is run on it.
+        cell: what is run on the target.
         workload: the cell's workload, built.
         options: how the cell is run, counting work or not.
         clock: `virtual` or `real`.
@@ -45,7 +45,7 @@ class PlannedRun:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
-    """Runs that are made one after another in one place, in this order. Can be pickled.
+    """Runs that are executed one after another in one place, in this order. Can be pickled.
 
     Attributes:
         runs: the runs; one or more.

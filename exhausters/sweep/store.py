@@ -57,11 +57,12 @@ class RecordWriter:
     """A folder that fills with records while they are made; a context manager.
 
     `sweep.json` says what was run and, at the end, that it is complete; `records.jsonl` has one line per run;
-    `logs/` has the decision logs and the facts of the runs, named by their content, so that runs that decided
-    alike share a file. Each record is on disk when `add` returns, and stays when the run is interrupted.
+    `logs/` has the decision logs and the facts of the runs, named by their content, so that runs with the
+    same decisions share a file. Each record is on disk when `add` returns, and stays there after an
+    interruption.
 
     Raises:
-        UsageError: the folder holds something else than earlier records of this kind. Those are replaced.
+        UsageError: the folder holds anything but earlier records of this kind. Those are replaced.
     """
 
     def __init__(
@@ -143,7 +144,7 @@ class RecordWriter:
 
 
 def _make_room(folder: Path, kind: str) -> None:
-    """Take earlier records of this kind away; refuse a folder that holds anything else."""
+    """Delete earlier records of this kind; refuse a folder that holds anything else."""
     header = folder / HEADER_NAME
     if not header.exists():
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):

@@ -34,7 +34,7 @@ def boot(
 
 @dataclass(frozen=True, slots=True)
 class _Key:
-    """Workers with equal keys stand in for each other."""
+    """What a worker was booted with; workers with equal keys are interchangeable."""
 
     target: PreparedTarget
     engine: EngineSettings
@@ -43,14 +43,14 @@ class _Key:
 
 @dataclass(slots=True)
 class _Attempt:
-    """What is known of something that is tried once; the lock is held while it is tried."""
+    """The outcome of something that is tried once; the lock is held during the first try."""
 
     lock: threading.Lock = field(default_factory=threading.Lock)
     succeeded: bool = False
     error: ExhaustersError | None = None
 
     def first(self, act: Callable[[], _Value]) -> _Value:
-        """Do it, one caller at a time until it has succeeded once; after a failure raise that again."""
+        """Call `act`, one thread at a time until it succeeds once; after a failure raise its error again."""
         with self.lock:
             if not self.succeeded:
                 return self._again(act)
@@ -72,8 +72,8 @@ class Workers:
     """Owns every worker of a command; shared by threads; a context manager that closes all of them.
 
     A boot is tried once per target, engine settings and clock: after a failure, whatever its reason, each
-    further request for such a worker raises the same error. While the first boot is under way, others that
-    want the same wait for how it ends.
+    further request for such a worker raises the same error. Threads that request a worker while the first of
+    its kind boots wait for the result of that boot.
     """
 
     def __init__(self, *, limit: int) -> None:
@@ -89,11 +89,11 @@ class Workers:
 
     @property
     def is_interrupted(self) -> bool:
-        """Whether nothing is lent any more."""
+        """Whether the workers were interrupted or closed: nothing is lent any more."""
         return self._interrupted
 
     def prepared(self, target: str) -> PreparedTarget:
-        """Make a target ready, once.
+        """Prepare a target, once.
 
         Raises:
             ExhaustersError: what `prepare` raised, also on every later call for this target.
@@ -215,7 +215,7 @@ class Lease:
         """Return a usable worker: the one lent before unless it has died, an idle one, or a new one.
 
         Raises:
-            ExhaustersError: it cannot be booted; such settings that did not boot once are not tried again.
+            ExhaustersError: it cannot be booted; settings that failed to boot are not tried again.
         """
         key = _Key(target, engine, clock)
         known = self._hosts.get(key)

@@ -237,3 +237,31 @@ def test_a_target_is_prepared_once(monkeypatch: pytest.MonkeyPatch) -> None:
             with pytest.raises(InstallError, match="no index today"):
                 owner.prepared("release:0.5.22")
     assert asked == ["release:0.5.23", "release:0.5.22"]
+
+
+def test_threads_share_without_clashing() -> None:
+    """Under many threads no worker is lent twice at a time, and no more are booted than the limit."""
+    engines = [EngineSettings(page_size=size) for size in (4, 8, 16)]
+    in_use: set[int] = set()
+    lock = threading.Lock()
+    clashes: list[str] = []
+
+    def borrow(seed: int) -> None:
+        for turn in range(40):
+            with owner.lend(a_target(), engines[(seed + turn * seed) % 3]) as host:
+                with lock:
+                    booted = sum(not one.closed for one in FakeHost.made)
+                    if id(host) in in_use or booted > 4:
+                        clashes.append(f"thread {seed}, turn {turn}: {booted} booted")
+                    in_use.add(id(host))
+                with lock:
+                    in_use.discard(id(host))
+
+    with Workers(limit=4) as owner:
+        threads = [threading.Thread(target=borrow, args=(seed,)) for seed in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(60)
+    assert clashes == []
+    assert all(host.closed for host in FakeHost.made)
