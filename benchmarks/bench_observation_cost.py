@@ -110,7 +110,7 @@ def main() -> int:
     options = parser.parse_args()
 
     from exhausters.sweep.cell import EngineSettings
-    from exhausters.sweep.runner import boot
+    from exhausters.sweep.workers import boot
     from exhausters.targets import NEWEST_RELEASE, prepare
     from exhausters.workloads import parse_workload
 

@@ -72,10 +72,11 @@ def sweep(
     """Run every cell of a grid on one SGLang, print a table, and write the records."""
     from exhausters.observe.forward_time_models import forward_time_model
     from exhausters.sweep.drain import RunOptions
+    from exhausters.sweep.execute import LocalExecutor
     from exhausters.sweep.grid import load_grid
     from exhausters.sweep.runner import SweepOptions
     from exhausters.sweep.runner import sweep as run_sweep
-    from exhausters.sweep.store import SweepWriter
+    from exhausters.sweep.store import sweep_writer
     from exhausters.sweep.sweep_progress import SweepProgress
     from exhausters.sweep.table import records_table
     from exhausters.targets import prepare
@@ -86,17 +87,17 @@ def sweep(
         for left_out in cells.left_out:
             errors.print(f"left out: {left_out}", markup=False, highlight=False)
         run = RunOptions(forward_time=forward_time_model(forward_time), count_work=work)
-        options = SweepOptions(workers=workers, clock=clock, run=run)
+        options, executor = SweepOptions(clock=clock, run=run), LocalExecutor(workers)
         with SweepProgress(errors, total=len(cells.cells)) as progress:
             prepared = prepare(target, on_progress=progress.say)
-            with SweepWriter(out, target=prepared, grid=cells) as writer:
+            with sweep_writer(out, target=prepared, grid=cells) as writer:
 
                 def keep(record: RunRecord) -> None:
                     writer.add(record)
                     progress.cell_ended(record)
 
                 progress.say(f"booting {prepared.name}")
-                records = run_sweep(prepared, cells, options, on_record=keep)
+                records = run_sweep(prepared, cells, options, executor=executor, on_record=keep)
                 writer.finish()
     console.print(records_table(records, title=f"{prepared.name}, grid {cells.name}"))
     _print_outcomes(console, records, out)
@@ -119,12 +120,13 @@ def pair(
     base: Annotated[str, typer.Argument(metavar="BASE", help="release:X, path:DIR or git:DIR@REV.")],
     head: Annotated[str, typer.Argument(metavar="HEAD", help="The build to be judged.")],
     grid: Annotated[str, typer.Option(help=_GRID_HELP)] = "quick",
-    rounds: Annotated[int, typer.Option(min=1, help="Pairs a cell; the gate wants at least 10.")] = 12,
+    rounds: Annotated[int, typer.Option(min=1, help="Pairs per cell; the gate wants at least 10.")] = 12,
     out: Annotated[Path, typer.Option(help="Folder for the records.")] = Path("results/pairs"),
 ) -> None:
     """Time two builds side by side, A B B A, for the host-time verdicts of `python -m reports gate`."""
     from exhausters.sweep.grid import load_grid
-    from exhausters.sweep.pairs import PairRun, run_pairs, write_pairs
+    from exhausters.sweep.pairs import run_pairs
+    from exhausters.sweep.store import pairs_writer
     from exhausters.sweep.sweep_progress import SweepProgress
     from exhausters.targets import prepare
 
@@ -134,14 +136,16 @@ def pair(
         total = len(cells.cells) * rounds * 2
         with SweepProgress(errors, total=total) as progress:
             first, second = (prepare(text, on_progress=progress.say) for text in (base, head))
+            with pairs_writer(out, base=first, head=second, grid=cells, rounds=rounds) as writer:
 
-            def ended(run: PairRun) -> None:
-                progress.cell_ended(run.record)
+                def keep(record: RunRecord) -> None:
+                    writer.add(record)
+                    progress.cell_ended(record)
 
-            runs = run_pairs(first, second, cells, rounds=rounds, on_run=ended)
-        write_pairs(out, runs, grid=cells, base=first, head=second)
-    console.print(f"{len(runs)} runs of {len(cells.cells)} cells. Records: {out}", highlight=False)
-    if any(run.record.result.outcome in FAILURES for run in runs):
+                records = run_pairs(first, second, cells, rounds=rounds, on_record=keep)
+                writer.finish()
+    console.print(f"{len(records)} runs of {len(cells.cells)} cells. Records: {out}", highlight=False)
+    if any(record.result.outcome in FAILURES for record in records):
         raise typer.Exit(BROKEN)
 
 

@@ -25,7 +25,7 @@
     │   └── ResetError                  the engine did not become idle between two scripts
     ├── ConservationError               pages or rows do not add up; names the step and the numbers
     ├── LogFormatError                  a file that is no decision log, is cut off, or of another version
-    └── StoreError                      a folder that holds no sweep, or one that cannot be read
+    └── StoreError                      a folder of records that is missing, broken or of another schema
 
 `UsageError` is also a `ValueError` and `ScriptFailedError` also an `AssertionError`, so that callers
 who know nothing of this tree catch what they would expect to catch.
@@ -185,7 +185,7 @@ class LogFormatError(ExhaustersError):
 
 
 class StoreError(ExhaustersError):
-    """A folder that holds no sweep, or one that cannot be read."""
+    """A folder of records that is missing, broken or of another schema, or one record that is."""
 
 
 def _rebuild(cls: type[Exception], args: tuple[Any, ...], state: dict[str, Any]) -> Exception:

@@ -79,8 +79,15 @@ _DEFINED = {
     "exhausters.sweep.cell": {"Cell", "EngineSettings"},
     "exhausters.sweep.grid": {"Grid", "load_grid", "parse_grid"},
     "exhausters.sweep.record": {"CellResult", "RunRecord"},
-    "exhausters.sweep.runner": {"SweepOptions", "boot", "failed_result", "run_one", "share_out", "sweep"},
-    "exhausters.sweep.store": {"StoredSweep", "SweepWriter", "base_header", "read_sweep"},
+    "exhausters.sweep.plan": {"PlannedRun", "Task", "plan_pairs", "plan_sweep", "require_pair", "share_out"},
+    "exhausters.sweep.execute": {"Executor", "LocalExecutor", "boot_facts", "run_on"},
+    "exhausters.sweep.workers": {"Lease", "Workers", "boot"},
+    "exhausters.sweep.failure": {"failed_result"},
+    "exhausters.sweep.facts": {"planned_facts", "resummarize"},
+    "exhausters.sweep.runner": {"SweepOptions", "sweep"},
+    "exhausters.sweep.pairs": {"run_pairs"},
+    "exhausters.sweep.store": {"RecordWriter", "pairs_writer", "sweep_writer"},
+    "exhausters.sweep.read_records": {"StoredRecords", "read_records"},
 }
 
 
@@ -111,7 +118,8 @@ def test_modules_define_these_names(name: str) -> None:
     [
         (
             "exhausters.cli, exhausters.doctor, exhausters.worker.host, exhausters.sweep.runner, "
-            "exhausters.sweep.table, exhausters.sweep.store, exhausters.targets, "
+            "exhausters.sweep.table, exhausters.sweep.store, exhausters.sweep.read_records, "
+            "exhausters.targets, "
             "exhausters.scripted.test_case",
             "sglang, torch, triton, zmq, pandas",
         ),

@@ -13,7 +13,7 @@ from exhausters.errors import BootError
 from exhausters.sweep.grid import Grid
 from exhausters.sweep.record import FAILURES, RunRecord
 from exhausters.sweep.runner import sweep
-from exhausters.sweep.store import SweepWriter
+from exhausters.sweep.store import sweep_writer
 from exhausters.targets import prepare
 
 __all__ = ["CellOutcome", "measure_commit", "records_folder"]
@@ -47,10 +47,10 @@ def records_folder(grid: Grid, commit: str) -> Path:
 
 
 def measure_commit() -> dict[str, CellOutcome]:
-    """Sweep the suite's grid on the commit that asv is at; return every cell by its id.
+    """Sweep the suite's grid on the commit that asv has installed; return every cell by its id.
 
     Raises:
-        ExhaustersError: the commit is broken: it cannot be prepared, or boots with no setting. asv then
+        ExhaustersError: the commit is broken: it cannot be prepared, or no engine settings boot. asv then
             records null for every benchmark and continues with the next commit; `broken.txt` in the commit's
             folder says why, as it does for any other error.
     """
@@ -74,7 +74,7 @@ measure_commit.timeout = 3_600.0  # type: ignore[attr-defined]
 
 def _sweep(state: TargetState, grid: Grid, folder: Path) -> tuple[RunRecord, ...]:
     target = prepare(state.target)
-    with SweepWriter(folder, target=target, grid=grid) as writer:
+    with sweep_writer(folder, target=target, grid=grid) as writer:
         records = sweep(target, grid, on_record=writer.add)
         writer.finish()
     return records

@@ -1,4 +1,4 @@
-"""What is written beside the times: the keys that `reports.load_pytest_benchmark` reads."""
+"""What is written next to the times: the keys that `reports.load_pytest_benchmark` reads."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from exhausters.errors import ExhaustersError
 from exhausters.gate_suite.cpu_timer import TIMER
 from exhausters.gate_suite.measured_cells import DRAIN, Bench, MeasuredCell
 from exhausters.sweep.cell import Cell, EngineSettings
+from exhausters.sweep.execute import boot_facts
 from exhausters.sweep.grid import AXES
 from exhausters.sweep.record import DRAINED, SCHEMA_VERSION
 
@@ -70,8 +71,8 @@ def info_of_micro(
     """Return the extra information of a benchmark without a grid; a reason says that it failed."""
     axis, value = size
     booted: dict[str, Any] = {}
-    with contextlib.suppress(ExhaustersError):
-        booted = {key: fact for key, fact in bench.host(engine).facts.items() if key != "pid"}
+    with contextlib.suppress(ExhaustersError), bench.worker(engine) as host:
+        booted = boot_facts(host)
     return {
         **_info_of_target(bench),
         "timer": TIMER,

@@ -1,20 +1,24 @@
-"""One worker at a time, and the rounds that were run on it."""
+"""The cells of the suite, and the rounds that were run of each."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from statistics import median
 from typing import Any
 
-from exhausters.errors import ExhaustersError, HostError, TargetError, WorkerCrashedError
+from exhausters.errors import ExhaustersError
 from exhausters.gate_suite.scripts import Timed, TimedCell, time_cell
 from exhausters.observe.metrics import HOST, METRICS
 from exhausters.sweep.cell import Cell, EngineSettings
 from exhausters.sweep.drain import RunOptions
+from exhausters.sweep.execute import boot_facts
+from exhausters.sweep.failure import failed_result
 from exhausters.sweep.grid import Grid
+from exhausters.sweep.plan import CELL_TIMEOUT_SECONDS
 from exhausters.sweep.record import CRASHED, DRAINED, CellResult
-from exhausters.sweep.runner import CELL_TIMEOUT_SECONDS, boot, failed_result
-from exhausters.targets import PreparedTarget, prepare
+from exhausters.sweep.workers import Workers
+from exhausters.targets import PreparedTarget
 from exhausters.worker.host import Host
 from exhausters.workloads import Workload, parse_workload
 
@@ -25,9 +29,9 @@ PHASES = (DRAIN, FORM_BATCH, EVICT, PIN)
 
 
 class Bench:
-    """A target, a grid, and the worker that is booted now; a context manager.
+    """A target, a grid, and the one worker that is booted at a time; a context manager.
 
-    Cells that share engine settings share a worker, as long as they are asked for one after another.
+    Cells with equal engine settings share a worker, as long as they are measured one after another.
 
     Attributes:
         target_name: what is measured, as the user wrote it.
@@ -38,45 +42,26 @@ class Bench:
         self.target_name = target
         self.grid = grid
         self.cells = {cell.id: cell for cell in grid.cells}
-        self._prepared: PreparedTarget | ExhaustersError | None = None
-        self._host: Host | None = None
-        self._engine: EngineSettings | None = None
-        self._failures: dict[EngineSettings, ExhaustersError] = {}
+        # One: a second worker would take its memory and caches from the one that is timed.
+        self._workers = Workers(limit=1)
         self._measured: dict[str, MeasuredCell] = {}
 
     @property
     def target(self) -> PreparedTarget:
-        """The target, made ready by the first use.
+        """The target, prepared when it is first used.
 
         Raises:
             ExhaustersError: what `prepare` raised; a target that failed once is not prepared again.
         """
-        if self._prepared is None:
-            self._prepared = self._prepare()
-        if isinstance(self._prepared, ExhaustersError):
-            raise self._prepared
-        return self._prepared
+        return self._workers.prepared(self.target_name)
 
-    def host(self, engine: EngineSettings) -> Host:
-        """Return a worker with these settings, booted if it must be.
+    def worker(self, engine: EngineSettings) -> AbstractContextManager[Host]:
+        """Lend a worker with these settings, booting it if need be.
 
         Raises:
-            ExhaustersError: it cannot be booted; settings that did not boot once are not tried again.
+            ExhaustersError: it cannot be booted; settings that failed to boot are not tried again.
         """
-        if self._host is not None and self._host.is_usable and self._engine == engine:
-            return self._host
-        self.close()
-        if engine in self._failures:
-            raise self._failures[engine]
-        try:
-            self._host = boot(self.target, engine)
-        except WorkerCrashedError:
-            raise
-        except ExhaustersError as error:
-            self._failures[engine] = error
-            raise
-        self._engine = engine
-        return self._host
+        return self._workers.lend(self.target, engine)
 
     def measured(self, cell_id: str) -> MeasuredCell:
         """Return the cell's measurements; the first call runs the counted pass."""
@@ -86,16 +71,7 @@ class Bench:
 
     def close(self) -> None:
         """End the worker; harmless when there is none."""
-        if self._host is not None:
-            self._host.close()
-        self._host = None
-
-    def _prepare(self) -> PreparedTarget | ExhaustersError:
-        # The error is kept as well: every benchmark asks for the target, and preparing can take minutes.
-        try:
-            return prepare(self.target_name)
-        except ExhaustersError as error:
-            return error
+        self._workers.close()
 
     def __enter__(self) -> Bench:
         return self
@@ -123,7 +99,7 @@ class MeasuredCell:
 
     @property
     def is_drained(self) -> bool:
-        """Whether every run of the cell drained, and all decided alike."""
+        """Whether every run of the cell drained, and all made the same decisions."""
         return self.result.outcome == DRAINED
 
     def seconds(self, phase: str, index: int) -> float:
@@ -169,18 +145,15 @@ class MeasuredCell:
 
     def _attempt(self, options: RunOptions) -> TimedCell:
         workload: Workload | None = None
-        host: Host | None = None
         try:
             workload = parse_workload(self.cell.workload)
-            host = self._bench.host(self.cell.engine)
-            self.facts = {name: value for name, value in host.facts.items() if name != "pid"}
-            timed: TimedCell = host.run(
-                time_cell, self.cell, workload, options, timeout_seconds=CELL_TIMEOUT_SECONDS
-            )
+            with self._bench.worker(self.cell.engine) as host:
+                self.facts = boot_facts(host)
+                timed: TimedCell = host.run(
+                    time_cell, self.cell, workload, options, timeout_seconds=CELL_TIMEOUT_SECONDS
+                )
         except ExhaustersError as error:
-            if host is not None and isinstance(error, (HostError, TargetError)):
-                self._bench.close()
-            return TimedCell(result=failed_result(error, workload), pin_seconds=0.0)
+            return TimedCell(result=failed_result(error, self.cell, workload, options), pin_seconds=0.0)
         return timed
 
 
@@ -190,7 +163,8 @@ def repeat(
     """Return a function that runs a script that times itself, on a worker with these settings."""
 
     def once() -> Timed:
-        timed: Timed = bench.host(engine).run(script, size)
+        with bench.worker(engine) as host:
+            timed: Timed = host.run(script, size)
         return timed
 
     return once

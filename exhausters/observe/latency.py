@@ -92,9 +92,17 @@ def request_times(
 
 
 def latency_metrics(
-    times: Sequence[RequestTimes], *, duration_ns: int, limits: GoodputLimits | None = None
+    times: Sequence[RequestTimes], *, duration_ns: int, requests: int, limits: GoodputLimits | None = None
 ) -> dict[str, Value]:
-    """Return times to first token, per output token and end to end, and goodput, by metric name."""
+    """Return times to first token, per output token and end to end, and goodput, by metric name.
+
+    Args:
+        times: of the requests that finished.
+        duration_ns: modelled time to the last step.
+        requests: requests of the whole workload, finished or not; 0 when their arrivals are not known, and
+            then there is no goodput.
+        limits: what a request must keep to count towards goodput.
+    """
     limits = limits or GoodputLimits()
     first = sorted(one.first_token_seconds for one in times)
     each = sorted(value for one in times if (value := one.output_token_seconds) is not None)
@@ -107,6 +115,6 @@ def latency_metrics(
         "time_per_output_token_p99_seconds": percentile(each, 99),
         "end_to_end_p50_seconds": percentile(total, 50),
         "end_to_end_p99_seconds": percentile(total, 99),
-        "goodput_share": good / len(times) if times else None,
-        "goodput_requests_per_second": good / (duration_ns / 1e9) if duration_ns else None,
+        "goodput_share": good / requests if requests else None,
+        "goodput_requests_per_second": good / (duration_ns / 1e9) if requests and duration_ns else None,
     }

@@ -195,7 +195,11 @@ _ALL = (
         "99th percentile of the time from arrival to last token.",
     ),
     _metric(
-        "goodput_share", "ratio", MODELLED, HIGHER, "Finished requests that kept both latency limits, of all."
+        "goodput_share",
+        "ratio",
+        MODELLED,
+        HIGHER,
+        "Requests that finished and kept both latency limits, over all requests of the workload.",
     ),
     _metric(
         "goodput_requests_per_second",

@@ -2,45 +2,18 @@
 
 from __future__ import annotations
 
-from array import array
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 
 from exhausters.observe.decision_log import DecisionLog
 from exhausters.observe.emitted_tokens import emissions
-from exhausters.observe.latency import GoodputLimits, latency_metrics, request_times
+from exhausters.observe.latency import latency_metrics, request_times
 from exhausters.observe.quantile import percentile
 from exhausters.observe.recompute import ComputedPrefixes
+from exhausters.observe.run_facts import RunFacts
 from exhausters.observe.step_record import DECODE, IDLE, MIXED, PREFILL, StepRecord
 
 Value = float | int | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunFacts:
-    """What a log alone does not tell.
-
-    Attributes:
-        chunk_budget_tokens: the chunked-prefill size; None when chunking is off.
-        submitted_steps: step at which each request was submitted, by request id.
-        wanted_outputs: output tokens asked for, by request id.
-        arrival_ns: modelled time at which each request arrived, by request id.
-        sequences: token ids of prompt and outputs, by request id; without them only what a request computed
-            itself is known to be recomputed.
-        warm_rids: requests of the warm-up, whose sequences were computed before the run.
-        page_size: tokens a page, the unit in which prefixes can be shared.
-        goodput: limits that a request must keep to count.
-    """
-
-    chunk_budget_tokens: int | None
-    submitted_steps: Mapping[str, int]
-    wanted_outputs: Mapping[str, int]
-    arrival_ns: Mapping[str, int] = field(default_factory=dict)
-    sequences: Mapping[str, array[int]] = field(default_factory=dict)
-    warm_rids: tuple[str, ...] = ()
-    page_size: int = 1
-    goodput: GoodputLimits = field(default_factory=GoodputLimits)
 
 
 def summarize(log: DecisionLog, facts: RunFacts) -> dict[str, Value]:
@@ -237,7 +210,9 @@ def _modelled_metrics(log: DecisionLog, replay: _Replay, facts: RunFacts) -> dic
 def _latency_metrics(log: DecisionLog, facts: RunFacts) -> dict[str, Value]:
     times = request_times(log, arrival_ns=facts.arrival_ns, wanted_outputs=facts.wanted_outputs)
     duration_ns = log.steps[-1].end_ns if log.steps else 0
-    return latency_metrics(times, duration_ns=duration_ns, limits=facts.goodput)
+    # Without arrival times, as of a killed worker, no request is known to be late or in time.
+    requests = len(facts.wanted_outputs) if facts.arrival_ns else 0
+    return latency_metrics(times, duration_ns=duration_ns, requests=requests, limits=facts.goodput)
 
 
 def _rate(count: int, duration_ns: int) -> float | None:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from array import array
-from collections.abc import Generator, Mapping
+from collections.abc import Generator
 from dataclasses import dataclass, field, replace
 
 from exhausters.errors import ScriptFailedError
@@ -13,11 +12,12 @@ from exhausters.observe.latency import GoodputLimits
 from exhausters.observe.phases import PhaseListener, PhaseSwitch
 from exhausters.observe.recorder import Recorder
 from exhausters.observe.step_record import IDLE
-from exhausters.observe.summary import RunFacts, summarize
+from exhausters.observe.summary import summarize
 from exhausters.observe.work import WorkCounter, work_metrics
 from exhausters.scripted.context import ScriptedContext
 from exhausters.scripted.reset import reset_engine
 from exhausters.sweep.cell import Cell
+from exhausters.sweep.facts import planned_facts
 from exhausters.sweep.feeder import Feeder
 from exhausters.sweep.record import ABORTED, DRAINED, STALLED, TIMEOUT, CellResult
 from exhausters.workloads import Workload
@@ -149,16 +149,8 @@ def _result(
 ) -> CellResult:
     outcome, reason = ended
     log = recorder.log
-    facts = RunFacts(
-        chunk_budget_tokens=max(cell.engine.chunked_prefill_size, 0) or None,
-        submitted_steps=feeder.submitted_steps,
-        wanted_outputs={request.rid: request.max_new_tokens for request in workload.requests},
-        arrival_ns=feeder.arrival_ns,
-        sequences=_sequences(workload, context.emitted_token),
-        warm_rids=tuple(request.rid for request in workload.warmup_requests),
-        page_size=cell.engine.page_size,
-        goodput=options.goodput,
-    )
+    planned = planned_facts(cell, workload, goodput=options.goodput, emitted_token=context.emitted_token)
+    facts = replace(planned, submitted_steps=feeder.submitted_steps, arrival_ns=feeder.arrival_ns)
     return CellResult(
         outcome=outcome,
         reason=reason,
@@ -169,15 +161,8 @@ def _result(
             "workload_digest": workload.digest,
             "workload_source": dict(workload.source),
         },
+        facts=facts.without_sequences(),
     )
-
-
-def _sequences(workload: Workload, emitted_token: int) -> Mapping[str, array[int]]:
-    """Prompt and outputs of every request: what its prefixes are computed from."""
-    return {
-        request.rid: request.tokens(emitted_token) + array("q", [emitted_token]) * request.max_new_tokens
-        for request in (*workload.warmup_requests, *workload.requests)
-    }
 
 
 def _warm_up(

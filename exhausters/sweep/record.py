@@ -1,4 +1,4 @@
-"""What one run leaves behind."""
+"""What one run leaves behind, and how it is written down and read back."""
 
 from __future__ import annotations
 
@@ -6,8 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from exhausters.errors import StoreError, UsageError
 from exhausters.observe.decision_log import DecisionLog
-from exhausters.sweep.cell import Cell
+from exhausters.observe.run_facts import RunFacts
+from exhausters.pressure.levels import PressureLevels
+from exhausters.sweep.cell import Cell, EngineSettings
 
 # Outcomes of a run (see docs/glossary.md).
 DRAINED, STALLED, ABORTED = "drained", "stalled", "aborted"
@@ -22,7 +25,7 @@ SCHEMA_VERSION = 1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CellResult:
-    """What the worker tells of one run.
+    """What one run measured, or why it measured nothing.
 
     Attributes:
         outcome: one of `OUTCOMES`.
@@ -30,6 +33,8 @@ class CellResult:
         log: the decision log of the measured steps.
         metrics: values by metric name; None where a run has no such value (no retraction, no median).
         provenance: what the numbers depend on: forward-time model, workload digest, versions.
+        facts: what else is needed to compute the metrics again from the log, without token sequences; None
+            when the run failed before its first step.
     """
 
     outcome: str
@@ -37,6 +42,7 @@ class CellResult:
     log: DecisionLog
     metrics: Mapping[str, float | int | None]
     provenance: Mapping[str, Any] = field(default_factory=dict)
+    facts: RunFacts | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,15 +53,20 @@ class RunRecord:
         cell: the cell.
         target: canonical text of the target, e.g. `release:0.5.23`.
         result: what was measured.
+        round: of a paired run, number of the pair within its cell, from 0; else None.
+        order: of a paired run, `AB` if base ran first in its round, `BA` if head did; else None.
     """
 
     cell: Cell
     target: str
     result: CellResult
+    round: int | None = None
+    order: str | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """Return the record in plain values, without the log's steps (they have a file of their own)."""
+        """Return the record in plain values, without log and facts (they have files of their own)."""
         levels, engine = self.cell.levels, self.cell.engine
+        paired = {} if self.round is None else {"round": self.round, "order": self.order}
         return {
             "schema": SCHEMA_VERSION,
             "cell": self.cell.id,
@@ -68,4 +79,46 @@ class RunRecord:
             "decision_digest": self.result.log.digest,
             "metrics": dict(self.result.metrics),
             "provenance": dict(self.result.provenance),
+            **paired,
         }
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any], *, log: DecisionLog, facts: RunFacts | None) -> RunRecord:
+        """Return the record that `to_json` wrote, given what it left out.
+
+        Raises:
+            StoreError: the values are of another schema, or do not make the cell they name.
+        """
+        if values.get("schema") != SCHEMA_VERSION:
+            raise StoreError(
+                f"schema {values.get('schema')!r}, this harness reads {SCHEMA_VERSION}: sweep again, or read "
+                "it with the harness that wrote it"
+            )
+        try:
+            return cls(
+                cell=_cell(values),
+                target=values["target"],
+                result=CellResult(
+                    outcome=values["outcome"],
+                    reason=values["reason"],
+                    log=log,
+                    metrics=values["metrics"],
+                    provenance=values["provenance"],
+                    facts=facts,
+                ),
+                round=values.get("round"),
+                order=values.get("order"),
+            )
+        except (KeyError, TypeError, UsageError) as error:
+            raise StoreError(f"not a record of a run ({type(error).__name__}: {error})") from error
+
+
+def _cell(values: Mapping[str, Any]) -> Cell:
+    cell = Cell(
+        workload=values["workload"],
+        levels=PressureLevels(**values["levels"]),
+        engine=EngineSettings(**values["engine"]),
+    )
+    if cell.id != values["cell"]:
+        raise StoreError(f"cell {values['cell']!r}: its settings make {cell.id!r} in this harness")
+    return cell

@@ -1,10 +1,10 @@
-"""Write a sweep's records to a folder as they come, and read them back."""
+"""A folder of records: written as they come, by sweeps and pairs alike."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -14,61 +14,115 @@ from exhausters import __version__
 from exhausters.errors import StoreError, UsageError
 from exhausters.sweep.grid import Grid
 from exhausters.sweep.machine import machine_kind
+from exhausters.sweep.plan import require_pair
 from exhausters.sweep.record import SCHEMA_VERSION, RunRecord
 from exhausters.targets import PreparedTarget
 
 HEADER_NAME, RECORDS_NAME, LOGS_NAME = "sweep.json", "records.jsonl", "logs"
+SWEEP, PAIRS = "sweep", "pairs"
+_LOG_ENDING, _FACTS_ENDING = ".log.gz", ".facts.json.gz"
 
 
-class SweepWriter:
-    """A folder that fills with records while the sweep runs; a context manager.
+def sweep_writer(folder: Path, *, target: PreparedTarget, grid: Grid) -> RecordWriter:
+    """Open a folder for the records of one sweep; raises what `RecordWriter` raises."""
+    header = {
+        "target": target.name,
+        "target_version": target.version,
+        "target_commit": target.commit,
+        "target_dirty": target.dirty,
+    }
+    return RecordWriter(folder, kind=SWEEP, grid=grid, expected=len(grid.cells), header=header)
 
-    `sweep.json` says what was swept and, at the end, that it is complete; `records.jsonl` has one line a
-    cell; `logs/` one decision log a cell. What was written stays when the sweep is interrupted.
+
+def pairs_writer(
+    folder: Path, *, base: PreparedTarget, head: PreparedTarget, grid: Grid, rounds: int
+) -> RecordWriter:
+    """Open a folder for what `python -m reports gate BASE HEAD --pairs FOLDER` reads.
+
+    Raises:
+        UsageError: what `RecordWriter` refuses, both builds are the same, or there are no rounds.
+    """
+    require_pair(base, head, rounds=rounds)
+    targets = {
+        one.name: {"version": one.version, "commit": one.commit, "date": None, "dirty": one.dirty}
+        for one in (base, head)
+    }
+    expected = len(grid.cells) * rounds * len(targets)
+    return RecordWriter(
+        folder, kind=PAIRS, grid=grid, expected=expected, header={"targets": targets, "rounds": rounds}
+    )
+
+
+class RecordWriter:
+    """A folder that fills with records while they are made; a context manager.
+
+    `sweep.json` says what was run and, at the end, that it is complete; `records.jsonl` has one line per run;
+    `logs/` has the decision logs and the facts of the runs, named by their content, so that runs with the
+    same decisions share a file. Each record is on disk when `add` returns, and stays there after an
+    interruption.
+
+    Raises:
+        UsageError: the folder holds anything but earlier records of this kind. Those are replaced.
     """
 
-    def __init__(self, folder: Path, *, target: PreparedTarget, grid: Grid) -> None:
+    def __init__(
+        self, folder: Path, *, kind: str, grid: Grid, expected: int, header: Mapping[str, Any]
+    ) -> None:
+        """Open the folder for `expected` records of the grid's cells; the header says so."""
         self._folder = folder
-        self._grid = grid
-        self._lines: dict[str, str] = {}
-        if (folder / HEADER_NAME).exists():
-            self._clear()
-        elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-            raise UsageError(f"--out {folder}: expected an empty folder or an earlier sweep; choose another")
+        self._places = {cell.id: place for place, cell in enumerate(grid.cells)}
+        self._expected = expected
+        self._added: list[tuple[int, int]] = []
+        _make_room(folder, kind)
         (folder / LOGS_NAME).mkdir(parents=True, exist_ok=True)
         self._header = {
-            **base_header(grid),
-            "target": target.name,
-            "target_version": target.version,
-            "target_commit": target.commit,
-            "target_dirty": target.dirty,
+            "schema": SCHEMA_VERSION,
+            "kind": kind,
+            "harness_version": __version__,
+            "grid": grid.name,
+            "grid_digest": grid.digest,
+            "cells": len(grid.cells),
+            "runs": expected,
+            "machine": machine_kind(),
+            "started": datetime.now(UTC).isoformat(timespec="seconds"),
+            **header,
             "complete": False,
         }
         self._write_header()
         self._records = (folder / RECORDS_NAME).open("w")
 
     def add(self, record: RunRecord) -> None:
-        """Write one record and its decision log."""
-        log_name = f"{hashlib.sha256(record.cell.id.encode()).hexdigest()[:16]}.log.gz"
-        record.result.log.write(self._folder / LOGS_NAME / log_name)
-        line = {**record.to_json(), "log": f"{LOGS_NAME}/{log_name}"}
-        self._lines[record.cell.id] = json.dumps(line) + "\n"
-        self._records.write(self._lines[record.cell.id])
+        """Write one record, its decision log and its facts."""
+        line = record.to_json()
+        line["log"] = log = f"{LOGS_NAME}/{line['decision_digest'][:16]}{_LOG_ENDING}"
+        if not (self._folder / log).exists():
+            record.result.log.write(self._folder / log)
+        line["facts"] = self._write_facts(record)
+        self._records.write(json.dumps(line) + "\n")
         self._records.flush()
+        self._added.append((self._places[record.cell.id], record.round or 0))
 
     def finish(self) -> None:
-        """Say that every cell has its record, and put the lines in the grid's order.
+        """Say that no run is missing, and put the lines in the grid's order, then by round.
 
-        Cells end in the order in which workers get to them, which is not the same twice.
+        Runs end in the order in which workers get to them, which is not the same twice.
+
+        Raises:
+            StoreError: there are fewer records than were announced, or more.
         """
         self._records.close()
-        scratch = (self._folder / RECORDS_NAME).with_suffix(".tmp")
-        scratch.write_text("".join(self._lines[cell.id] for cell in self._grid.cells))
-        scratch.replace(self._folder / RECORDS_NAME)
+        if len(self._added) != self._expected:
+            raise StoreError(
+                f"{self._folder}: {len(self._added)} records, expected {self._expected}: it stays incomplete"
+            )
+        path = self._folder / RECORDS_NAME
+        lines = path.read_text().splitlines(keepends=True)
+        in_order = sorted(range(len(lines)), key=lambda number: self._added[number])
+        _replace(path, "".join(lines[number] for number in in_order))
         self._header["complete"] = True
         self._write_header()
 
-    def __enter__(self) -> SweepWriter:
+    def __enter__(self) -> RecordWriter:
         return self
 
     def __exit__(
@@ -76,67 +130,58 @@ class SweepWriter:
     ) -> None:
         self._records.close()
 
-    def _clear(self) -> None:
-        (self._folder / HEADER_NAME).unlink()
-        (self._folder / RECORDS_NAME).unlink(missing_ok=True)
-        for log in (self._folder / LOGS_NAME).glob("*.log.gz"):
-            log.unlink()
+    def _write_facts(self, record: RunRecord) -> str | None:
+        if record.result.facts is None:
+            return None
+        content = record.result.facts.to_bytes()
+        name = f"{LOGS_NAME}/{hashlib.sha256(content).hexdigest()[:16]}{_FACTS_ENDING}"
+        if not (self._folder / name).exists():
+            (self._folder / name).write_bytes(content)
+        return name
 
     def _write_header(self) -> None:
-        path = self._folder / HEADER_NAME
-        scratch = path.with_suffix(".tmp")
-        scratch.write_text(json.dumps(self._header, indent=1) + "\n")
-        scratch.replace(path)
+        _replace(self._folder / HEADER_NAME, json.dumps(self._header, indent=1) + "\n")
 
 
-def base_header(grid: Grid) -> dict[str, Any]:
-    """Return what the header of every folder of records says: by what, of what, when, on what machine."""
-    return {
-        "schema": SCHEMA_VERSION,
-        "harness_version": __version__,
-        "grid": grid.name,
-        "grid_digest": grid.digest,
-        "cells": len(grid.cells),
-        "machine": machine_kind(),
-        "started": datetime.now(UTC).isoformat(timespec="seconds"),
-    }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StoredSweep:
-    """A sweep read back.
-
-    Attributes:
-        header: what `sweep.json` says.
-        records: one dictionary a cell, as `RunRecord.to_json` made it, and `log`, its path in the folder.
-    """
-
-    folder: Path
-    header: dict[str, Any]
-    records: list[dict[str, Any]] = field(default_factory=list)
-
-
-def read_sweep(folder: Path) -> StoredSweep:
-    """Read a sweep's folder.
-
-    Raises:
-        StoreError: no sweep, another schema version, or a broken line; names the place.
-    """
-    try:
-        header = json.loads((folder / HEADER_NAME).read_text())
-        lines = (folder / RECORDS_NAME).read_text().splitlines()
-    except (OSError, ValueError) as error:
-        raise StoreError(f"{folder}: holds no readable sweep ({error})") from error
-    if not isinstance(header, dict):
-        raise StoreError(f"{folder}: holds no readable sweep ({HEADER_NAME} is no table)")
-    if header.get("schema") != SCHEMA_VERSION:
-        raise StoreError(
-            f"{folder}: schema {header.get('schema')}, this harness reads {SCHEMA_VERSION}; sweep again"
+def _make_room(folder: Path, kind: str) -> None:
+    """Delete earlier records of this kind; refuse a folder that holds anything else."""
+    header = folder / HEADER_NAME
+    if not header.exists():
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise UsageError(
+                f"--out {folder}: expected an empty folder or earlier {_WORDS[kind]}; choose another"
+            )
+        return
+    found = _kind_of(header)
+    if found != kind:
+        held = _WORDS.get(found, f"a {HEADER_NAME} that cannot be read")
+        raise UsageError(
+            f"--out {folder}: holds {held}; expected an empty folder or earlier {_WORDS[kind]}; "
+            "choose another"
         )
-    records = []
-    for number, line in enumerate(lines, start=1):
-        try:
-            records.append(json.loads(line))
-        except json.JSONDecodeError as error:
-            raise StoreError(f"{folder / RECORDS_NAME}:{number}: broken line ({error})") from error
-    return StoredSweep(folder=folder, header=header, records=records)
+    header.unlink()
+    (folder / RECORDS_NAME).unlink(missing_ok=True)
+    for ending in (_LOG_ENDING, _FACTS_ENDING):
+        for path in (folder / LOGS_NAME).glob(f"*{ending}"):
+            path.unlink()
+
+
+_WORDS = {SWEEP: "records of a sweep", PAIRS: "records of pairs"}
+
+
+def _kind_of(header: Path) -> str:
+    """Which kind of records a folder holds; empty when its header is none."""
+    try:
+        values = json.loads(header.read_text())
+    except (OSError, ValueError):
+        return ""
+    if not isinstance(values, dict):
+        return ""
+    # Older headers do not name their kind.
+    return str(values.get("kind") or (PAIRS if "targets" in values else SWEEP))
+
+
+def _replace(path: Path, text: str) -> None:
+    scratch = path.with_suffix(".tmp")
+    scratch.write_text(text)
+    scratch.replace(path)

@@ -73,7 +73,9 @@ class Host:
         settings: HostSettings | None = None,
         *,
         boot_timeout_seconds: float = BOOT_TIMEOUT_SECONDS,
+        on_started: Callable[[Host], None] | None = None,
     ) -> None:
+        """Boot; `on_started` is called before the wait for it, so that another thread can `interrupt` it."""
         self.target = target
         self.settings = settings or HostSettings()
         self._run_dir = Path(tempfile.mkdtemp(prefix="exhausters-"))
@@ -83,6 +85,8 @@ class Host:
         self._dead: HostError | None = None
         try:
             self._start_processes()
+            if on_started is not None:
+                on_started(self)
             self._send_config()
             self.ready = self._await_ready(boot_timeout_seconds)
         except BaseException:
@@ -140,17 +144,27 @@ class Host:
             raise cause
         raise self._died(self._failure(reply))
 
+    def interrupt(self) -> None:
+        """Kill the worker from any thread; a boot or run under way there raises WorkerCrashedError.
+
+        `close` is still to be called.
+        """
+        with suppress(OSError):  # it has ended
+            # The supervisor takes this for the end of its host, and kills the worker.
+            self._life.shutdown(socket.SHUT_RDWR)
+
     def close(self) -> None:
         """End the worker; harmless when it has ended already or is closed twice."""
         if self._closed:
             return
         self._closed = True
-        if self._dead is None:
-            try:
-                self._data.send(Shutdown())
-                self._wait_for_end(SHUTDOWN_TIMEOUT_SECONDS)
-            except OSError:
-                pass
+        if self._dead is not None:
+            return  # nothing was left of it, and its process id may be another's by now
+        try:
+            self._data.send(Shutdown())
+            self._wait_for_end(SHUTDOWN_TIMEOUT_SECONDS)
+        except OSError:
+            pass
         self._destroy()
 
     def log_tail(self, lines: int = LOG_TAIL_LINES) -> str:

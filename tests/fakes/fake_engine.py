@@ -13,7 +13,7 @@ from exhausters.engine.fake.boot import KEYWORDS
 from exhausters.engine.fake.engine import FakeEngine as Engine
 from exhausters.engine.fake.scheduler import FakeScheduler
 from exhausters.engine.settings import HostSettings
-from exhausters.errors import ScriptFailedError
+from exhausters.errors import HostError, ScriptFailedError
 from exhausters.scripted.hook import ScriptedSchedulerHook
 from exhausters.sweep.drain import RunOptions, run_cell
 from exhausters.worker.protocol import RunScript, ScriptFailed, ScriptSucceeded, WorkerReady
@@ -90,11 +90,18 @@ class FakeHost:
     def on_run(args: tuple[Any, ...]) -> None:
         """Called before a script, with its arguments; likewise."""
 
-    def __init__(self, target: Any, settings: HostSettings) -> None:
+    def __init__(
+        self, target: Any, settings: HostSettings, *, on_started: Callable[[Any], None] | None = None
+    ) -> None:
         FakeHost.made.append(self)
+        self.target = target
         self.settings = settings
         self.closed = False
+        self.interrupted = False
+        self.is_dead = False
         self.run_count = 0
+        if on_started is not None:
+            on_started(self)
         self.on_boot(settings)
         self._engine = FakeEngine(**{name: settings.engine[name] for name in KEYWORDS})
 
@@ -107,13 +114,25 @@ class FakeHost:
         return WorkerReady(facts=self.facts, notes=())
 
     def run(self, script: Callable[..., Any], *args: Any, timeout_seconds: float = 0.0) -> Any:
+        assert self.is_usable, "a host that is closed or gone was used"
         self.run_count += 1
-        self.on_run(args)
+        try:
+            self.on_run(args)
+        except HostError:
+            self.is_dead = True
+            raise
         if script is run_cell:
             # Counting operators needs torch.
             cell, workload, *options = args
             args = (cell, workload, replace(options[0] if options else RunOptions(), count_work=False))
         return self._engine.run(script, *args)
+
+    @property
+    def is_usable(self) -> bool:
+        return not self.closed and not self.is_dead
+
+    def interrupt(self) -> None:
+        self.interrupted = True
 
     def close(self) -> None:
         self.closed = True

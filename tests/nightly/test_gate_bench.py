@@ -23,7 +23,7 @@ def test_target_that_cannot_be_made_ready_is_tried_once(monkeypatch: pytest.Monk
         asked.append(target)
         raise InstallError("no index today")
 
-    monkeypatch.setattr("exhausters.gate_suite.measured_cells.prepare", fail)
+    monkeypatch.setattr("exhausters.sweep.workers.prepare", fail)
     engine = EngineSettings(max_total_tokens=8_192)
     with Bench(TARGET, load_grid("quick")) as bench:
         infos = [

@@ -97,8 +97,9 @@ def test_unfinished_requests_have_no_times() -> None:
     """What did not emit all its tokens is left out, and a run of nothing but that has no percentiles."""
     log = DecisionLog((_step(PREFILL, "a", end=1.0),))
     assert request_times(log, arrival_ns={"a": 0}, wanted_outputs={"a": 2}) == []
-    found = latency_metrics([], duration_ns=_SECOND)
+    found = latency_metrics([], duration_ns=_SECOND, requests=1)
     assert found.pop("goodput_requests_per_second") == 0.0
+    assert found.pop("goodput_share") == 0.0
     assert set(found.values()) == {None}
 
 
@@ -113,7 +114,8 @@ def test_tokens_past_the_end_do_not_move_it() -> None:
 
 def test_metrics_are_nearest_ranks() -> None:
     """Percentiles are values that occurred: of three the median is the second, the 99th the last."""
-    found = latency_metrics([_times(3, 4), _times(1, 8), _times(2, 2, outputs=1)], duration_ns=4 * _SECOND)
+    times = [_times(3, 4), _times(1, 8), _times(2, 2, outputs=1)]
+    found = latency_metrics(times, duration_ns=4 * _SECOND, requests=3)
     assert found == {
         "time_to_first_token_p50_seconds": 2.0,
         "time_to_first_token_p99_seconds": 3.0,
@@ -134,10 +136,28 @@ def test_metrics_are_nearest_ranks() -> None:
 def test_goodput_needs_both_limits(first: float, end: float, outputs: int, good: bool) -> None:
     """A request is good when first token and mean output token are both within the limits, ends included."""
     limits = GoodputLimits(first_token_seconds=1.0, output_token_seconds=0.1)
-    found = latency_metrics([_times(first, end, outputs=outputs)], duration_ns=2 * _SECOND, limits=limits)
+    times = [_times(first, end, outputs=outputs)]
+    found = latency_metrics(times, duration_ns=2 * _SECOND, requests=1, limits=limits)
     assert found["goodput_requests_per_second"] == (0.5 if good else 0.0)
 
 
 def test_no_time_no_rate() -> None:
     """A run that took no modelled time has no goodput rather than an infinite one."""
-    assert latency_metrics([_times(0, 0)], duration_ns=0)["goodput_requests_per_second"] is None
+    assert latency_metrics([_times(0, 0)], duration_ns=0, requests=1)["goodput_requests_per_second"] is None
+
+
+def test_unfinished_requests_are_not_good() -> None:
+    """Goodput is the share of all requests of the workload: one of two that never finished halves it."""
+    found = latency_metrics(
+        [_times(1, 2)],
+        duration_ns=2 * _SECOND,
+        requests=2,
+        limits=GoodputLimits(first_token_seconds=1.0, output_token_seconds=1.0),
+    )
+    assert (found["goodput_share"], found["goodput_requests_per_second"]) == (0.5, 0.5)
+
+
+def test_unknown_arrivals_give_no_goodput() -> None:
+    """Where no arrival is known nothing is late or in time, so there is no goodput, not even 0."""
+    found = latency_metrics([], duration_ns=_SECOND, requests=0)
+    assert set(found.values()) == {None}

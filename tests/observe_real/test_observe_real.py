@@ -22,9 +22,9 @@ from exhausters.observe.step_record import IDLE
 from exhausters.pressure import PressureLevels
 from exhausters.sweep.cell import Cell, EngineSettings
 from exhausters.sweep.drain import DrainLimits, RunOptions, run_cell
+from exhausters.sweep.failure import failed_result
 from exhausters.sweep.grid import load_grid
 from exhausters.sweep.record import CRASHED, DRAINED, STALLED, CellResult
-from exhausters.sweep.runner import failed_result
 from exhausters.worker.host import Host
 from exhausters.worker.spool import SPOOL_STEPS
 from exhausters.workloads import parse_workload
@@ -191,7 +191,7 @@ def test_a_failing_scheduler_leaves_its_numbers(others: Hosts) -> None:
     with pytest.raises(SchedulerFailedError, match="planted failure") as caught:
         host.run(scripts.fails, PRESSED, workload, 30)
     assert not host.is_usable
-    result = failed_result(caught.value, workload)
+    result = failed_result(caught.value, PRESSED, workload)
     assert result.outcome == CRASHED
     assert result.reason.endswith("RuntimeError: planted failure")
     assert result.log.digest == DecisionLog(whole.log.steps[:30]).digest
@@ -208,7 +208,7 @@ def test_a_killed_worker_leaves_its_steps(others: Hosts) -> None:
     host, workload = others.get(HYBRID), parse_workload(cell.workload)
     with pytest.raises(WorkerCrashedError, match="killed by SIGKILL") as caught:
         host.run(scripts.killed, cell, workload, SPOOL_STEPS + 20)
-    result = failed_result(caught.value, workload)
+    result = failed_result(caught.value, cell, workload)
     assert result.outcome == CRASHED
     assert [one.step for one in result.log] == list(range(SPOOL_STEPS))
     assert result.metrics["steps_to_drain"] == SPOOL_STEPS

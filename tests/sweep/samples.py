@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from exhausters.observe.decision_log import DecisionLog
+from exhausters.observe.run_facts import RunFacts
 from exhausters.observe.step_record import IDLE, StepRecord
 from exhausters.sweep.cell import Cell
 from exhausters.sweep.grid import Grid, parse_grid
@@ -18,12 +20,12 @@ def a_grid(**axes: Any) -> Grid:
     return parse_grid({"name": "sample", "axes": {"workload": ["bursts"], **axes}}, source="sample")
 
 
-def a_target() -> PreparedTarget:
+def a_target(version: str = "0.5.23") -> PreparedTarget:
     """A target that was never prepared; good for fake hosts only."""
     return PreparedTarget(
-        spec=parse_target("release:0.5.23"),
-        name="release:0.5.23",
-        version="0.5.23",
+        spec=parse_target(f"release:{version}"),
+        name=f"release:{version}",
+        version=version,
         commit=None,
         dirty=False,
         source_dirs=(Path("nowhere"),),
@@ -34,7 +36,15 @@ def a_target() -> PreparedTarget:
     )
 
 
-def a_record(cell: Cell, *, outcome: str = DRAINED, reason: str = "", **metrics: Any) -> RunRecord:
+def cut_short(record: RunRecord, steps: int) -> RunRecord:
+    """The record with the first steps of its log only."""
+    result = replace(record.result, log=DecisionLog(record.result.log.steps[:steps]))
+    return replace(record, result=result)
+
+
+def a_record(
+    cell: Cell, *, outcome: str = DRAINED, reason: str = "", facts: RunFacts | None = None, **metrics: Any
+) -> RunRecord:
     """A record with one idle step."""
     result = CellResult(
         outcome=outcome,
@@ -42,5 +52,6 @@ def a_record(cell: Cell, *, outcome: str = DRAINED, reason: str = "", **metrics:
         log=DecisionLog((StepRecord(step=0, mode=IDLE),)),
         metrics=metrics,
         provenance={"forward_time_model": "linear/1"},
+        facts=facts,
     )
     return RunRecord(cell=cell, target="release:0.5.23", result=result)

@@ -14,8 +14,8 @@ import exhausters.sweep.runner
 import exhausters.targets
 from exhausters.cli import app
 from exhausters.errors import InstallError, TargetNotFoundError
+from exhausters.sweep.read_records import read_records
 from exhausters.sweep.record import CRASHED, DRAINED, STALLED, TIMEOUT
-from exhausters.sweep.store import read_sweep
 from tests.sweep.samples import a_record, a_target
 
 Invoke = Callable[..., Any]
@@ -31,7 +31,7 @@ def outcomes() -> list[str]:
 def invoke(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, outcomes: list[str]) -> Invoke:
     """Run the command line with a target that needs no preparation, and a runner that runs nothing."""
 
-    def fake_sweep(target: Any, grid: Any, options: Any, *, on_record: Any) -> Any:
+    def fake_sweep(target: Any, grid: Any, options: Any, *, executor: Any, on_record: Any) -> Any:
         given = outcomes + [DRAINED] * len(grid.cells)
         records = tuple(
             a_record(cell, outcome=outcome, reason="" if outcome == DRAINED else "so it is")
@@ -60,7 +60,7 @@ def test_drained_cells_exit_with_0(invoke: Invoke, tmp_path: Path) -> None:
     assert result.exit_code == 0
     assert "release:0.5.23, grid small" in result.stdout
     assert "2 cells: 2 drained." in result.stdout
-    assert read_sweep(tmp_path / "out").header["complete"] is True
+    assert read_records(tmp_path / "out").is_complete
 
 
 def test_a_stall_is_an_outcome_and_not_a_failure(invoke: Invoke, outcomes: list[str]) -> None:
@@ -79,7 +79,7 @@ def test_failures_exit_with_2(invoke: Invoke, outcomes: list[str], outcome: str,
     result = invoke()
     assert result.exit_code == 2
     assert f"{outcome}: bursts" in result.stdout
-    assert [one["outcome"] for one in read_sweep(tmp_path / "out").records] == [outcome, DRAINED]
+    assert [one.result.outcome for one in read_records(tmp_path / "out").records] == [outcome, DRAINED]
 
 
 @pytest.mark.parametrize(

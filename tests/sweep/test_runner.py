@@ -13,27 +13,30 @@ from exhausters.errors import (
     BootError,
     PressureError,
     SchedulerFailedError,
+    SeamError,
     UsageError,
     WorkerHungError,
     WorkerOutOfMemoryError,
     WorkloadError,
 )
-from exhausters.sweep import runner
+from exhausters.sweep import workers
 from exhausters.sweep.cell import Cell, EngineSettings
+from exhausters.sweep.execute import LocalExecutor
 from exhausters.sweep.grid import Grid
+from exhausters.sweep.plan import share_out
 from exhausters.sweep.record import CRASHED, DRAINED, OUT_OF_MEMORY, TIMEOUT, RunRecord
-from exhausters.sweep.runner import SweepOptions, share_out, sweep
+from exhausters.sweep.runner import SweepOptions, sweep
 from tests.fakes.fake_engine import FakeHost
 from tests.sweep.samples import a_grid, a_target
 
-_ONE_WORKER = SweepOptions(workers=1)
+_ONE_WORKER = LocalExecutor(workers=1)
 
 
 @pytest.fixture(autouse=True)
 def _fake_hosts(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Boot fakes."""
     FakeHost.made.clear()
-    monkeypatch.setattr(runner, "Host", FakeHost)
+    monkeypatch.setattr(workers, "Host", FakeHost)
     yield
     FakeHost.made.clear()
 
@@ -50,7 +53,7 @@ def test_records_come_in_the_order_of_the_grid() -> None:
     """Each cell has one record, in the grid's order, with metrics, a log and what was booted."""
     grid = a_grid(leave_pages=["all", 64], page_size=[8, 16])
     told: list[RunRecord] = []
-    records = sweep(a_target(), grid, SweepOptions(workers=2), on_record=told.append)
+    records = sweep(a_target(), grid, executor=LocalExecutor(2), on_record=told.append)
     assert [record.cell for record in records] == list(grid.cells)
     assert {record.result.outcome for record in records} == {DRAINED}
     assert sorted(record.cell.id for record in told) == sorted(cell.id for cell in grid.cells)
@@ -63,14 +66,14 @@ def test_records_come_in_the_order_of_the_grid() -> None:
 
 def test_one_boot_serves_neighbours() -> None:
     """Cells of one engine setting share a host, which is closed in the end."""
-    sweep(a_target(), a_grid(leave_pages=["all", 64, 32], page_size=[8, 16]), _ONE_WORKER)
+    sweep(a_target(), a_grid(leave_pages=["all", 64, 32], page_size=[8, 16]), executor=_ONE_WORKER)
     assert [(host.run_count, host.closed) for host in FakeHost.made] == [(3, True), (3, True)]
 
 
 def test_exact_numbers_do_not_depend_on_workers() -> None:
     """Decisions are the same whether cells share a host or not, and in whatever order they ran before."""
     grid = a_grid(workload=["bursts", "retraction_storm"], leave_pages=["all", 64])
-    alone, beside = (sweep(a_target(), grid, SweepOptions(workers=count)) for count in (1, 3))
+    alone, beside = (sweep(a_target(), grid, executor=LocalExecutor(count)) for count in (1, 3))
     assert [r.result.log.digest for r in alone] == [r.result.log.digest for r in beside]
 
 
@@ -82,7 +85,7 @@ def test_boot_failure_gives_every_cell_a_record(monkeypatch: pytest.MonkeyPatch)
             raise BootError("no such thing\nand more", log_tail="log")
 
     monkeypatch.setattr(FakeHost, "on_boot", staticmethod(on_boot))
-    records = sweep(a_target(), a_grid(leave_pages=["all", 64], page_size=[8, 16]), _ONE_WORKER)
+    records = sweep(a_target(), a_grid(leave_pages=["all", 64], page_size=[8, 16]), executor=_ONE_WORKER)
     assert [record.result.outcome for record in records] == [CRASHED, CRASHED, DRAINED, DRAINED]
     failed = records[0].result
     assert failed.reason == "BootError: no such thing"
@@ -103,19 +106,20 @@ def test_a_lost_host_is_replaced(monkeypatch: pytest.MonkeyPatch, error: Excepti
     """A cell whose worker dies has that outcome, and the next cell boots a new host."""
     grid = a_grid(leave_pages=["all", 64, 32])
     _fail_cell(monkeypatch, grid.cells[1], error)
-    records = sweep(a_target(), grid, _ONE_WORKER)
+    records = sweep(a_target(), grid, executor=_ONE_WORKER)
     assert [record.result.outcome for record in records] == [DRAINED, outcome, DRAINED]
     assert [host.run_count for host in FakeHost.made] == [2, 1]
-    assert FakeHost.made[-1].closed
+    assert all(host.closed for host in FakeHost.made)
 
 
-def test_a_failed_script_keeps_its_host(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An error of this project's own in the script fails the cell; the same host goes on."""
+@pytest.mark.parametrize("kind", [PressureError, SeamError])
+def test_a_failed_script_keeps_its_host(monkeypatch: pytest.MonkeyPatch, kind: type[Exception]) -> None:
+    """An error of this project's own in the script fails the cell; the same host goes on, and is closed."""
     grid = a_grid(leave_pages=["all", 64, 32])
-    _fail_cell(monkeypatch, grid.cells[0], PressureError("cannot take"))
-    records = sweep(a_target(), grid, _ONE_WORKER)
+    _fail_cell(monkeypatch, grid.cells[0], kind("cannot take"))
+    records = sweep(a_target(), grid, executor=_ONE_WORKER)
     assert [record.result.outcome for record in records] == [CRASHED, DRAINED, DRAINED]
-    assert records[0].result.reason == "PressureError: cannot take"
+    assert records[0].result.reason == f"{kind.__name__}: cannot take"
     assert [(host.run_count, host.closed) for host in FakeHost.made] == [(3, True)]
 
 
@@ -124,7 +128,7 @@ def test_an_unforeseen_error_closes_the_host(monkeypatch: pytest.MonkeyPatch) ->
     grid = a_grid()
     _fail_cell(monkeypatch, grid.cells[0], ZeroDivisionError("a mistake"))
     with pytest.raises(ZeroDivisionError):
-        sweep(a_target(), grid, _ONE_WORKER)
+        sweep(a_target(), grid, executor=_ONE_WORKER)
     assert all(host.closed for host in FakeHost.made)
 
 
@@ -132,15 +136,16 @@ def test_a_workload_is_built_before_anything_is_booted() -> None:
     """A workload that cannot be built fails the sweep at once."""
     grid = Grid(name="x", cells=(Cell(workload="mooncake:path=no/such/file"),))
     with pytest.raises(WorkloadError):
-        sweep(a_target(), grid, _ONE_WORKER)
+        sweep(a_target(), grid, executor=_ONE_WORKER)
     assert FakeHost.made == []
 
 
-@pytest.mark.parametrize("options", [{"clock": "sundial"}, {"workers": 0}])
-def test_bad_options_are_refused(options: dict[str, Any]) -> None:
+def test_bad_options_are_refused() -> None:
     """An unknown clock, or no worker at all, is refused before anything is booted."""
-    with pytest.raises(UsageError, match=f"{next(iter(options))}="):
-        SweepOptions(**options)
+    with pytest.raises(UsageError, match="clock='sundial'"):
+        SweepOptions(clock="sundial")
+    with pytest.raises(UsageError, match="workers=0"):
+        LocalExecutor(workers=0)
 
 
 _cells = st.lists(

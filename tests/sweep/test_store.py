@@ -1,116 +1,201 @@
-"""A sweep's folder: written as it comes, read back as it was, refused when it is something else."""
+"""A folder of records: written as they come, never written over something else."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from exhausters.errors import StoreError, UsageError
-from exhausters.observe.decision_log import DecisionLog
-from exhausters.sweep.record import SCHEMA_VERSION, STALLED
-from exhausters.sweep.store import HEADER_NAME, LOGS_NAME, RECORDS_NAME, SweepWriter, read_sweep
+from exhausters.observe.latency import GoodputLimits
+from exhausters.observe.run_facts import RunFacts
+from exhausters.sweep.read_records import read_records
+from exhausters.sweep.record import STALLED, RunRecord
+from exhausters.sweep.store import (
+    HEADER_NAME,
+    LOGS_NAME,
+    RECORDS_NAME,
+    RecordWriter,
+    pairs_writer,
+    sweep_writer,
+)
+from reports.load_sweep import load_sweep
 from tests.sweep.samples import a_grid, a_record, a_target
 
 _GRID = a_grid(leave_pages=["all", 3])
+_FACTS = RunFacts(
+    chunk_budget_tokens=256,
+    submitted_steps={"a": 0},
+    wanted_outputs={"a": 3, "b": 4},
+    arrival_ns={"a": 17},
+    warm_rids=("w",),
+    page_size=16,
+    emitted_token=5,
+    goodput=GoodputLimits(first_token_seconds=1.5),
+)
+RECORDS = (
+    a_record(_GRID.cells[0], steps_to_drain=7, recompute_tax=None, facts=_FACTS),
+    a_record(_GRID.cells[1], outcome=STALLED, reason="nothing runs"),
+)
+Open = Callable[[Path], RecordWriter]
 
 
-def _write(folder: Path) -> None:
-    with SweepWriter(folder, target=a_target(), grid=_GRID) as writer:
-        writer.add(a_record(_GRID.cells[0], steps_to_drain=7, recompute_tax=None))
-        writer.add(a_record(_GRID.cells[1], outcome=STALLED, reason="nothing runs"))
+def open_sweep(folder: Path) -> RecordWriter:
+    return sweep_writer(folder, target=a_target(), grid=_GRID)
+
+
+def open_pairs(folder: Path) -> RecordWriter:
+    return pairs_writer(folder, base=a_target("0.5.22"), head=a_target(), grid=_GRID, rounds=1)
+
+
+def pair_records() -> list[RunRecord]:
+    """One round of each cell, head first in the second cell; the cells in the wrong order."""
+    first, second = (
+        [
+            replace(record, target=f"release:0.5.{patch}", round=0, order=order)
+            for patch in ((22, 23) if order == "AB" else (23, 22))
+        ]
+        for record, order in zip(RECORDS, ("AB", "BA"), strict=True)
+    )
+    return second + first
+
+
+def test_a_sweep_is_read_back_as_it_was(tmp_path: Path) -> None:
+    """Header and records, logs and facts included, come back as they were written, in the grid's order."""
+    with open_sweep(tmp_path / "out") as writer:
+        for record in reversed(RECORDS):
+            writer.add(record)
         writer.finish()
-
-
-def test_round_trip(tmp_path: Path) -> None:
-    """Header, records and logs come back as they were written."""
-    _write(tmp_path / "out")
-    found = read_sweep(tmp_path / "out")
-    assert found.header["complete"] is True
-    assert found.header["grid_digest"] == _GRID.digest
-    assert found.header["cells"] == 2
+    found = read_records(tmp_path / "out")
+    assert found.records == RECORDS
+    assert found.records[0].result.facts == _FACTS
+    assert found.is_complete
+    expected = {"kind": "sweep", "grid_digest": _GRID.digest, "cells": 2, "runs": 2}
+    assert expected.items() <= found.header.items()
     assert found.header["target"] == "release:0.5.23"
-    drained, stalled = found.records
-    assert drained["cell"] == _GRID.cells[0].id
-    assert drained["metrics"] == {"steps_to_drain": 7, "recompute_tax": None}
-    assert drained["levels"]["leave_pages"] is None
-    assert drained["engine"]["page_size"] == 16
-    assert (stalled["outcome"], stalled["reason"]) == ("stalled", "nothing runs")
-    assert stalled["levels"]["leave_pages"] == 3
-    log = DecisionLog.read(found.folder / stalled["log"])
-    assert log.digest == stalled["decision_digest"]
 
 
-def test_an_interrupted_sweep_is_incomplete(tmp_path: Path) -> None:
+def test_pairs_are_read_back_as_they_were(tmp_path: Path) -> None:
+    """So do those of pairs, by cell and round, with the order within a round as it was run."""
+    with open_pairs(tmp_path / "out") as writer:
+        for record in pair_records():
+            writer.add(record)
+        writer.finish()
+    found = read_records(tmp_path / "out")
+    assert list(found.records) == pair_records()[2:] + pair_records()[:2]
+    assert [one.order for one in found.records] == ["AB", "AB", "BA", "BA"]
+    assert {"kind": "pairs", "cells": 2, "runs": 4, "rounds": 1}.items() <= found.header.items()
+    assert set(found.header["targets"]) == {"release:0.5.22", "release:0.5.23"}
+
+
+def test_reports_read_both(tmp_path: Path) -> None:
+    """What the writer adds to header and lines does not keep `reports` from loading them."""
+    with open_sweep(tmp_path / "sweep") as sweep, open_pairs(tmp_path / "pairs") as pairs:
+        for record in RECORDS:
+            sweep.add(record)
+        for record in pair_records():
+            pairs.add(record)
+        sweep.finish()
+        pairs.finish()
+    session, runs = load_sweep(tmp_path / "sweep")
+    assert (session.expected_cells, session.complete, len(runs)) == (2, True, 2)
+    assert all(run.log_path is not None and Path(run.log_path).is_file() for run in runs)
+    session, runs = load_sweep(tmp_path / "pairs")
+    assert (session.expected_cells, session.complete, len(runs)) == (2, True, 4)
+    assert {(run.target, run.round) for run in runs} == {("release:0.5.22", 0), ("release:0.5.23", 0)}
+
+
+def test_equal_logs_share_a_file(tmp_path: Path) -> None:
+    """The rounds of a pair that decided alike cost one log and one file of facts."""
+    with open_pairs(tmp_path) as writer:
+        for record in pair_records():
+            writer.add(record)
+    assert len(list((tmp_path / LOGS_NAME).glob("*.log.gz"))) == 1
+    assert len(list((tmp_path / LOGS_NAME).glob("*.facts.json.gz"))) == 1
+
+
+@pytest.mark.parametrize("opened", [open_sweep, open_pairs])
+def test_what_was_interrupted_is_incomplete(tmp_path: Path, opened: Open) -> None:
     """What was written before an interruption stays, and the header says that it is not all."""
 
     def interrupted() -> None:
-        with SweepWriter(tmp_path, target=a_target(), grid=_GRID) as writer:
-            writer.add(a_record(_GRID.cells[0]))
+        with opened(tmp_path) as writer:
+            writer.add(pair_records()[0])
+            assert len(read_records(tmp_path).records) == 1  # on disk already
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         interrupted()
-    found = read_sweep(tmp_path)
-    assert found.header["complete"] is False
+    found = read_records(tmp_path)
+    assert not found.is_complete
     assert len(found.records) == 1
+    session, _ = load_sweep(tmp_path)
+    assert session.complete is False
 
 
-def test_records_can_be_read_while_the_sweep_runs(tmp_path: Path) -> None:
-    """Each record is on disk as soon as it was added."""
-    with SweepWriter(tmp_path, target=a_target(), grid=_GRID) as writer:
-        writer.add(a_record(_GRID.cells[0]))
-        assert len(read_sweep(tmp_path).records) == 1
+def test_a_missing_run_is_not_complete(tmp_path: Path) -> None:
+    """A folder that lacks a run is never marked as complete."""
+    with open_pairs(tmp_path) as writer:
+        for record in pair_records()[:3]:
+            writer.add(record)
+        with pytest.raises(StoreError, match="3 records, expected 4"):
+            writer.finish()
+    assert not read_records(tmp_path).is_complete
 
 
-def test_a_sweep_replaces_an_earlier_one(tmp_path: Path) -> None:
-    """Sweeping into the same folder again leaves nothing of the earlier sweep."""
-    _write(tmp_path)
-    with SweepWriter(tmp_path, target=a_target(), grid=_GRID):
+@pytest.mark.parametrize("opened", [open_sweep, open_pairs])
+def test_earlier_records_of_the_kind_are_replaced(tmp_path: Path, opened: Open) -> None:
+    """Running into the same folder again leaves nothing of the earlier run."""
+    with opened(tmp_path) as writer:
+        for record in pair_records()[2:]:
+            writer.add(record)
+    with opened(tmp_path):
         pass
-    assert read_sweep(tmp_path).records == []
+    assert read_records(tmp_path).records == ()
     assert list((tmp_path / LOGS_NAME).iterdir()) == []
 
 
-def test_a_foreign_folder_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("earlier", "later", "held"),
+    [(open_sweep, open_pairs, "records of a sweep"), (open_pairs, open_sweep, "records of pairs")],
+)
+def test_another_kind_is_refused(tmp_path: Path, earlier: Open, later: Open, held: str) -> None:
+    """Pairs do not replace a sweep nor a sweep pairs, those of older harnesses included."""
+    with earlier(tmp_path) as writer:
+        writer.add(pair_records()[-1])
+    header = json.loads((tmp_path / HEADER_NAME).read_text())
+    for text in (header, {name: value for name, value in header.items() if name != "kind"}):
+        (tmp_path / HEADER_NAME).write_text(json.dumps(text))
+        with pytest.raises(UsageError, match=f"holds {held}; expected an empty folder"):
+            later(tmp_path)
+        assert len(read_records(tmp_path).records) == 1
+
+
+@pytest.mark.parametrize("opened", [open_sweep, open_pairs])
+def test_a_foreign_folder_is_refused(tmp_path: Path, opened: Open) -> None:
     """A folder with anything else in it, or a file, is refused and left as it was."""
     (tmp_path / "thesis.txt").write_text("mine")
     for place in (tmp_path, tmp_path / "thesis.txt"):
-        with pytest.raises(UsageError, match="expected an empty folder or an earlier sweep"):
-            SweepWriter(place, target=a_target(), grid=_GRID)
-    assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
+        with pytest.raises(UsageError, match="expected an empty folder or earlier records"):
+            opened(place)
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / HEADER_NAME).write_text("no header of ours")
+    with pytest.raises(UsageError, match="cannot be read"):
+        opened(tmp_path / "other")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["other", "thesis.txt"]
     assert (tmp_path / "thesis.txt").read_text() == "mine"
+    assert (tmp_path / "other" / HEADER_NAME).read_text() == "no header of ours"
 
 
-def test_no_sweep(tmp_path: Path) -> None:
-    """A folder without a sweep is a StoreError that names it."""
-    with pytest.raises(StoreError, match="holds no readable sweep"):
-        read_sweep(tmp_path)
-
-
-@pytest.mark.parametrize("content", [b"{", b"[1]", b"\xff"])
-def test_an_unreadable_header(tmp_path: Path, content: bytes) -> None:
-    """A header that is no JSON table is a StoreError."""
-    _write(tmp_path)
-    (tmp_path / HEADER_NAME).write_bytes(content)
-    with pytest.raises(StoreError, match="holds no readable sweep"):
-        read_sweep(tmp_path)
-
-
-def test_another_schema_is_refused(tmp_path: Path) -> None:
-    """Results of another schema are not read as if they were ours."""
-    _write(tmp_path)
-    header = json.loads((tmp_path / HEADER_NAME).read_text())
-    (tmp_path / HEADER_NAME).write_text(json.dumps({**header, "schema": SCHEMA_VERSION + 1}))
-    with pytest.raises(StoreError, match=f"schema {SCHEMA_VERSION + 1}, this harness reads {SCHEMA_VERSION}"):
-        read_sweep(tmp_path)
-
-
-def test_a_broken_line_is_named(tmp_path: Path) -> None:
-    """A record that was cut off is told by file and line."""
-    _write(tmp_path)
-    path = tmp_path / RECORDS_NAME
-    path.write_text(path.read_text()[:-20])
-    with pytest.raises(StoreError, match=rf"{RECORDS_NAME}:2: broken line"):
-        read_sweep(tmp_path)
+def test_one_build_is_no_pair(tmp_path: Path) -> None:
+    """A build compared with itself is refused before earlier pairs are taken away."""
+    with open_pairs(tmp_path) as writer:
+        writer.add(pair_records()[0])
+    with pytest.raises(UsageError, match="with itself"):
+        pairs_writer(tmp_path, base=a_target(), head=a_target(), grid=_GRID, rounds=1)
+    with pytest.raises(UsageError, match="rounds=0"):
+        pairs_writer(tmp_path, base=a_target("0.5.22"), head=a_target(), grid=_GRID, rounds=0)
+    assert len((tmp_path / RECORDS_NAME).read_text().splitlines()) == 1

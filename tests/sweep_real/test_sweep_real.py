@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -11,7 +12,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from exhausters.sweep.store import StoredSweep, read_sweep
+from exhausters.observe.metrics import DECISION, METRICS, MODELLED
+from exhausters.sweep.facts import resummarize
+from exhausters.sweep.read_records import StoredRecords, read_records
 from exhausters.targets import NEWEST_RELEASE
 from tests.conftest import newest_release
 from tests.worker.footprint import wait_until
@@ -38,12 +41,12 @@ def sweep_command(target: str, grid: Path, out: Path) -> list[str]:
     return [sys.executable, "-m", "exhausters.cli", *words]
 
 
-def run_sweep(target: str, grid: Path, out: Path) -> StoredSweep:
+def run_sweep(target: str, grid: Path, out: Path) -> StoredRecords:
     done = subprocess.run(
         sweep_command(target, grid, out), capture_output=True, text=True, timeout=300, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    return read_sweep(out)
+    return read_records(out)
 
 
 def checkout_of_newest(folder: Path) -> Path:
@@ -71,17 +74,27 @@ def grid(tmp_path: Path) -> Path:
     return path
 
 
-def expect_same_decisions(first: StoredSweep, second: StoredSweep) -> None:
-    assert [one["outcome"] for one in first.records] == ["drained"] * 4
-    assert [one["cell"] for one in first.records] == [one["cell"] for one in second.records]
-    for ours, theirs in zip(first.records, second.records, strict=True):
-        assert (first.folder / ours["log"]).read_bytes() == (second.folder / theirs["log"]).read_bytes()
+def expect_same_decisions(first: StoredRecords, second: StoredRecords) -> None:
+    assert [one.result.outcome for one in first.records] == ["drained"] * 4
+    assert [one.cell for one in first.records] == [one.cell for one in second.records]
+    for ours, theirs in zip(log_paths(first), log_paths(second), strict=True):
+        assert ours.read_bytes() == theirs.read_bytes()
+    for one in first.records:
+        kinds = (DECISION, MODELLED)
+        stored = {name: value for name, value in one.result.metrics.items() if METRICS[name].kind in kinds}
+        assert resummarize(one) == stored
     # The cells themselves differ, so equality says something.
-    assert len({one["decision_digest"] for one in first.records}) > 1
+    assert len({one.result.log.digest for one in first.records}) > 1
+
+
+def log_paths(stored: StoredRecords) -> list[Path]:
+    """The log of each record, as the folder names it."""
+    lines = (stored.folder / "records.jsonl").read_text().splitlines()
+    return [stored.folder / json.loads(line)["log"] for line in lines]
 
 
 def test_same_decisions_in_another_process(tmp_path: Path, grid: Path) -> None:
-    """Two sweeps of the same release, in processes of their own, write byte-identical decision logs."""
+    """Two sweeps of one release write byte-identical logs, and their metrics follow from what is stored."""
     target = f"release:{NEWEST_RELEASE}"
     expect_same_decisions(run_sweep(target, grid, tmp_path / "a"), run_sweep(target, grid, tmp_path / "b"))
 
@@ -119,7 +132,7 @@ def test_worker_killed_in_the_middle(tmp_path: Path) -> None:
     assert run.returncode == 2
     assert f"WorkerCrashedError: release:{NEWEST_RELEASE}: the worker ended during script" in told
     assert "killed by SIGKILL" in told
-    outcomes = [one["outcome"] for one in read_sweep(tmp_path / "out").records]
+    outcomes = [one.result.outcome for one in read_records(tmp_path / "out").records]
     assert outcomes == ["drained", "crashed", "drained"]
     assert wait_until(lambda: not supervisor.is_running() and not worker.is_running())
     assert list(tmp_path.glob("exhausters-*")) == []

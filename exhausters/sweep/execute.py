@@ -1,0 +1,121 @@
+"""Execute planned runs: the protocol of executors, and the one that uses this machine."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from queue import SimpleQueue
+from typing import Protocol
+
+from exhausters.errors import ExhaustersError, UsageError
+from exhausters.sweep.drain import run_cell
+from exhausters.sweep.failure import failed_result
+from exhausters.sweep.plan import PlannedRun, Task
+from exhausters.sweep.record import CellResult, RunRecord
+from exhausters.sweep.workers import Lease, Workers
+from exhausters.worker.host import Host
+
+# More workers than this wait for memory bandwidth rather than for a core.
+MAX_WORKERS = 8
+
+
+class Executor(Protocol):
+    """Executes planned runs. Tasks and records are plain values that can be pickled."""
+
+    @property
+    def workers(self) -> int:
+        """How many tasks are executed in parallel; a plan has at least as many where it can."""
+        ...
+
+    def run(self, tasks: Sequence[Task]) -> Generator[RunRecord, None, None]:
+        """Yield a record per run as it ends, except for warm-ups.
+
+        The runs of one task are executed, and yielded, in its order; those of different tasks come in any
+        order. A run or boot that fails gives a record with that outcome. No worker is left when the generator
+        ends, is closed, or is interrupted.
+        """
+        ...
+
+
+class LocalExecutor:
+    """Executes several tasks in parallel, each on a thread with workers of its own.
+
+    Raises:
+        UsageError: fewer than one worker.
+    """
+
+    def __init__(self, workers: int | None = None) -> None:
+        """Execute `workers` tasks in parallel; None means one per core, at most `MAX_WORKERS`."""
+        if workers is not None and workers < 1:
+            raise UsageError(f"workers={workers}: expected an integer >= 1, or None for one per core")
+        self._workers = workers or min(MAX_WORKERS, len(os.sched_getaffinity(0)))
+
+    @property
+    def workers(self) -> int:
+        """How many tasks are executed in parallel."""
+        return self._workers
+
+    def run(self, tasks: Sequence[Task]) -> Generator[RunRecord, None, None]:
+        """Yield a record per run as it ends, as `Executor.run` says; raises unforeseen errors."""
+        ended: SimpleQueue[RunRecord | BaseException | None] = SimpleQueue()
+        widest = max((task.worker_count for task in tasks), default=1)
+        owner = Workers(limit=self._workers * widest)
+        pool = ThreadPoolExecutor(max_workers=self._workers, thread_name_prefix="task")
+        try:
+            for task in tasks:
+                pool.submit(_execute, owner, task, ended)
+            unfinished = len(tasks)
+            while unfinished:
+                found = ended.get()
+                if isinstance(found, BaseException):
+                    raise found
+                if found is None:
+                    unfinished -= 1
+                else:
+                    yield found
+        finally:
+            # After Ctrl-C, or when the consumer stopped, threads are in the middle of runs.
+            owner.interrupt()
+            pool.shutdown(wait=True, cancel_futures=True)
+            owner.close()
+
+
+def _execute(owner: Workers, task: Task, ended: SimpleQueue[RunRecord | BaseException | None]) -> None:
+    """Execute a task; put each record into the queue, then None, or the unforeseen error that ended it."""
+    try:
+        with owner.lease() as lease:
+            for run in task.runs:
+                record = _record(lease, run)
+                if owner.is_interrupted:
+                    return
+                if not run.is_warm_up:
+                    ended.put(record)
+    except BaseException as error:
+        ended.put(error)
+    else:
+        ended.put(None)
+
+
+def _record(lease: Lease, run: PlannedRun) -> RunRecord:
+    try:
+        host = lease.host(run.target, run.cell.engine, clock=run.clock)
+        result = run_on(host, run)
+    except ExhaustersError as error:
+        result = failed_result(error, run.cell, run.workload, run.options)
+    return RunRecord(cell=run.cell, target=run.target.name, result=result, round=run.round, order=run.order)
+
+
+def run_on(host: Host, run: PlannedRun) -> CellResult:
+    """Execute one run on a booted worker; raises what the cell's script or the worker raises."""
+    result: CellResult = host.run(
+        run_cell, run.cell, run.workload, run.options, timeout_seconds=run.timeout_seconds
+    )
+    provenance = {**boot_facts(host), "engine_notes": list(host.ready.notes), **result.provenance}
+    return replace(result, provenance=provenance)
+
+
+def boot_facts(host: Host) -> dict[str, object]:
+    """Return what was booted, without what differs from boot to boot."""
+    return {name: value for name, value in host.facts.items() if name != "pid"}

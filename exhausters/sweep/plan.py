@@ -1,0 +1,161 @@
+"""Which runs to execute, in which order: plain values that can be sent to any executor."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from exhausters.errors import UsageError
+from exhausters.sweep.cell import Cell, EngineSettings
+from exhausters.sweep.drain import RunOptions
+from exhausters.sweep.grid import Grid
+from exhausters.targets import PreparedTarget
+from exhausters.workloads import Workload, parse_workload
+
+# Far above what any cell of the built-in grids needs (about a second); a cell that takes longer hangs.
+CELL_TIMEOUT_SECONDS = 300.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedRun:
+    """One cell, to be run once on one target. Can be pickled.
+
+    Attributes:
+        target: what is booted.
+        cell: what is run on the target.
+        workload: the cell's workload, built.
+        options: how the cell is run, counting work or not.
+        clock: `virtual` or `real`.
+        timeout_seconds: real seconds after which the worker is killed.
+        round: of a paired run, number of the pair within its cell, from 0; else None.
+        order: of a paired run, `AB` if base runs first in its round, `BA` if head does; else None.
+        is_warm_up: run it and record nothing.
+    """
+
+    target: PreparedTarget
+    cell: Cell
+    workload: Workload
+    options: RunOptions = field(default_factory=RunOptions)
+    clock: str = "virtual"
+    timeout_seconds: float = CELL_TIMEOUT_SECONDS
+    round: int | None = None
+    order: str | None = None
+    is_warm_up: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """Runs that are executed one after another in one place, in this order. Can be pickled.
+
+    Attributes:
+        runs: the runs; one or more.
+    """
+
+    runs: tuple[PlannedRun, ...]
+
+    @property
+    def worker_count(self) -> int:
+        """How many workers it keeps booted: one for each target with each of its engine settings."""
+        return len({(run.target, run.cell.engine, run.clock) for run in self.runs})
+
+
+def plan_sweep(
+    target: PreparedTarget,
+    grid: Grid,
+    *,
+    workers: int,
+    options: RunOptions,
+    clock: str = "virtual",
+    timeout_seconds: float = CELL_TIMEOUT_SECONDS,
+) -> tuple[Task, ...]:
+    """Return the tasks of a sweep: cells of one engine setting each, enough to keep all workers busy.
+
+    Raises:
+        WorkloadError: a workload cannot be built.
+    """
+    workloads = _workloads(grid)
+    return tuple(
+        Task(
+            runs=tuple(
+                PlannedRun(
+                    target=target,
+                    cell=cell,
+                    workload=workloads[cell.workload],
+                    options=options,
+                    clock=clock,
+                    timeout_seconds=timeout_seconds,
+                )
+                for cell in cells
+            )
+        )
+        for cells in share_out(grid.cells, workers)
+    )
+
+
+def plan_pairs(
+    base: PreparedTarget, head: PreparedTarget, grid: Grid, *, rounds: int, options: RunOptions
+) -> tuple[Task, ...]:
+    """Return the tasks of a comparison: one per engine setting, each cell in turn A B, B A, A B, …
+
+    Raises:
+        UsageError: both builds are the same, or there are no rounds.
+        WorkloadError: a workload cannot be built.
+    """
+    require_pair(base, head, rounds=rounds)
+    workloads = _workloads(grid)
+    return tuple(
+        Task(
+            runs=tuple(
+                run
+                for cell in cells
+                for run in _cell_pairs(base, head, cell, workloads[cell.workload], rounds, options)
+            )
+        )
+        for cells in share_out(grid.cells, 1)
+    )
+
+
+def require_pair(base: PreparedTarget, head: PreparedTarget, *, rounds: int) -> None:
+    """Raise UsageError unless there are two builds that records can be told apart by, and a round."""
+    if base.name == head.name:
+        raise UsageError(f"pair {base.name} with itself: expected two builds; give the second another name")
+    if rounds < 1:
+        raise UsageError(f"rounds={rounds}: expected an integer >= 1")
+
+
+def share_out(cells: Sequence[Cell], workers: int) -> Iterator[tuple[Cell, ...]]:
+    """Split cells into batches of one engine setting each, enough of them to keep all workers busy.
+
+    A boot costs as much as many cells, so a setting is split only while there are fewer batches than
+    workers.
+    """
+    groups: dict[EngineSettings, list[Cell]] = {}
+    for cell in cells:
+        groups.setdefault(cell.engine, []).append(cell)
+    pieces = max(1, workers // max(1, len(groups)))
+    for group in groups.values():
+        for first in range(min(pieces, len(group))):
+            yield tuple(group[first::pieces])
+
+
+def _cell_pairs(
+    base: PreparedTarget,
+    head: PreparedTarget,
+    cell: Cell,
+    workload: Workload,
+    rounds: int,
+    options: RunOptions,
+) -> Iterator[PlannedRun]:
+    # A cell's first run in a process pays for what is made only once: both sides pay before they count.
+    for target in (base, head):
+        yield PlannedRun(target=target, cell=cell, workload=workload, options=options, is_warm_up=True)
+    for number in range(rounds):
+        order = "AB" if number % 2 == 0 else "BA"
+        for target in (base, head) if order == "AB" else (head, base):
+            yield PlannedRun(
+                target=target, cell=cell, workload=workload, options=options, round=number, order=order
+            )
+
+
+def _workloads(grid: Grid) -> dict[str, Workload]:
+    return {cell.workload: parse_workload(cell.workload) for cell in grid.cells}

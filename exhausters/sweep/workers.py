@@ -1,0 +1,241 @@
+"""The one owner of booted workers: boots, lends, replaces and closes them, and remembers failed boots."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import TypeVar
+
+from exhausters.engine.settings import HostSettings
+from exhausters.errors import ExhaustersError, UsageError
+from exhausters.sweep.cell import EngineSettings
+from exhausters.targets import PreparedTarget, prepare
+from exhausters.worker.host import Host
+
+_Value = TypeVar("_Value")
+
+
+def boot(
+    target: PreparedTarget,
+    engine: EngineSettings,
+    *,
+    clock: str = "virtual",
+    on_started: Callable[[Host], None] | None = None,
+) -> Host:
+    """Boot one worker with a cell's engine settings; takes and raises what `Host` does."""
+    settings = HostSettings(
+        engine=engine.engine_keywords(), clock=clock, model=engine.model, tree_core=engine.tree_core
+    )
+    return Host(target, settings, on_started=on_started)
+
+
+@dataclass(frozen=True, slots=True)
+class _Key:
+    """What a worker was booted with; workers with equal keys are interchangeable."""
+
+    target: PreparedTarget
+    engine: EngineSettings
+    clock: str
+
+
+@dataclass(slots=True)
+class _Attempt:
+    """The outcome of something that is tried once; the lock is held during the first try."""
+
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    succeeded: bool = False
+    error: ExhaustersError | None = None
+
+    def first(self, act: Callable[[], _Value]) -> _Value:
+        """Call `act`, one thread at a time until it succeeds once; after a failure raise its error again."""
+        with self.lock:
+            if not self.succeeded:
+                return self._again(act)
+        return self._again(act)
+
+    def _again(self, act: Callable[[], _Value]) -> _Value:
+        if self.error is not None:
+            raise self.error.with_traceback(None)
+        try:
+            value = act()
+        except ExhaustersError as error:
+            self.error = error
+            raise
+        self.succeeded = True
+        return value
+
+
+class Workers:
+    """Owns every worker of a command; shared by threads; a context manager that closes all of them.
+
+    A boot is tried once per target, engine settings and clock: after a failure, whatever its reason, each
+    further request for such a worker raises the same error. Threads that request a worker while the first of
+    its kind boots wait for the result of that boot.
+    """
+
+    def __init__(self, *, limit: int) -> None:
+        """Keep at most `limit` workers booted, except that a lease gets all it asks for."""
+        self._limit = limit
+        self._lock = threading.Lock()
+        self._idle: list[tuple[_Key, Host]] = []  # longest unused first
+        self._lent = 0  # workers that a lease holds, those that are being booted included
+        self._running: set[Host] = set()
+        self._attempts: dict[object, _Attempt] = {}
+        self._prepared: dict[str, PreparedTarget] = {}
+        self._interrupted = False
+
+    @property
+    def is_interrupted(self) -> bool:
+        """Whether the workers were interrupted or closed: nothing is lent any more."""
+        return self._interrupted
+
+    def prepared(self, target: str) -> PreparedTarget:
+        """Prepare a target, once.
+
+        Raises:
+            ExhaustersError: what `prepare` raised, also on every later call for this target.
+        """
+
+        def once() -> PreparedTarget:
+            if target not in self._prepared:
+                self._prepared[target] = prepare(target)
+            return self._prepared[target]
+
+        return self._attempt(target).first(once)
+
+    def lease(self) -> Lease:
+        """Return a context manager that lends workers until it ends."""
+        return Lease(self)
+
+    @contextmanager
+    def lend(self, target: PreparedTarget, engine: EngineSettings) -> Iterator[Host]:
+        """Lend one worker; raises what `Lease.host` raises."""
+        with self.lease() as lease:
+            yield lease.host(target, engine)
+
+    def interrupt(self) -> None:
+        """Make every run and boot that is under way fail at once, and lend nothing more.
+
+        Callable from any thread; the threads that hold the workers then close them.
+        """
+        with self._lock:
+            self._interrupted = True
+            running = list(self._running)
+        for host in running:
+            host.interrupt()
+
+    def close(self) -> None:
+        """End all workers that are not lent, and lend nothing more."""
+        with self._lock:
+            self._interrupted = True
+            idle, self._idle = self._idle, []
+        for _, host in idle:
+            host.close()
+
+    def __enter__(self) -> Workers:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _take(self, key: _Key) -> Host:
+        host, surplus = self._reserve(key)
+        if host is not None:
+            return host
+        try:
+            if surplus is not None:
+                surplus.close()
+            return self._attempt(key).first(lambda: self._boot(key))
+        except BaseException:
+            with self._lock:
+                self._lent -= 1
+            raise
+
+    def _reserve(self, key: _Key) -> tuple[Host | None, Host | None]:
+        """Count one more as lent; return an idle worker, or none and one that must make room for a boot."""
+        with self._lock:
+            if self._interrupted:
+                raise UsageError("the workers were closed: make new ones to go on")
+            self._lent += 1
+            for index, (known, host) in enumerate(self._idle):
+                if known == key:
+                    del self._idle[index]
+                    self._running.add(host)
+                    return host, None
+            if self._idle and self._lent + len(self._idle) > self._limit:
+                return None, self._idle.pop(0)[1]
+            return None, None
+
+    def _boot(self, key: _Key) -> Host:
+        starting: list[Host] = []
+
+        def started(host: Host) -> None:
+            starting.append(host)
+            with self._lock:
+                self._running.add(host)
+                interrupted = self._interrupted
+            if interrupted:
+                host.interrupt()
+
+        try:
+            return boot(key.target, key.engine, clock=key.clock, on_started=started)
+        except BaseException:
+            with self._lock:
+                self._running.difference_update(starting)
+            raise
+
+    def _give_back(self, key: _Key, host: Host, *, keep: bool) -> None:
+        with self._lock:
+            self._lent -= 1
+            self._running.discard(host)
+            keep = keep and host.is_usable and not self._interrupted
+            if keep:
+                self._idle.append((key, host))
+        if not keep:
+            host.close()
+
+    def _attempt(self, what: object) -> _Attempt:
+        with self._lock:
+            return self._attempts.setdefault(what, _Attempt())
+
+
+class Lease:
+    """Workers for one task, one per target and engine settings; a context manager that gives them back."""
+
+    def __init__(self, owner: Workers) -> None:
+        self._owner = owner
+        self._hosts: dict[_Key, Host] = {}
+
+    def host(self, target: PreparedTarget, engine: EngineSettings, *, clock: str = "virtual") -> Host:
+        """Return a usable worker: the one lent before unless it has died, an idle one, or a new one.
+
+        Raises:
+            ExhaustersError: it cannot be booted; settings that failed to boot are not tried again.
+        """
+        key = _Key(target, engine, clock)
+        known = self._hosts.get(key)
+        if known is not None and known.is_usable:
+            return known
+        if known is not None:
+            self._owner._give_back(key, self._hosts.pop(key), keep=False)
+        self._hosts[key] = host = self._owner._take(key)
+        return host
+
+    def __enter__(self) -> Lease:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        # Anything but an error of ours (Ctrl-C, a mistake) may have left a script running in the worker.
+        keep = error is None or isinstance(error, ExhaustersError)
+        for key, host in self._hosts.items():
+            if not keep:
+                host.interrupt()
+            self._owner._give_back(key, host, keep=keep)
+        self._hosts.clear()
