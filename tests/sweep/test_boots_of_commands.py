@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from exhausters.asv_suite.grid import GRID_VARIABLE
+from exhausters.asv_suite.suite_grid import GRID_VARIABLE
 from typer.testing import CliRunner
 
 import exhausters.targets
