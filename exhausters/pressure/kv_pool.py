@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Protocol
 
 from exhausters.errors import AllocationShortError, ConservationError
 from exhausters.pressure.base import Exhauster, attempt_all
-from exhausters.pressure.levels import check_level
+from exhausters.pressure.kind import ExhausterKind, check_level
 
 
 class KvAllocator(Protocol):
@@ -118,6 +118,18 @@ class ScriptedKvPoolExhauster(Exhauster):
     def _give_back(self) -> None:
         taken, self._taken = self._taken, []
         attempt_all("giving back KV pages", [_freeing(one) for one in reversed(taken)])
+
+
+KIND = ExhausterKind(
+    level_name=ScriptedKvPoolExhauster.level_name,
+    unit="pages",
+    scarce="free KV pages",
+    meaning="how many free KV pages are left to the scheduler",
+    heading="leave\npages",
+    factory=lambda engine, _submitted_prompts: ScriptedKvPoolExhauster(engine),
+    holds=("held_tokens", "held_pages"),
+    always_shown=True,
+)
 
 
 def _pools_to_ask(allocator: Any, page_size: int) -> list[KvAllocator]:

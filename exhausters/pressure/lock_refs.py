@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Protocol
 
 from exhausters.engine.sglang.tree import NO_PARENT, NodeView, RadixTree, SubmittedPrompts, open_tree
 from exhausters.pressure.base import Exhauster, attempt_all
-from exhausters.pressure.levels import check_level
+from exhausters.pressure.kind import ExhausterKind, check_level
 
 
 class LockScheduler(Protocol):
@@ -139,6 +139,20 @@ class ScriptedLockRefExhauster(Exhauster):
     def _give_back(self) -> None:
         pins, self._pins = self._pins, []
         attempt_all("giving back locks", [_unpinning(pin) for pin in reversed(pins)])
+
+
+KIND = ExhausterKind(
+    level_name=ScriptedLockRefExhauster.level_name,
+    unit="nodes",
+    scarce="evictable radix nodes",
+    meaning="how many radix nodes stay unlocked, and so evictable",
+    heading="leave\nrefs",
+    factory=ScriptedLockRefExhauster,
+    holds=("pinned_nodes", "pinned_tokens"),
+    # First: a lock never needs a page, and a page never a lock.
+    rank=0,
+    always_shown=True,
+)
 
 
 def _climb(views: list[NodeView], position: int, unlocked: set[int]) -> list[int]:

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Protocol
 
 from exhausters.errors import AllocationShortError
 from exhausters.pressure.base import Exhauster, attempt_all
-from exhausters.pressure.levels import check_level
+from exhausters.pressure.kind import ExhausterKind, check_level
 
 Rows = list[int]
 
@@ -74,6 +74,18 @@ class ScriptedReqRowExhauster(Exhauster):
         taken, self._taken = self._taken, []
         _, free = _row_interface(self.scheduler.req_to_token_pool)
         attempt_all("giving back request rows", [_freeing(free, rows) for rows in reversed(taken)])
+
+
+KIND = ExhausterKind(
+    level_name=ScriptedReqRowExhauster.level_name,
+    unit="rows",
+    scarce="free request rows",
+    meaning="how many free request rows are left to the scheduler",
+    heading="leave\nrows",
+    factory=lambda engine, _submitted_prompts: ScriptedReqRowExhauster(engine),
+    holds=("held_rows",),
+    always_shown=True,
+)
 
 
 def _freeing(free: Callable[[Rows], object], rows: Rows) -> Callable[[], object]:

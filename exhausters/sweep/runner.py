@@ -12,6 +12,7 @@ from exhausters.errors import (
     ExhaustersError,
     HostError,
     TargetError,
+    UnsupportedSettingError,
     UsageError,
     WorkerCrashedError,
     WorkerHungError,
@@ -22,7 +23,7 @@ from exhausters.observe.summary import RunFacts, summarize
 from exhausters.sweep.cell import Cell, EngineSettings
 from exhausters.sweep.drain import RunOptions, run_cell
 from exhausters.sweep.grid import Grid
-from exhausters.sweep.record import CRASHED, OUT_OF_MEMORY, TIMEOUT, CellResult, RunRecord
+from exhausters.sweep.record import CRASHED, OUT_OF_MEMORY, TIMEOUT, UNSUPPORTED, CellResult, RunRecord
 from exhausters.targets import PreparedTarget
 from exhausters.worker.host import Host
 from exhausters.worker.protocol import HostSettings
@@ -149,7 +150,12 @@ def boot(target: PreparedTarget, engine: EngineSettings, *, clock: str = "virtua
     return Host(
         target,
         HostSettings(
-            engine=engine.engine_keywords(), clock=clock, model=engine.model, tree_core=engine.tree_core
+            engine=engine.engine_keywords(),
+            switches=dict(engine.server_args),
+            environment={name: str(value) for name, value in engine.env},
+            clock=clock,
+            model=engine.model,
+            tree_core=engine.tree_core,
         ),
     )
 
@@ -177,10 +183,13 @@ def failed_result(error: ExhaustersError, workload: Workload | None = None) -> C
     elif isinstance(error, WorkerHungError):
         outcome = TIMEOUT
     first_line = str(error).split("\n", 1)[0]
+    reason = f"{type(error).__name__}: {first_line}"
+    if isinstance(error, UnsupportedSettingError):
+        outcome, reason = UNSUPPORTED, first_line
     kept = _salvaged(getattr(error, "salvaged", None), workload)
     return CellResult(
         outcome=outcome,
-        reason=f"{type(error).__name__}: {first_line}",
+        reason=reason,
         log=kept.log,
         metrics=kept.metrics,
         provenance={**kept.provenance, "error": str(error), "partial": len(kept.log) > 0},

@@ -19,6 +19,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from exhausters.engine.reserved import DROPPED_VARIABLES, WORKER_VARIABLES
 from exhausters.engine.sglang.tree_core import require_rust_core
 from exhausters.errors import (
     BootError,
@@ -53,9 +54,6 @@ BOOT_TIMEOUT_SECONDS = 300.0
 SCRIPT_TIMEOUT_SECONDS = 120.0
 SHUTDOWN_TIMEOUT_SECONDS = 10.0
 LOG_TAIL_LINES = 30
-
-# Ambient settings that would change what is measured, or slow every import down.
-_DROPPED_VARIABLES = ("PYTHONDONTWRITEBYTECODE", "PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP")
 
 
 class Host:
@@ -190,24 +188,11 @@ class Host:
         kept = {
             name: value
             for name, value in os.environ.items()
-            if name not in _DROPPED_VARIABLES and not name.startswith(("SGLANG_", "SGL_"))
+            if name not in DROPPED_VARIABLES and not name.startswith(("SGLANG_", "SGL_"))
         }
         scratch = self._run_dir / "tmp"
         scratch.mkdir()
-        kept.update(
-            CUDA_VISIBLE_DEVICES="",
-            HF_HUB_OFFLINE="1",
-            TRANSFORMERS_OFFLINE="1",
-            TOKENIZERS_PARALLELISM="false",
-            # One thread each: the harness runs one worker per core, and counts must not depend on
-            # how many threads a machine has.
-            OMP_NUM_THREADS="1",
-            MKL_NUM_THREADS="1",
-            OPENBLAS_NUM_THREADS="1",
-            PYTHONHASHSEED="0",
-            PYTHONUNBUFFERED="1",
-            TMPDIR=str(scratch),
-        )
+        kept.update(WORKER_VARIABLES, TMPDIR=str(scratch))
         if self.target.pycache_prefix is not None:
             kept["PYTHONPYCACHEPREFIX"] = str(self.target.pycache_prefix)
         kept.update(self.settings.environment)

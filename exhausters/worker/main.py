@@ -50,7 +50,8 @@ def main(data_fd: int) -> int:
         connection.send(_failed(phase, traceback.format_exc(), error, limited=limited))
         return 1
     # SGLang returns from its loop only after an exception, which it has logged.
-    failed = _failed("loop" if state.is_started else "boot", failure.text, None, limited=limited)
+    refusal = None if state.is_started else boot.refusal(failure.text, config.settings)
+    failed = _failed("loop" if state.is_started else "boot", failure.text, refusal, limited=limited)
     connection.send(replace(failed, salvaged=state.salvage()))
     return 1
 

@@ -16,6 +16,7 @@ class HostSettings:
 
     Attributes:
         engine: keywords for SGLang's `ServerArgs`, as a user of SGLang writes them.
+        switches: further keywords, of which this SGLang must have each and take its value.
         clock: `virtual` (strictly increasing, reproducible) or `real`.
         model: name of a null model in `exhausters.engine.sglang.null_models.MODELS`.
         emitted_token: the token id that the null model emits for every request and step.
@@ -25,6 +26,7 @@ class HostSettings:
     """
 
     engine: Mapping[str, Any] = field(default_factory=dict)
+    switches: Mapping[str, Any] = field(default_factory=dict)
     clock: str = "virtual"
     model: str = "dense"
     emitted_token: int = 5

@@ -11,7 +11,9 @@ import exhausters.pressure as package
 def test_public_names() -> None:
     """The list is sorted, complete, and changes only on purpose."""
     assert package.__all__ == [
+        "ALL",
         "Exhauster",
+        "ExhausterKind",
         "NodeView",
         "PressureHoldings",
         "PressureLevels",
@@ -21,7 +23,12 @@ def test_public_names() -> None:
         "ScriptedReqRowExhauster",
         "check_level",
         "iter_nodes",
+        "kind_of",
+        "kinds",
+        "level_names",
         "lock_ref",
+        "register",
+        "unregister",
     ]
     assert all(hasattr(package, name) for name in package.__all__)
 

@@ -16,10 +16,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from exhausters.engine.reserved import SGLANG_VARIABLES, TREE_CORE_VARIABLE
 from exhausters.engine.sglang import cpu_kernels, seams
 from exhausters.engine.sglang.null_models import write_model_folder
 from exhausters.engine.sglang.server_args import server_arguments
-from exhausters.errors import SeamError
+from exhausters.engine.sglang.switches import refusal_in, shown_switch
+from exhausters.errors import SeamError, UnsupportedSettingError
 from exhausters.worker.protocol import HostSettings
 
 _TORCHVISION_LIBRARIES: list[Any] = []
@@ -28,15 +30,9 @@ _SCHEDULER_MODULE = "sglang.srt.managers.scheduler"
 
 def set_environment(settings: HostSettings) -> None:
     """Set what SGLang reads from the environment; must run before sglang is imported."""
-    os.environ.update(
-        # 1 asks for the CPU build of sgl_kernel, which is not needed for a model that computes nothing.
-        SGLANG_USE_CPU_ENGINE="0",
-        SGLANG_EXTERNAL_MODEL_PACKAGE="exhausters.engine.sglang.null_models",
-        # Withheld pages look like a leak; the hook turns the check on while nothing is withheld.
-        SGLANG_ENABLE_STRICT_MEM_CHECK_DURING_IDLE="0",
-    )
+    os.environ.update(SGLANG_VARIABLES)
     if settings.tree_core != "default":
-        os.environ["SGLANG_UNIFIED_RADIX_TREE_CORE_BACKEND"] = settings.tree_core
+        os.environ[TREE_CORE_VARIABLE] = settings.tree_core
     os.environ.update(settings.environment)
 
 
@@ -94,6 +90,14 @@ class FailureNote(logging.Handler):
         self.text = record.getMessage()
 
 
+def refusal(text: str, settings: HostSettings) -> UnsupportedSettingError | None:
+    """Return the refusal of a setting in the text of a failed boot; None when it failed otherwise."""
+    # A scheduling policy has no closed list of ours: the scheduler refuses what it does not know.
+    policy = {"schedule_policy": f"policy={settings.engine.get('schedule_policy')}"}
+    switches = {name: shown_switch(name, value) for name, value in settings.switches.items()}
+    return refusal_in(text, {**policy, **switches})
+
+
 class _InitPipe:
     """The pipe end that SGLang reports its start to."""
 
@@ -127,7 +131,9 @@ def run(
     model_path = write_model_folder(
         run_dir / "model", model=settings.model, emitted_token=settings.emitted_token
     )
-    server_args, notes = server_arguments(settings.engine, model_path=str(model_path))
+    server_args, notes = server_arguments(
+        settings.engine, model_path=str(model_path), switches=settings.switches
+    )
     port_args = _port_arguments(server_args)
     _install_hook(module.Scheduler, make_hook)
     known: Mapping[str, Any] = {
