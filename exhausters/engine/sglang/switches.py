@@ -54,8 +54,8 @@ def require_switches(
 def refusal_in(text: str, settings: Mapping[str, str]) -> UnsupportedSettingError | None:
     """Return what a boot's traceback says about a setting: an error by which SGLang refuses its value.
 
-    Only an error that names the keyword, in its message or in the line that raised it, is a refusal: any other
-    failure of a boot is a failure, whatever was asked for.
+    Only an error that names the keyword, in its message or in the line that raised it, is a refusal: any
+    other failure of a boot is a failure, whatever was asked for.
 
     Args:
         text: SGLang's own traceback.
