@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import re
 from collections.abc import Collection, Mapping
 from typing import Any, NoReturn
@@ -41,14 +42,31 @@ def require_switches(
     parser = _Parser(allow_abbrev=False, add_help=False)
     server_args_class.add_cli_args(parser)
     checked = {name: _parsed(parser, name, value) for name, value in switches.items()}
-    try:
-        server_args_class(**{**others, **checked})
-    except _REFUSALS as error:
-        # SGLang refuses these switches only if it takes everything else.
-        server_args_class(**others)
-        told = ", ".join(shown_switch(name, value) for name, value in switches.items())
-        raise UnsupportedSettingError(f"{told}: this SGLang refuses it: {_said(error)}") from error
+    error = _refused(server_args_class, {**others, **checked})
+    # SGLang refuses these switches only if it takes everything else.
+    if error is not None and _refused(server_args_class, others) is None:
+        shown = ", ".join(shown_switch(name, value) for name, value in switches.items())
+        raise UnsupportedSettingError(f"{shown}: this SGLang refuses it: {_said(error)}") from error
     return checked
+
+
+def _refused(server_args_class: Any, arguments: Mapping[str, Any]) -> Exception | None:
+    """The error by which SGLang refuses these arguments, as its launcher would; None if it takes them.
+
+    The arguments are those of an object of its own: newer releases settle an object only once.
+    """
+    environment = dict(os.environ)
+    try:
+        made = server_args_class(**arguments)
+        for step in ("resolve_once", "check_server_args"):
+            getattr(made, step, lambda: None)()
+    except _REFUSALS as error:
+        return error
+    finally:
+        # Settling writes to it.
+        os.environ.clear()
+        os.environ.update(environment)
+    return None
 
 
 def refusal_in(text: str, settings: Mapping[str, str]) -> UnsupportedSettingError | None:
