@@ -93,7 +93,9 @@ def detect_outcomes(base: pd.DataFrame, head: pd.DataFrame) -> pd.DataFrame:
 
 def _own_words(row: object) -> list[str]:
     """What the runs themselves said about an end that was not a drain."""
-    said = ((side, getattr(row, f"reason_{side}")) for side in ("base", "head"))
+    said = [(side, getattr(row, f"reason_{side}")) for side in ("base", "head")]
+    if said[0][1] == said[1][1]:
+        said = [("both", said[0][1])]
     return [f"({side}: {reason})" for side, reason in said if isinstance(reason, str) and reason]
 
 

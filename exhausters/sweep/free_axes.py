@@ -77,7 +77,7 @@ def require_distinct(axis: str, values: Iterable[object]) -> None:
         GridError: names two of them.
     """
     seen: dict[FreeValue, FreeValue] = {}
-    for value in map(_frozen, values):
+    for value in (_frozen(one, where=axis) for one in values):
         other = seen.setdefault(value, value)
         if text_of(other) != text_of(value):
             raise GridError(f"{axis}: {other!r} and {value!r} cannot be told apart; keep one")
@@ -139,7 +139,7 @@ def _checked_variable(name: str, value: object) -> FreeValue:
     return value
 
 
-def _frozen(value: object, *, where: str = "value") -> FreeValue:
+def _frozen(value: object, *, where: str) -> FreeValue:
     """The value as something hashable; lists become tuples."""
     if isinstance(value, list | tuple):
         return tuple(_frozen(one, where=where) for one in value)
