@@ -5,7 +5,7 @@
 | run | int64 | number of the run in this frame |
 | target, version, commit, machine, suite, session, cell | category | as in `Run` |
 | date | datetime64[ns, UTC] | as in `Run` |
-| one per axis, free ones too | by the axis: Int64, boolean, category | NA in a level: all was left |
+| one per axis, free ones too | by the axis: Int64, Float64, boolean, category | NA in a level: all was left |
 | metric, kind, unit, better, meaning | category | the metric; `outcome` in rows that tell how a run ended |
 | smallest_effect | float64 | from the registry |
 | value | float64 | NaN where the run has no such value |
@@ -33,7 +33,7 @@ from exhausters.sweep.grid import axis_names
 from reports.run import Run, Session, Skipped
 from reports.words import OUTCOME
 
-_TEXT, _INTEGER, _BOOLEAN = "category", "Int64", "boolean"
+_TEXT, _INTEGER, _NUMBER, _BOOLEAN = "category", "Int64", "Float64", "boolean"
 
 
 def axis_types() -> dict[str, str]:
@@ -121,14 +121,19 @@ def _texts(values: Iterable[object]) -> pd.Categorical:
 def _axis(runs: Sequence[Run], axis: str) -> Any:
     values: list[Any] = [run.axes.get(axis) for run in runs]
     kind = _free_type(values) if is_free_axis(axis) else axis_types().get(axis, _TEXT)
+    # Spelled out: pandas knows the type of an array by the literal.
     if kind == _INTEGER:
         return pd.array(values, dtype="Int64")
+    if kind == _NUMBER:
+        return pd.array(values, dtype="Float64")
     return pd.array(values, dtype="boolean") if kind == _BOOLEAN else _texts(values)
 
 
 def _free_type(values: Sequence[object]) -> str:
     """Type of the column of a free axis: by its values, since it is SGLang that knows what it takes."""
     found = {type(value) for value in values if value is not None}
+    if found in ({float}, {int, float}):
+        return _NUMBER
     return {int: _INTEGER, bool: _BOOLEAN}.get(found.pop(), _TEXT) if len(found) == 1 else _TEXT
 
 

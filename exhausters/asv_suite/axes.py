@@ -13,7 +13,7 @@ from exhausters.sweep.grid import Grid
 
 __all__ = ["axes_of", "cells_by_values"]
 
-# Shown even where a grid has only one value for them.
+# Shown even where a grid has only one value for them; asv would lose its history with another list.
 _ALWAYS = ("leave_pages", "leave_refs", "workload", "page_size", "overlap")
 
 

@@ -11,6 +11,7 @@ from exhausters.pressure import PressureLevels
 from exhausters.sweep.cell import Cell, EngineSettings
 from exhausters.sweep.record import UNSUPPORTED
 from reports import compare, load, load_side
+from reports.axis_table import axis_table
 from reports.compare import Comparison
 from reports.verdict import NOT_DECIDED, NOTHING_WORSE
 from tests.reports.make import HEAD, write_sweep
@@ -46,6 +47,18 @@ def test_free_axes_are_columns(tmp_path: Path) -> None:
     assert results.axes[-2:] == ("server_args.max_prefill_tokens", "env.SGLANG_X")
     assert str(results.frame["server_args.max_prefill_tokens"].dtype) == "Int64"
     assert set(results.frame["env.SGLANG_X"]) == {"0.5", "1"}
+
+
+def test_numbers_with_a_point_are_in_order(tmp_path: Path) -> None:
+    """A free axis of fractions is a column of numbers, so that its values are in their order."""
+    grid = [
+        Cell(workload="bursts", engine=EngineSettings(server_args=(("swa_full_tokens_ratio", ratio),)))
+        for ratio in (10.5, 0.8, 2)
+    ]
+    results = load([write_sweep(tmp_path / "a", grid=grid)])
+    assert str(results.frame["server_args.swa_full_tokens_ratio"].dtype) == "Float64"
+    (axis,) = axis_table([results.frame], results.axes).axes
+    assert axis.labels == ("0.8", "2.0", "10.5")
 
 
 def test_free_axes_say_where(tmp_path: Path) -> None:
