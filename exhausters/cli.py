@@ -109,10 +109,14 @@ def _print_outcomes(console: Console, records: tuple[RunRecord, ...], out: Path)
     counts = Counter(record.result.outcome for record in records)
     told = ", ".join(f"{count} {outcome}" for outcome, count in counts.most_common())
     console.print(f"{len(records)} cells: {told}. Records: {out}", highlight=False)
+    # What is said of several cells is said once: a grid has hundreds.
+    ends: dict[tuple[str, str], list[str]] = {}
     for record in records:
         if record.result.outcome != DRAINED:
-            line = f"{record.result.outcome}: {record.cell.id}: {record.result.reason}"
-            console.print(line, markup=False, highlight=False, soft_wrap=True)
+            ends.setdefault((record.result.outcome, record.result.reason), []).append(record.cell.id)
+    for (outcome, reason), cells in ends.items():
+        where = cells[0] if len(cells) == 1 else f"{len(cells)} cells, the first {cells[0]}"
+        console.print(f"{outcome}: {where}: {reason}", markup=False, highlight=False, soft_wrap=True)
 
 
 @app.command()

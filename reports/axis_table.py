@@ -9,11 +9,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from exhausters.pressure import ALL, level_names
+from exhausters.sweep.free_axes import is_free_axis
 from reports.words import OUTCOME
 
-# A level that is not set leaves all there is: more than any number.
-ALL = "all"
-_LEVELS = ("leave_pages", "leave_refs", "leave_rows")
+# A free axis that a cell does not have: SGLang's own default.
+_DEFAULT = "default"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,9 +75,16 @@ def _axis(name: str, values: Sequence[object]) -> Axis:
     index: dict[object, int] = {value: position for position, value in enumerate(ordered)}
     if None in values:
         index[None] = len(labels)
-        labels.append(ALL if name in _LEVELS else "none")
+        labels.append(_unset(name))
     codes = np.array([index[value] for value in values], dtype=np.int64)
     return Axis(name=name, labels=tuple(labels), codes=codes, is_ordered=is_ordered)
+
+
+def _unset(name: str) -> str:
+    # A level that is not set leaves all there is: more than any number.
+    if name in level_names():
+        return ALL
+    return _DEFAULT if is_free_axis(name) else "none"
 
 
 def _label(value: object) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from exhausters.sweep.record import ABORTED, CRASHED, DRAINED, OUT_OF_MEMORY, STALLED, TIMEOUT
+from exhausters.sweep.record import ABORTED, CRASHED, DRAINED, OUT_OF_MEMORY, STALLED, TIMEOUT, UNSUPPORTED
 from reports.words import (
     BETTER,
     BROKEN,
@@ -21,7 +21,7 @@ from reports.words import (
 )
 
 # Of several runs of one cell the worst counts.
-_WORST_FIRST = (FAILED, CRASHED, TIMEOUT, SKIPPED, OUT_OF_MEMORY, STALLED, ABORTED, DRAINED)
+_WORST_FIRST = (FAILED, CRASHED, TIMEOUT, UNSUPPORTED, SKIPPED, OUT_OF_MEMORY, STALLED, ABORTED, DRAINED)
 
 
 def cell_outcomes(frame: pd.DataFrame) -> pd.DataFrame:
@@ -43,6 +43,10 @@ def judge_outcome(base: str, head: str) -> tuple[str, str]:
     """Return the verdict on a pair of outcomes and the reason, empty when there is nothing to say."""
     if base in BROKEN_OUTCOMES or head in BROKEN_OUTCOMES:
         return BROKEN, f"{base} in base, {head} in head"
+    lacking = [side for side, outcome in (("base", base), ("head", head)) if outcome == UNSUPPORTED]
+    if lacking:
+        verb = "has" if len(lacking) == 1 else "have"
+        return UNDECIDED, f"{' and '.join(lacking)} {verb} no such switch, or refused its value"
     if SKIPPED in (base, head):
         return UNDECIDED, f"{base} in base, {head} in head: what was skipped is not known to be good"
     if base == head:
@@ -55,7 +59,7 @@ def judge_outcome(base: str, head: str) -> tuple[str, str]:
 
 
 def detect_outcomes(base: pd.DataFrame, head: pd.DataFrame) -> pd.DataFrame:
-    """Return one row a cell of either side.
+    """Return one row per cell of either side.
 
     Columns: cell, base_outcome, head_outcome, base_log, head_log, same_decisions (None where a log is
     unknown), verdict, reason.
@@ -64,6 +68,8 @@ def detect_outcomes(base: pd.DataFrame, head: pd.DataFrame) -> pd.DataFrame:
     outcomes = both[["outcome_base", "outcome_head"]].fillna(MISSING)
     judged = [judge_outcome(*pair) for pair in outcomes.itertuples(index=False, name=None)]
     known = both["decision_digest_base"].notna() & both["decision_digest_head"].notna()
+    # What did not run decided nothing: its empty log equals any other.
+    known &= (outcomes["outcome_base"] != UNSUPPORTED) & (outcomes["outcome_head"] != UNSUPPORTED)
     same = (both["decision_digest_base"] == both["decision_digest_head"]).astype(object)
     found = pd.DataFrame(
         {
@@ -87,7 +93,9 @@ def detect_outcomes(base: pd.DataFrame, head: pd.DataFrame) -> pd.DataFrame:
 
 def _own_words(row: object) -> list[str]:
     """What the runs themselves said about an end that was not a drain."""
-    said = ((side, getattr(row, f"reason_{side}")) for side in ("base", "head"))
+    said = [(side, getattr(row, f"reason_{side}")) for side in ("base", "head")]
+    if said[0][1] == said[1][1]:
+        said = [("both", said[0][1])]
     return [f"({side}: {reason})" for side, reason in said if isinstance(reason, str) and reason]
 
 

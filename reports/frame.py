@@ -5,7 +5,7 @@
 | run | int64 | number of the run in this frame |
 | target, version, commit, machine, suite, session, cell | category | as in `Run` |
 | date | datetime64[ns, UTC] | as in `Run` |
-| one for each axis | by the axis: Int64, boolean, category | NA in a level: all was left |
+| one per axis, free ones too | by the axis: Int64, Float64, boolean, category | NA in a level: all was left |
 | metric, kind, unit, better, meaning | category | the metric; `outcome` in rows that tell how a run ended |
 | smallest_effect | float64 | from the registry |
 | value | float64 | NaN where the run has no such value |
@@ -26,25 +26,25 @@ from typing import Any, get_type_hints
 import numpy as np
 import pandas as pd
 
+from exhausters.pressure import level_names
 from exhausters.sweep.cell import EngineSettings
-from exhausters.sweep.grid import AXES
+from exhausters.sweep.free_axes import is_free_axis
+from exhausters.sweep.grid import axis_names
 from reports.run import Run, Session, Skipped
 from reports.words import OUTCOME
 
-_TEXT, _INTEGER, _BOOLEAN = "category", "Int64", "boolean"
-_LEVELS = ("leave_pages", "leave_refs", "leave_rows")
+_TEXT, _INTEGER, _NUMBER, _BOOLEAN = "category", "Int64", "Float64", "boolean"
 
 
-def _axis_types() -> dict[str, str]:
+def axis_types() -> dict[str, str]:
+    """Return the type of the column of each axis that every grid can have, in the grid's order."""
     hints = get_type_hints(EngineSettings)
     by_type = {int: _INTEGER, bool: _BOOLEAN}
     types = {field.name: by_type.get(hints[field.name], _TEXT) for field in fields(EngineSettings)}
-    types |= dict.fromkeys(_LEVELS, _INTEGER) | {"held": _BOOLEAN, "workload": _TEXT}
-    return {axis: types[axis] for axis in AXES}
+    types |= dict.fromkeys(level_names(), _INTEGER) | {"held": _BOOLEAN, "workload": _TEXT}
+    return {axis: types[axis] for axis in axis_names()}
 
 
-# Type of the column of each axis that a grid can have, in the grid's order.
-AXIS_TYPES = _axis_types()
 # Provenance that decides whether two results can be compared (see reports/comparable.py).
 PROVENANCE = (
     "harness_schema",
@@ -59,7 +59,7 @@ PROVENANCE = (
     "torch_version",
 )
 # In the frame they carry a prefix: an axis has the same name as what became of it.
-PROVENANCE_COLUMNS = tuple(f"actual_{n}" if n in AXIS_TYPES else n for n in PROVENANCE)
+PROVENANCE_COLUMNS = tuple(f"actual_{n}" if n in axis_types() else n for n in PROVENANCE)
 _RUN_TEXTS = ("target", "version", "commit", "machine", "suite", "session", "cell")
 _OUTCOME_TEXTS = ("order", "outcome", "reason", "decision_digest", "log_path")
 
@@ -87,8 +87,9 @@ class Results:
 
 def results_of(runs: Sequence[Run], sessions: Iterable[Session], skipped: Iterable[Skipped]) -> Results:
     """Return runs as `Results`; the rows keep the order of the runs."""
-    extra = dict.fromkeys(name for run in runs for name in run.axes if name not in AXIS_TYPES)
-    axes = (*AXIS_TYPES, *extra)
+    known = axis_types()
+    extra = dict.fromkeys(name for run in runs for name in run.axes if name not in known)
+    axes = (*known, *extra)
     return Results(frame=_frame(runs, axes), sessions=tuple(sessions), skipped=tuple(skipped), axes=axes)
 
 
@@ -119,10 +120,21 @@ def _texts(values: Iterable[object]) -> pd.Categorical:
 
 def _axis(runs: Sequence[Run], axis: str) -> Any:
     values: list[Any] = [run.axes.get(axis) for run in runs]
-    kind = AXIS_TYPES.get(axis, _TEXT)
+    kind = _free_type(values) if is_free_axis(axis) else axis_types().get(axis, _TEXT)
+    # Spelled out: pandas knows the type of an array by the literal.
     if kind == _INTEGER:
         return pd.array(values, dtype="Int64")
+    if kind == _NUMBER:
+        return pd.array(values, dtype="Float64")
     return pd.array(values, dtype="boolean") if kind == _BOOLEAN else _texts(values)
+
+
+def _free_type(values: Sequence[object]) -> str:
+    """Type of the column of a free axis: by its values, since it is SGLang that knows what it takes."""
+    found = {type(value) for value in values if value is not None}
+    if found in ({float}, {int, float}):
+        return _NUMBER
+    return {int: _INTEGER, bool: _BOOLEAN}.get(found.pop(), _TEXT) if len(found) == 1 else _TEXT
 
 
 def _readings(runs: Sequence[Run]) -> dict[str, Any]:

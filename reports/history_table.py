@@ -17,6 +17,7 @@ from string import ascii_uppercase
 import pandas as pd
 
 from exhausters.errors import TargetError
+from exhausters.pressure import ALL
 from exhausters.sweep.record import DRAINED
 from exhausters.targets.git import run_git
 from reports.errors import SelectionError
@@ -33,7 +34,6 @@ DEFAULT_METRICS = (
     "retractions",
     "python_calls_per_step",
 )
-_ALL = "all"
 _NOTHING = "–"
 
 
@@ -117,7 +117,7 @@ def _cells_at(results: Results, frame: pd.DataFrame, where: Mapping[str, str]) -
     for axis, value in where.items():
         if axis not in results.axes:
             raise SelectionError(f"--where {axis}={value}: no such axis; there are {', '.join(results.axes)}")
-        texts = cells[axis].astype(object).map(lambda one: _ALL if pd.isna(one) else str(one))
+        texts = cells[axis].astype(object).map(lambda one: ALL if pd.isna(one) else str(one))
         there = sorted(set(texts))
         cells = cells[texts.str.lower() == value.lower()]
         if cells.empty:

@@ -14,6 +14,7 @@ from typing import Any
 
 from exhausters.asv_suite.digest import digest_text
 from exhausters.observe.metrics import HIGHER, HOST, KINDS, LOWER, METRICS, Metric
+from exhausters.pressure import ALL
 from exhausters.sweep.record import DRAINED, OUTCOMES
 from reports.errors import ForeignFileError, SchemaVersionError
 from reports.load_json import read_object
@@ -183,11 +184,11 @@ def _literal(text: str) -> object:
         value = ast.literal_eval(text)
     except (ValueError, SyntaxError):
         return text
-    return None if value == "all" else value
+    return None if value == ALL else value
 
 
 def _shown(value: object) -> str:
-    return "all" if value is None else str(value)
+    return ALL if value is None else str(value)
 
 
 def _at(values: Any, index: int) -> Any:

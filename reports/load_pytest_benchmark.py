@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from exhausters.observe.metrics import HOST, LOWER, Metric
+from exhausters.pressure import ALL
 from exhausters.sweep.record import DRAINED, SCHEMA_VERSION
 from reports.errors import DuplicateRunError, ForeignFileError, SchemaVersionError
 from reports.load_json import read_object
@@ -37,7 +38,7 @@ BENCHMARK_SECONDS = Metric(
     meaning="Median time per round, by the benchmark's own timer.",
 )
 # What suites write where a level leaves all there is, and where an axis has no meaning.
-_NOT_SET = ("all", "-")
+_NOT_SET = (ALL, "-")
 
 
 def is_pytest_benchmark(document: Mapping[str, Any]) -> bool:

@@ -8,10 +8,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from exhausters.sweep.free_axes import is_free_axis
 from exhausters.sweep.record import OUTCOMES, SCHEMA_VERSION
 from exhausters.sweep.store import HEADER_NAME, RECORDS_NAME
 from reports.errors import DuplicateRunError, ForeignFileError, SchemaVersionError
-from reports.frame import AXIS_TYPES
+from reports.frame import axis_types
 from reports.load_json import parse_object, read_object, read_text
 from reports.run import Reading, Run, Session, metric_named
 from reports.words import SWEEP
@@ -121,7 +122,7 @@ def _about(target: str, header: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _axes(record: Mapping[str, Any], place: str) -> dict[str, object]:
     axes = {"workload": record["workload"], **record["levels"], **record["engine"]}
-    unknown = sorted(set(axes) - set(AXIS_TYPES))
+    unknown = sorted(name for name in set(axes) - set(axis_types()) if not is_free_axis(name))
     if unknown:
         raise SchemaVersionError(
             f"{place}: unknown axes {', '.join(unknown)}; read it with the harness that wrote it"

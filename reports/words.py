@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from exhausters.sweep.record import ABORTED, CRASHED, DRAINED, OUT_OF_MEMORY, STALLED, TIMEOUT
+from exhausters.sweep.record import ABORTED, CRASHED, DRAINED, OUT_OF_MEMORY, STALLED, TIMEOUT, UNSUPPORTED
 
 WORSE, BETTER, CHANGED, SAME = "worse", "better", "changed", "same"
 UNDECIDED, BROKEN = "undecided", "broken"
@@ -18,7 +18,9 @@ FAILED, SKIPPED, MISSING = "failed", "skipped", "missing"
 DECIDED_OUTCOMES: Final = frozenset({DRAINED, STALLED, ABORTED, OUT_OF_MEMORY})
 # Nothing was measured, or something other than the scheduler failed.
 BROKEN_OUTCOMES: Final = frozenset({CRASHED, TIMEOUT, FAILED, MISSING})
-ALL_OUTCOMES: Final = DECIDED_OUTCOMES | BROKEN_OUTCOMES | {SKIPPED}
+# Nothing was measured, and nothing failed: this build lacks what the cell is about, or it was left out.
+UNMEASURED_OUTCOMES: Final = frozenset({SKIPPED, UNSUPPORTED})
+ALL_OUTCOMES: Final = DECIDED_OUTCOMES | BROKEN_OUTCOMES | UNMEASURED_OUTCOMES
 
 # Rows of a frame that tell a run's outcome, and verdicts on the decision log as a whole.
 OUTCOME: Final = "outcome"

@@ -13,6 +13,7 @@ import pytest
 
 from exhausters.errors import ExhaustersError
 from exhausters.gate_suite.measured_cells import Bench
+from exhausters.pressure.lock_refs import KIND as LOCK_REFS
 from exhausters.sweep.grid import Grid, load_grid
 from exhausters.sweep.record import DRAINED, OUTCOMES
 from exhausters.targets import NEWEST_RELEASE, parse_target
@@ -51,7 +52,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "cell_id" in metafunc.fixturenames:
         metafunc.parametrize("cell_id", [cell.id for cell in cells])
     elif "pinned_cell_id" in metafunc.fixturenames:
-        pinned = [cell.id for cell in cells if cell.levels.leave_refs is not None]
+        pinned = [cell.id for cell in cells if LOCK_REFS.level_name in cell.levels.given()]
         metafunc.parametrize("pinned_cell_id", pinned)
 
 

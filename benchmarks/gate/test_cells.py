@@ -52,7 +52,7 @@ def time_phase(
     measured = bench.measured(cell_id)
     index = itertools.count()
     # pytest-benchmark would write the cell's id; the axes are what one groups by.
-    benchmark.params = axes_of_cell(measured.cell, phase)
+    benchmark.params = axes_of_cell(bench.grid, measured.cell, phase)
     benchmark.pedantic(lambda: spend(measured.seconds(phase, next(index))), rounds=rounds)
     benchmark.extra_info.update(info_of_cell(bench, measured, phase))
     if measured.result.outcome not in accepted:

@@ -70,7 +70,7 @@ def time_script(
         return spend(timed.seconds)
 
     # pytest-benchmark would write the size only; the axes are what one groups by.
-    benchmark.params = axes_of_micro(ENGINE, name, size)
+    benchmark.params = axes_of_micro(bench.grid, ENGINE, name, size)
     benchmark.pedantic(play, rounds=rounds, warmup_rounds=1)
     if not reasons and any(facts != seen[0] for facts in seen):
         reasons.append(f"rounds differ: {seen}")

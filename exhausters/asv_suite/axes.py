@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
 from typing import Any
 
 from exhausters.errors import GridError
-from exhausters.sweep.cell import Cell, EngineSettings
+from exhausters.pressure.kind import ALL
+from exhausters.pressure.registry import level_names
+from exhausters.sweep.cell import Cell
 from exhausters.sweep.grid import Grid
 
 __all__ = ["axes_of", "cells_by_values"]
 
-_LEVELS = ("leave_pages", "leave_refs", "leave_rows")
-_ENGINE = tuple(field.name for field in fields(EngineSettings))
-# Shown even where a grid has only one value for them.
+# Shown even where a grid has only one value for them; asv would lose its history with another list.
 _ALWAYS = ("leave_pages", "leave_refs", "workload", "page_size", "overlap")
-_ALL = "all"
 
 
 def axes_of(grid: Grid) -> dict[str, tuple[Any, ...]]:
@@ -54,16 +52,11 @@ def _product(axes: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
 
 
 def _values(cell: Cell) -> dict[str, Any]:
-    levels = {name: getattr(cell.levels, name) for name in _LEVELS}
-    return {
-        "workload": cell.workload,
-        **{name: _ALL if level is None else level for name, level in levels.items()},
-        "held": cell.levels.held,
-        **{name: getattr(cell.engine, name) for name in _ENGINE},
-    }
+    levels = {**cell.levels.as_axes(), "held": cell.levels.held}
+    return {"workload": cell.workload, **levels, **cell.engine.to_json()}
 
 
 def _key(point: Mapping[str, Any], axes: Mapping[str, Sequence[Any]]) -> tuple[Any, ...]:
     # Where nothing is taken, `held` makes no difference: it is the same cell.
-    is_free = all(point.get(name, _ALL) == _ALL for name in _LEVELS)
-    return tuple(False if name == "held" and is_free else point[name] for name in axes)
+    is_untouched = all(point.get(name, ALL) == ALL for name in level_names())
+    return tuple(False if name == "held" and is_untouched else point[name] for name in axes)

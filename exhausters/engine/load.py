@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import importlib
-from typing import cast
+from collections.abc import Mapping
+from typing import Any, Protocol, cast
 
 from exhausters.engine.api import Boot
 
@@ -21,3 +22,27 @@ def ambient_prefixes() -> tuple[str, ...]:
         f"exhausters.engine.{SGLANG}.environment"
     ).AMBIENT_PREFIXES
     return prefixes
+
+
+class Reserved(Protocol):
+    """What the harness sets of SGLang itself, so that a grid cannot: a module without sglang or torch.
+
+    Attributes:
+        FORCED: keywords of `ServerArgs` with the value that they always have.
+        SINGLE_RANK: keywords that must be 1.
+        RESERVED_VARIABLES: environment variables.
+        TREE_CORE: the variable that the axis `tree_core` sets.
+    """
+
+    FORCED: Mapping[str, Any]
+    SINGLE_RANK: tuple[str, ...]
+    RESERVED_VARIABLES: frozenset[str]
+    TREE_CORE: str
+
+    def is_meaningless(self, keyword: str) -> bool:
+        """Tell whether a keyword means nothing on a CPU without a model."""
+
+
+def reserved() -> Reserved:
+    """Return what a grid cannot set of SGLang."""
+    return cast("Reserved", importlib.import_module(f"exhausters.engine.{SGLANG}.reserved"))

@@ -20,11 +20,13 @@ class HostSettings:
         model: one of `MODELS`.
         emitted_token: the token id that the null model emits for every request and step.
         tree_core: `python`, `rust`, or `default` (the target decides).
+        switches: further keywords, of which this SGLang must have each and take its value.
         environment: further environment variables for the worker, e.g. switches of the engine.
         memory_limit_bytes: address-space limit of the worker; None for no limit.
     """
 
     engine: Mapping[str, Any] = field(default_factory=dict)
+    switches: Mapping[str, Any] = field(default_factory=dict)
     clock: str = "virtual"
     model: str = "dense"
     emitted_token: int = 5

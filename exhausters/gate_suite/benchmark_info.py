@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-from dataclasses import asdict
 from typing import Any
 
 from exhausters.errors import ExhaustersError
@@ -11,28 +10,34 @@ from exhausters.gate_suite.cpu_timer import TIMER
 from exhausters.gate_suite.measured_cells import DRAIN, Bench, MeasuredCell
 from exhausters.sweep.cell import Cell, EngineSettings
 from exhausters.sweep.execute import boot_facts
-from exhausters.sweep.grid import AXES
+from exhausters.sweep.grid import Grid, axis_names
 from exhausters.sweep.record import DRAINED, SCHEMA_VERSION
 
-__all__ = ["EVERY_AXIS", "axes_of_cell", "axes_of_micro", "info_of_cell", "info_of_micro"]
+__all__ = ["axes_of_cell", "axes_of_micro", "every_axis", "info_of_cell", "info_of_micro"]
 
-# Names for `--benchmark-group-by=param:NAME`. pytest-benchmark ends with a KeyError where one benchmark of
-# a session lacks the name, so each has all of them: those of a grid, then the sizes of micro-benchmarks.
-EVERY_AXIS = ("phase", *AXES, "leaves", "tokens")
-_ALL = "all"
 _NO_MEANING = "-"
 
 
-def axes_of_cell(cell: Cell, phase: str) -> dict[str, Any]:
+def every_axis(grid: Grid) -> tuple[str, ...]:
+    """Return the names for `--benchmark-group-by=param:NAME` of a session.
+
+    pytest-benchmark ends with a KeyError where one benchmark of a session lacks the name, so each has all of
+    them: those of a grid, with the free ones of this grid, then the sizes of micro-benchmarks.
+    """
+    return ("phase", *axis_names(), *grid.free_axes, "leaves", "tokens")
+
+
+def axes_of_cell(grid: Grid, cell: Cell, phase: str) -> dict[str, Any]:
     """Return the place of one phase of a cell on every axis; `-` where the axis has no meaning for it."""
-    levels = {name: _ALL if value is None else value for name, value in asdict(cell.levels).items()}
-    return _on_every_axis({"phase": phase, "workload": cell.workload, **levels, **asdict(cell.engine)})
+    levels = {**cell.levels.as_axes(), "held": cell.levels.held}
+    values = {"phase": phase, "workload": cell.workload, **levels, **cell.engine.to_json()}
+    return _on_every_axis(grid, values)
 
 
-def axes_of_micro(engine: EngineSettings, name: str, size: tuple[str, int]) -> dict[str, Any]:
+def axes_of_micro(grid: Grid, engine: EngineSettings, name: str, size: tuple[str, int]) -> dict[str, Any]:
     """Return the same for a benchmark without a grid, which has neither a workload nor levels."""
     axis, value = size
-    return _on_every_axis({"phase": name, axis: value, **asdict(engine)})
+    return _on_every_axis(grid, {"phase": name, axis: value, **engine.to_json()})
 
 
 def info_of_cell(bench: Bench, measured: MeasuredCell, phase: str) -> dict[str, Any]:
@@ -47,9 +52,9 @@ def info_of_cell(bench: Bench, measured: MeasuredCell, phase: str) -> dict[str, 
         **_info_of_target(bench),
         "timer": TIMER,
         "cell": cell.id if is_drain else f"{cell.id}#{phase}",
-        "axes": axes_of_cell(cell, phase),
-        "levels": asdict(cell.levels),
-        "engine": asdict(cell.engine),
+        "axes": axes_of_cell(bench.grid, cell, phase),
+        "levels": cell.levels.to_json(),
+        "engine": cell.engine.to_json(),
         "outcome": result.outcome,
         "reason": result.reason,
         "decision_digest": result.log.digest,
@@ -77,8 +82,8 @@ def info_of_micro(
         **_info_of_target(bench),
         "timer": TIMER,
         "cell": f"micro/{name}/{axis}={value}",
-        "axes": axes_of_micro(engine, name, size),
-        "engine": asdict(engine),
+        "axes": axes_of_micro(bench.grid, engine, name, size),
+        "engine": engine.to_json(),
         "outcome": "crashed" if reason else DRAINED,
         "reason": reason,
         "metrics": facts,
@@ -86,8 +91,8 @@ def info_of_micro(
     }
 
 
-def _on_every_axis(values: dict[str, Any]) -> dict[str, Any]:
-    return {axis: values.get(axis, _NO_MEANING) for axis in EVERY_AXIS}
+def _on_every_axis(grid: Grid, values: dict[str, Any]) -> dict[str, Any]:
+    return {axis: values.get(axis, _NO_MEANING) for axis in every_axis(grid)}
 
 
 def _info_of_target(bench: Bench) -> dict[str, Any]:

@@ -2,14 +2,19 @@
 
 from exhausters.engine.api import NodeView
 from exhausters.pressure.base import Exhauster
+from exhausters.pressure.holdings import PressureHoldings
+from exhausters.pressure.kind import ALL, ExhausterKind, check_level
 from exhausters.pressure.kv_pool import ScriptedKvPoolExhauster
-from exhausters.pressure.levels import PressureLevels, check_level
+from exhausters.pressure.levels import PressureLevels
 from exhausters.pressure.lock_refs import ScriptedLockRefExhauster
-from exhausters.pressure.pressure_set import PressureHoldings, PressureSet
+from exhausters.pressure.pressure_set import PressureSet
+from exhausters.pressure.registry import kind_of, kinds, level_names, register, unregister
 from exhausters.pressure.req_rows import ScriptedReqRowExhauster
 
 __all__ = [
+    "ALL",
     "Exhauster",
+    "ExhausterKind",
     "NodeView",
     "PressureHoldings",
     "PressureLevels",
@@ -18,4 +23,9 @@ __all__ = [
     "ScriptedLockRefExhauster",
     "ScriptedReqRowExhauster",
     "check_level",
+    "kind_of",
+    "kinds",
+    "level_names",
+    "register",
+    "unregister",
 ]

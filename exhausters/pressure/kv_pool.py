@@ -8,7 +8,7 @@ from typing import ClassVar, Protocol
 
 from exhausters.engine.api import KvPool
 from exhausters.pressure.base import Exhauster, attempt_all
-from exhausters.pressure.levels import check_level
+from exhausters.pressure.kind import ExhausterKind, check_level
 
 
 class HasKvPool(Protocol):
@@ -83,3 +83,15 @@ class ScriptedKvPoolExhauster(Exhauster):
 
 def _giving_back(pool: KvPool, taken: _Taken) -> Callable[[], None]:
     return lambda: pool.give_back(taken.taking)
+
+
+KIND = ExhausterKind(
+    level_name=ScriptedKvPoolExhauster.level_name,
+    unit="pages",
+    scarce="free KV pages",
+    meaning="how many free KV pages are left to the scheduler",
+    heading="leave\npages",
+    factory=ScriptedKvPoolExhauster,
+    holds=("held_tokens", "held_pages"),
+    always_shown=True,
+)

@@ -1,62 +1,89 @@
-"""How much of each scarce resource is left: the levels, and the one place that checks them."""
+"""How much of each scarce resource is left: one level per registered exhauster."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from exhausters.errors import LevelError
-
-_LEFT = {
-    "leave_pages": "how many free KV pages are left to the scheduler",
-    "leave_refs": "how many radix nodes stay unlocked, and so evictable",
-    "leave_rows": "how many free request rows are left to the scheduler",
-}
+from exhausters.pressure.kind import ALL, check_level
+from exhausters.pressure.registry import kind_of, kinds, level_names
 
 
-def check_level(name: str, value: object) -> int:
-    """Return `value` when it is a level, refuse it by name when it is not.
-
-    Booleans are refused: `leave_pages=True` is a slip, not one page.
-
-    Raises:
-        LevelError: `value` is not an `int`, or is below zero.
-    """
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        meaning = _LEFT.get(name, "how much is left")
-        raise LevelError(f"{name}={value!r}: must be an integer >= 0 ({meaning}; 0 leaves none)")
-    return value
-
-
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, init=False, repr=False)
 class PressureLevels:
-    """The pressure of one cell. `None` leaves a resource alone.
+    """The pressure of one cell: `PressureLevels(leave_pages=3, held=True)`.
+
+    Every registered level can be given by its name and is read as an attribute; `None` leaves the resource
+    alone.
 
     Attributes:
-        leave_pages: free KV pages left, in pages of the scheduler's own page size.
-        leave_refs: unlocked radix nodes left, in nodes.
-        leave_rows: free rows of the request-to-token pool left, in rows.
         held: False takes once; True takes again at every step, so that the level stays.
 
     Raises:
-        LevelError: a level that is neither None nor an integer >= 0, or `held` that is no bool.
+        LevelError: a name that no exhauster has, a level that is neither None nor an integer >= 0, or a
+            `held` that is no bool.
     """
 
-    leave_pages: int | None = None
-    leave_refs: int | None = None
-    leave_rows: int | None = None
-    held: bool = False
+    _given: tuple[tuple[str, int], ...]
+    held: bool
 
-    def __post_init__(self) -> None:
-        for name, value in self.given().items():
-            check_level(name, value)
-        if not isinstance(self.held, bool):
-            raise LevelError(f"held={self.held!r}: must be True (take again every step) or False (take once)")
+    def __init__(self, *, held: bool = False, **levels: int | None) -> None:
+        checked = {
+            name: check_level(name, value, meaning=kind_of(name).meaning)
+            for name, value in levels.items()
+            if kind_of(name) and value is not None
+        }
+        if not isinstance(held, bool):
+            raise LevelError(f"held={held!r}: must be True (take again every step) or False (take once)")
+        # One order, whatever the caller's: equal levels are equal objects.
+        given = tuple((name, checked[name]) for name in level_names() if name in checked)
+        object.__setattr__(self, "_given", given)
+        object.__setattr__(self, "held", held)
+
+    def __getattr__(self, name: str) -> int | None:
+        # Called for what is no field: a level. `_given` itself is missing while an object is being copied.
+        if name.startswith("_"):
+            raise AttributeError(name)
+        given = dict(self._given)
+        if name not in given and name not in level_names():
+            raise AttributeError(
+                f"{name}: no exhauster has this level; the levels are {', '.join(level_names())}"
+            )
+        return given.get(name)
+
+    def __repr__(self) -> str:
+        shown = [f"{name}={value}" for name, value in self._given]
+        return f"PressureLevels({', '.join([*shown, f'held={self.held}'])})"
 
     def given(self) -> dict[str, int]:
         """The levels that are not None, by name."""
-        levels = {
-            "leave_pages": self.leave_pages,
-            "leave_refs": self.leave_refs,
-            "leave_rows": self.leave_rows,
+        return dict(self._given)
+
+    def as_axes(self) -> dict[str, int | str]:
+        """Every registered level by name, `"all"` where the resource is left alone."""
+        given = self.given()
+        return {name: given.get(name, ALL) for name in level_names()}
+
+    def to_json(self) -> dict[str, int | bool | None]:
+        """The levels as records and digests hold them.
+
+        Levels that joined later are there only when they are given: what was written before they joined reads
+        the same, and so do the digests.
+        """
+        given = self.given()
+        shown = {
+            kind.level_name: given.get(kind.level_name)
+            for kind in kinds()
+            if kind.always_shown or kind.level_name in given
         }
-        return {name: value for name, value in levels.items() if value is not None}
+        return {**shown, "held": self.held}
+
+    @property
+    def label(self) -> str:
+        """The levels in one word, as ids of cells have it: `pages=3,refs=all,rows=all`."""
+        given = self.given()
+        return ",".join(
+            f"{kind.short_name}={given.get(kind.level_name, ALL)}"
+            for kind in kinds()
+            if kind.always_shown or kind.level_name in given
+        )

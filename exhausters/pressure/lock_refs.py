@@ -8,7 +8,7 @@ from typing import ClassVar, Protocol
 
 from exhausters.engine.api import NO_PARENT, NodeView, PrefixTree
 from exhausters.pressure.base import Exhauster, attempt_all
-from exhausters.pressure.levels import check_level
+from exhausters.pressure.kind import ExhausterKind, check_level
 
 
 class HasTree(Protocol):
@@ -120,6 +120,20 @@ class ScriptedLockRefExhauster(Exhauster):
         pins, self._pins = self._pins, []
         tree = self._engine.tree
         attempt_all("giving back locks", [_unpinning(tree, pin) for pin in reversed(pins)])
+
+
+KIND = ExhausterKind(
+    level_name=ScriptedLockRefExhauster.level_name,
+    unit="nodes",
+    scarce="evictable radix nodes",
+    meaning="how many radix nodes stay unlocked, and so evictable",
+    heading="leave\nrefs",
+    factory=ScriptedLockRefExhauster,
+    holds=("pinned_nodes", "pinned_tokens"),
+    # First: a lock never needs a page, and a page never a lock.
+    rank=0,
+    always_shown=True,
+)
 
 
 def _climb(views: list[NodeView], position: int, unlocked: set[int]) -> list[int]:

@@ -2,42 +2,56 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from types import TracebackType
-from typing import Self
+from typing import Self, cast
 
 from exhausters.engine.api import Engine
 from exhausters.pressure.base import Exhauster, attempt_all
+from exhausters.pressure.holdings import PressureHoldings
 from exhausters.pressure.kv_pool import ScriptedKvPoolExhauster
 from exhausters.pressure.levels import PressureLevels
 from exhausters.pressure.lock_refs import ScriptedLockRefExhauster
+from exhausters.pressure.registry import kind_of, kinds
 from exhausters.pressure.req_rows import ScriptedReqRowExhauster
-
-
-@dataclass(frozen=True, kw_only=True)
-class PressureHoldings:
-    """What is held back at one moment."""
-
-    held_tokens: int
-    held_pages: int
-    pinned_nodes: int
-    pinned_tokens: int
-    held_rows: int
 
 
 class PressureSet:
     """The exhausters of one scheduler, as one context manager.
 
     Attributes:
-        kv_pool, lock_refs, req_rows: the exhausters; what is taken through them directly is released as well.
+        kv_pool, lock_refs, req_rows: the three of SGLang's scripted runtime; what is taken through them
+            directly is released as well. `exhauster(level_name)` returns any.
     """
 
     def __init__(self, engine: Engine) -> None:
-        self.kv_pool = ScriptedKvPoolExhauster(engine)
-        self.lock_refs = ScriptedLockRefExhauster(engine)
-        self.req_rows = ScriptedReqRowExhauster(engine)
-        # In the order of taking. Locks first: a lock never needs a page, and a page never a lock.
-        self._exhausters: tuple[Exhauster, ...] = (self.lock_refs, self.kv_pool, self.req_rows)
+        """Make every registered exhauster; each kind's factory is given `engine`."""
+        self._engine = engine
+        self._made: dict[str, Exhauster] = {}
+        # In the order of taking.
+        self._order: tuple[Exhauster, ...] = ()
+        self._make_missing()
+        self.kv_pool = cast(ScriptedKvPoolExhauster, self.exhauster(ScriptedKvPoolExhauster.level_name))
+        self.lock_refs = cast(ScriptedLockRefExhauster, self.exhauster(ScriptedLockRefExhauster.level_name))
+        self.req_rows = cast(ScriptedReqRowExhauster, self.exhauster(ScriptedReqRowExhauster.level_name))
+
+    def exhauster(self, level_name: str) -> Exhauster:
+        """Return the exhauster that has this level.
+
+        Raises:
+            LevelError: no registered exhauster has it; lists what there is.
+        """
+        kind = kind_of(level_name)
+        self._make_missing()
+        return self._made[kind.level_name]
+
+    def _make_missing(self) -> None:
+        # A kind may be registered after the scheduler came up.
+        missing = [kind for kind in kinds() if kind.level_name not in self._made]
+        if missing:
+            for kind in missing:
+                self._made[kind.level_name] = kind.factory(self._engine)
+            by_rank = sorted(kinds(), key=lambda kind: kind.rank)
+            self._order = tuple(self._made[kind.level_name] for kind in by_rank)
 
     def apply(self, levels: PressureLevels) -> None:
         """Take down to every level given, once or held; all or nothing.
@@ -46,8 +60,9 @@ class PressureSet:
             PressureError: a level could not be taken; everything held was released.
         """
         given = levels.given()
+        self._make_missing()
         try:
-            for exhauster in self._exhausters:
+            for exhauster in self._order:
                 level = given.get(exhauster.level_name)
                 if level is None:
                     continue
@@ -65,18 +80,14 @@ class PressureSet:
         Raises:
             PressureError: a held level could not be taken again.
         """
-        for exhauster in self._exhausters:
+        for exhauster in self._order:
             exhauster.reapply()
 
     def holdings(self) -> PressureHoldings:
-        """What is held back now."""
-        return PressureHoldings(
-            held_tokens=self.kv_pool.held_tokens,
-            held_pages=self.kv_pool.held_pages,
-            pinned_nodes=self.lock_refs.pinned_nodes,
-            pinned_tokens=self.lock_refs.pinned_tokens,
-            held_rows=self.req_rows.held_rows,
-        )
+        """What is held back now, by the names that the kinds declare."""
+        self._make_missing()
+        made = [(self._made[kind.level_name], kind.holds) for kind in kinds()]
+        return PressureHoldings(**{name: int(getattr(one, name)) for one, names in made for name in names})
 
     def release(self) -> None:
         """Stop holding and give everything back, in reverse order of taking; a second call does nothing.
@@ -84,7 +95,7 @@ class PressureSet:
         Raises:
             PressureError: names every release that failed; all were attempted.
         """
-        attempt_all("releasing pressure", [exhauster.release for exhauster in reversed(self._exhausters)])
+        attempt_all("releasing pressure", [exhauster.release for exhauster in reversed(self._order)])
 
     def __enter__(self) -> Self:
         return self

@@ -7,7 +7,7 @@ from typing import ClassVar, Protocol
 
 from exhausters.engine.api import RowPool
 from exhausters.pressure.base import Exhauster, attempt_all
-from exhausters.pressure.levels import check_level
+from exhausters.pressure.kind import ExhausterKind, check_level
 
 
 class HasRowPool(Protocol):
@@ -62,3 +62,15 @@ class ScriptedReqRowExhauster(Exhauster):
 
 def _giving_back(pool: RowPool, rows: Sequence[int]) -> Callable[[], None]:
     return lambda: pool.give_back(rows)
+
+
+KIND = ExhausterKind(
+    level_name=ScriptedReqRowExhauster.level_name,
+    unit="rows",
+    scarce="free request rows",
+    meaning="how many free request rows are left to the scheduler",
+    heading="leave\nrows",
+    factory=ScriptedReqRowExhauster,
+    holds=("held_rows",),
+    always_shown=True,
+)

@@ -192,6 +192,15 @@ class ScriptedContext:
         self.engine.set_idle_checks(False)
         self.pressure.req_rows.exhaust(leave_rows=leave_rows)
 
+    def exhaust(self, *, held: bool = False, **levels: int) -> None:
+        """Take down to every level given, of any registered exhauster: `t.exhaust(leave_rows=3)`.
+
+        Raises:
+            LevelError: a name that no exhauster has, or a bad level.
+            PressureError: a level could not be taken; everything held was released.
+        """
+        self.apply_pressure(PressureLevels(held=held, **levels))
+
     def apply_pressure(self, levels: PressureLevels) -> None:
         """Take every level given, once or held."""
         if levels.given():

@@ -55,7 +55,8 @@ def main(data_fd: int) -> int:
         connection.send(_failed(phase, traceback.format_exc(), error, limited=limited))
         return 1
     # An engine returns from its loop only after an exception, which it has logged.
-    failed = _failed("loop" if serving.is_started else "boot", logged, None, limited=limited)
+    refusal = None if serving.is_started else boot.refusal(logged, config.settings)
+    failed = _failed("loop" if serving.is_started else "boot", logged, refusal, limited=limited)
     connection.send(replace(failed, salvaged=serving.salvage()))
     return 1
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import unittest
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, ClassVar
 
 from exhausters.engine.settings import HostSettings
@@ -40,15 +41,7 @@ class ScriptedServer:
         """
         name = target or os.environ.get(TARGET_VARIABLE) or f"release:{NEWEST_RELEASE}"
         base = settings or HostSettings()
-        merged = HostSettings(
-            engine={**base.engine, **engine_kwargs},
-            clock=base.clock,
-            model=base.model,
-            emitted_token=base.emitted_token,
-            tree_core=base.tree_core,
-            environment=base.environment,
-            memory_limit_bytes=base.memory_limit_bytes,
-        )
+        merged = replace(base, engine={**base.engine, **engine_kwargs})
         return cls(Host(prepare(name), merged))
 
     def execute_script(

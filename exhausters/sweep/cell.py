@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
 from exhausters.engine.settings import MODELS
 from exhausters.errors import GridError
 from exhausters.pressure.levels import PressureLevels
+from exhausters.sweep.free_axes import FREE_TABLES, FreeValue, Pairs, checked_pairs, is_free_axis, label_of
 
-POLICIES = ("fcfs", "lpm", "dfs-weight", "lof", "random", "routing-key", "hrrn")
 TREE_CORES = ("default", "python", "rust")
 
 
@@ -18,8 +19,8 @@ class EngineSettings:
     """What a scheduler is booted with; cells that share it can share one booted worker.
 
     Attributes:
-        page_size: tokens a KV page.
-        policy: SGLang's scheduling policy.
+        page_size: tokens per KV page.
+        policy: SGLang's scheduling policy, by SGLang's name.
         chunked_prefill_size: prefill tokens a batch may compute; -1 turns chunking off.
         mixed_chunk: let decoding requests ride in prefill batches.
         overlap: SGLang's overlap event loop (True) or its normal one.
@@ -29,6 +30,8 @@ class EngineSettings:
         max_total_tokens: KV pool, in tokens.
         max_running_requests: request rows.
         model: name of the null model.
+        server_args: further keywords of SGLang's `ServerArgs`, as pairs in order of their names.
+        env: environment variables of the worker, likewise.
 
     Raises:
         GridError: a value of the wrong type or out of range.
@@ -45,6 +48,8 @@ class EngineSettings:
     max_total_tokens: int = 4_096
     max_running_requests: int = 64
     model: str = "dense"
+    server_args: Pairs = ()
+    env: Pairs = ()
 
     def __post_init__(self) -> None:
         for name in ("page_size", "max_total_tokens", "max_running_requests"):
@@ -53,15 +58,17 @@ class EngineSettings:
         for name in ("mixed_chunk", "overlap", "radix_cache", "priority_scheduling"):
             if not isinstance(getattr(self, name), bool):
                 raise GridError(f"{name}={getattr(self, name)!r}: expected true or false")
-        if self.policy not in POLICIES:
-            raise GridError(f"policy={self.policy!r}: expected one of {', '.join(POLICIES)}")
+        if not isinstance(self.policy, str) or not self.policy:
+            raise GridError(f"policy={self.policy!r}: expected a policy of SGLang, e.g. fcfs or lpm")
         if self.tree_core not in TREE_CORES:
             raise GridError(f"tree_core={self.tree_core!r}: expected one of {', '.join(TREE_CORES)}")
         if self.model not in tuple(MODELS):
             raise GridError(f"model={self.model!r}: expected one of {', '.join(MODELS)}")
+        for table in FREE_TABLES:
+            object.__setattr__(self, table, checked_pairs(table, getattr(self, table)))
 
     def engine_keywords(self) -> dict[str, Any]:
-        """Return the keywords of SGLang's `ServerArgs` that say the same."""
+        """Return the keywords of SGLang's `ServerArgs` that say the same, without the free ones."""
         return {
             "page_size": self.page_size,
             "schedule_policy": self.policy,
@@ -74,15 +81,36 @@ class EngineSettings:
             "max_running_requests": self.max_running_requests,
         }
 
+    def to_json(self) -> dict[str, Any]:
+        """Return every setting by the name of its axis; free ones only where they are given."""
+        named = {one.name: getattr(self, one.name) for one in fields(self) if one.name not in FREE_TABLES}
+        return {**named, **self.free_axes()}
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> EngineSettings:
+        """Return the settings that `to_json` wrote; raises GridError for values that make no sense."""
+        named = {name: value for name, value in values.items() if not is_free_axis(name)}
+        free: dict[str, list[tuple[str, FreeValue]]] = {table: [] for table in FREE_TABLES}
+        for axis, value in values.items():
+            if is_free_axis(axis):
+                table, _, name = axis.partition(".")
+                free[table].append((name, _frozen(value)))
+        return cls(**named, **{table: tuple(pairs) for table, pairs in free.items()})
+
+    def free_axes(self) -> dict[str, FreeValue]:
+        """Return the free settings by the name of their axis: `server_args.NAME`, `env.NAME`."""
+        return {f"{table}.{name}": value for table in FREE_TABLES for name, value in getattr(self, table)}
+
     @property
     def label(self) -> str:
         """The settings in one word, those at their defaults left out except page size."""
         parts = [f"p{self.page_size}"]
         defaults = EngineSettings()
-        for name in (one.name for one in fields(self) if one.name != "page_size"):
+        for name in (one.name for one in fields(self) if one.name not in ("page_size", *FREE_TABLES)):
             value = getattr(self, name)
             if value != getattr(defaults, name):
                 parts.append(f"{name}={str(value).lower() if isinstance(value, bool) else value}")
+        parts += [label_of(axis, value) for axis, value in self.free_axes().items()]
         return ",".join(parts)
 
 
@@ -103,12 +131,17 @@ class Cell:
     @property
     def id(self) -> str:
         """A stable, readable name, equal for equal cells of any grid."""
-        levels = [
-            f"{name}={'all' if (value := getattr(self.levels, f'leave_{name}')) is None else value}"
-            for name in ("pages", "refs", "rows")
-        ]
         held = "held" if self.levels.held else "one_shot"
-        return "/".join((self.workload, self.engine.label, ",".join(levels), held))
+        return "/".join((self.workload, self.engine.label, self.levels.label, held))
+
+    def to_json(self) -> dict[str, Any]:
+        """Return all of the cell in plain values; what the digest of a grid is taken over."""
+        return {"workload": self.workload, "levels": self.levels.to_json(), "engine": self.engine.to_json()}
+
+
+def _frozen(value: Any) -> FreeValue:
+    """A value as a cell keeps it: JSON has lists where a cell has tuples."""
+    return tuple(map(_frozen, value)) if isinstance(value, list) else value
 
 
 def _require_integer(name: str, value: object, *, minimum: int) -> None:

@@ -5,13 +5,18 @@ from __future__ import annotations
 from dataclasses import replace
 
 from exhausters.engine.settings import HostSettings
-from exhausters.errors import ExhaustersError, WorkerHungError, WorkerOutOfMemoryError
+from exhausters.errors import (
+    ExhaustersError,
+    UnsupportedSettingError,
+    WorkerHungError,
+    WorkerOutOfMemoryError,
+)
 from exhausters.observe.decision_log import DecisionLog
 from exhausters.observe.summary import summarize
 from exhausters.sweep.cell import Cell
 from exhausters.sweep.drain import RunOptions
 from exhausters.sweep.facts import planned_facts
-from exhausters.sweep.record import CRASHED, OUT_OF_MEMORY, TIMEOUT, CellResult
+from exhausters.sweep.record import CRASHED, OUT_OF_MEMORY, TIMEOUT, UNSUPPORTED, CellResult
 from exhausters.workloads import Workload
 
 
@@ -25,11 +30,14 @@ def failed_result(
     elif isinstance(error, WorkerHungError):
         outcome = TIMEOUT
     first_line = str(error).split("\n", 1)[0]
+    reason = f"{type(error).__name__}: {first_line}"
+    if isinstance(error, UnsupportedSettingError):
+        outcome, reason = UNSUPPORTED, first_line
     kept = _salvaged(getattr(error, "salvaged", None), cell, workload, options or RunOptions())
     return replace(
         kept,
         outcome=outcome,
-        reason=f"{type(error).__name__}: {first_line}",
+        reason=reason,
         provenance={**kept.provenance, "error": str(error), "partial": len(kept.log) > 0},
     )
 

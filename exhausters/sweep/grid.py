@@ -7,13 +7,15 @@
     leave_pages = ["all", 64, 16]
     leave_refs = ["all", 0]
     page_size = [16]
+    server_args.max_prefill_tokens = [512, 1024]
+    env.SGLANG_CLIP_MAX_NEW_TOKENS_ESTIMATION = ["512"]
 
     [optional]
     workload = ["mooncake:$TRACES/mooncake_conversation.jsonl,scale=1/32"]
 
-Every axis is a list; `"all"` leaves a resource alone. Axes are those of `AXES`; what is not given has the
-default of `EngineSettings`, no pressure, and one-shot taking. Optional workloads join the axis when their
-trace is there; what is left out is told.
+Every axis is a list; `"all"` leaves a resource alone. Axes are those of `axis_names()` and free ones (see
+`free_axes.py`); what is not given has the default of `EngineSettings`, no pressure, and one-shot taking.
+Optional workloads join the axis when their trace is there; what is left out is reported. See docs/grids.md.
 """
 
 from __future__ import annotations
@@ -23,22 +25,34 @@ import itertools
 import json
 import tomllib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 from exhausters.errors import GridError, UsageError
+from exhausters.pressure.kind import ALL
 from exhausters.pressure.levels import PressureLevels
+from exhausters.pressure.registry import level_names
 from exhausters.sweep.cell import Cell, EngineSettings
+from exhausters.sweep.free_axes import (
+    ENV,
+    FREE_TABLES,
+    SERVER_ARGS,
+    flat_axes,
+    is_free_axis,
+    require_distinct,
+)
 from exhausters.workloads import TRACES_VARIABLE, parse_spec, resolve_trace_path
 
 _FOLDER = Path(__file__).with_name("grids")
 BUILT_IN = tuple(sorted(path.stem for path in _FOLDER.glob("*.toml")))
 
-_LEVEL_AXES = ("leave_pages", "leave_refs", "leave_rows")
-_ENGINE_AXES = tuple(field.name for field in fields(EngineSettings))
-AXES = ("workload", *_LEVEL_AXES, "held", *_ENGINE_AXES)
-_UNTOUCHED = "all"
+_ENGINE_AXES = tuple(field.name for field in fields(EngineSettings) if field.name not in FREE_TABLES)
+
+
+def axis_names() -> tuple[str, ...]:
+    """Return the axes that every grid can have, without the free ones, in the order of columns."""
+    return ("workload", *level_names(), "held", *_ENGINE_AXES)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,12 +70,17 @@ class Grid:
     left_out: tuple[str, ...] = ()
 
     @property
+    def free_axes(self) -> tuple[str, ...]:
+        """Names of the free axes, e.g. `server_args.max_prefill_tokens`."""
+        return tuple(dict.fromkeys(axis for cell in self.cells for axis in cell.engine.free_axes()))
+
+    @property
     def digest(self) -> str:
         """SHA-256 over all cells with all their settings, in hexadecimal.
 
         Ids leave out settings at their defaults, so a changed default would not show in them.
         """
-        cells = [asdict(cell) for cell in self.cells]
+        cells = [cell.to_json() for cell in self.cells]
         return hashlib.sha256(json.dumps(cells, sort_keys=True).encode()).hexdigest()
 
 
@@ -96,11 +115,7 @@ def parse_grid(document: Mapping[str, Any], *, source: str, skip_bad_lines: bool
     axes = document.get("axes")
     if unknown or not isinstance(axes, Mapping):
         raise GridError(f"grid {source!r}: expected `name` and a table [axes], found {sorted(document)}")
-    for axis, values in axes.items():
-        if axis not in AXES:
-            raise GridError(f"grid {source!r}: no axis {axis!r}; the axes are {', '.join(AXES)}")
-        if not isinstance(values, list) or not values:
-            raise GridError(f"grid {source!r}: {axis} = {values!r}: expected a list with at least one value")
+    axes = _checked_axes(axes, source)
     if "workload" not in axes:
         raise GridError(f"grid {source!r}: the axis workload is missing")
     optional = document.get("optional", {})
@@ -115,6 +130,25 @@ def parse_grid(document: Mapping[str, Any], *, source: str, skip_bad_lines: bool
         return Grid(name=str(document.get("name", source)), cells=tuple(cells), left_out=tuple(left_out))
     except UsageError as error:
         raise GridError(f"grid {source!r}: {error}") from error
+
+
+def _checked_axes(axes: Mapping[str, Any], source: str) -> dict[str, Any]:
+    """Axes by name, each with a list of values; what the values mean is checked where cells are made."""
+    try:
+        flat = flat_axes(axes)
+        for axis, values in flat.items():
+            if axis not in axis_names() and not is_free_axis(axis):
+                raise GridError(
+                    f"no axis {axis!r}; the axes are {', '.join(axis_names())}, and free ones: "
+                    "server_args.NAME for a keyword of SGLang's ServerArgs, env.NAME for a variable"
+                )
+            if not isinstance(values, list) or not values:
+                raise GridError(f"{axis} = {values!r}: expected a list with at least one value")
+            if is_free_axis(axis):
+                require_distinct(axis, values)
+    except GridError as error:
+        raise GridError(f"grid {source!r}: {error}") from error
+    return flat
 
 
 def _workload_text(text: object, skip_bad_lines: bool) -> str:
@@ -145,12 +179,12 @@ def _split_optional(workloads: list[Any]) -> tuple[list[str], list[str]]:
 
 
 def _cells(axes: Mapping[str, list[Any]]) -> list[Cell]:
-    engine_axes = [axis for axis in _ENGINE_AXES if axis in axes]
-    other_axes = [axis for axis in ("workload", "held", *_LEVEL_AXES) if axis in axes]
+    engine_axes = [axis for axis in _ENGINE_AXES if axis in axes] + sorted(filter(is_free_axis, axes))
+    other_axes = [axis for axis in ("workload", "held", *level_names()) if axis in axes]
     cells: list[Cell] = []
     seen: set[str] = set()
     for engine_values in itertools.product(*(axes[axis] for axis in engine_axes)):
-        engine = EngineSettings(**dict(zip(engine_axes, engine_values, strict=True)))
+        engine = _engine(dict(zip(engine_axes, engine_values, strict=True)))
         for values in itertools.product(*(axes[axis] for axis in other_axes)):
             cell = _cell(engine, dict(zip(other_axes, values, strict=True)))
             if cell.id not in seen:
@@ -159,11 +193,18 @@ def _cells(axes: Mapping[str, list[Any]]) -> list[Cell]:
     return cells
 
 
-def _cell(engine: EngineSettings, values: dict[str, Any]) -> Cell:
-    levels = {
-        axis: None if values.get(axis, _UNTOUCHED) == _UNTOUCHED else values[axis] for axis in _LEVEL_AXES
-    }
-    pressure = PressureLevels(**levels, held=values.get("held", False))
+def _engine(values: Mapping[str, Any]) -> EngineSettings:
+    free: dict[str, list[tuple[str, Any]]] = {table: [] for table in FREE_TABLES}
+    for axis in filter(is_free_axis, values):
+        table, _, name = axis.partition(".")
+        free[table].append((name, values[axis]))
+    named = {axis: value for axis, value in values.items() if not is_free_axis(axis)}
+    return EngineSettings(**named, server_args=tuple(free[SERVER_ARGS]), env=tuple(free[ENV]))
+
+
+def _cell(engine: EngineSettings, values: Mapping[str, Any]) -> Cell:
+    given = {name: values[name] for name in level_names() if values.get(name, ALL) != ALL}
+    pressure = PressureLevels(**given, held=values.get("held", False))
     # Nothing taken is the same cell however it would be taken again.
     return Cell(
         workload=values["workload"],

@@ -15,7 +15,10 @@ from exhausters.sweep.cell import Cell, EngineSettings
 # Outcomes of a run (see docs/glossary.md).
 DRAINED, STALLED, ABORTED = "drained", "stalled", "aborted"
 OUT_OF_MEMORY, CRASHED, TIMEOUT = "out_of_memory", "crashed", "timeout"
-OUTCOMES = (DRAINED, STALLED, ABORTED, OUT_OF_MEMORY, CRASHED, TIMEOUT)
+# This SGLang has no such switch, or refuses its value: nothing ran.
+UNSUPPORTED = "unsupported"
+# In a fixed order, to which new ones are appended: asv keeps the place in it.
+OUTCOMES = (DRAINED, STALLED, ABORTED, OUT_OF_MEMORY, CRASHED, TIMEOUT, UNSUPPORTED)
 # Outcomes that say something about the harness or the build, not about the scheduler's behaviour.
 FAILURES = (CRASHED, TIMEOUT)
 
@@ -65,15 +68,12 @@ class RunRecord:
 
     def to_json(self) -> dict[str, Any]:
         """Return the record in plain values, without log and facts (they have files of their own)."""
-        levels, engine = self.cell.levels, self.cell.engine
         paired = {} if self.round is None else {"round": self.round, "order": self.order}
         return {
             "schema": SCHEMA_VERSION,
             "cell": self.cell.id,
             "target": self.target,
-            "workload": self.cell.workload,
-            "levels": {name: getattr(levels, name) for name in levels.__dataclass_fields__},
-            "engine": {name: getattr(engine, name) for name in engine.__dataclass_fields__},
+            **self.cell.to_json(),
             "outcome": self.result.outcome,
             "reason": self.result.reason,
             "decision_digest": self.result.log.digest,
@@ -117,7 +117,7 @@ def _cell(values: Mapping[str, Any]) -> Cell:
     cell = Cell(
         workload=values["workload"],
         levels=PressureLevels(**values["levels"]),
-        engine=EngineSettings(**values["engine"]),
+        engine=EngineSettings.from_json(values["engine"]),
     )
     if cell.id != values["cell"]:
         raise StoreError(f"cell {values['cell']!r}: its settings make {cell.id!r} in this harness")

@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from exhausters.observe.metrics import METRICS
+from exhausters.pressure.registry import kinds
 from exhausters.sweep.record import DRAINED, FAILURES, RunRecord
 
 # Columns: metric, heading, digits after the point.
@@ -29,7 +30,7 @@ _COLUMNS = (
 
 
 def records_table(records: Sequence[RunRecord], *, title: str) -> Group:
-    """Return a table of one row a cell, in parts headed by workload and engine settings."""
+    """Return a table of one row per cell, in parts headed by workload and engine settings."""
     parts: list[RenderableType] = [Text(title, style="bold")]
     for heading, rows in groupby(records, key=_heading):
         table = _empty_table(heading)
@@ -54,7 +55,7 @@ def _empty_table(heading: str) -> Table:
         show_edge=False,
     )
     # Fixed widths, so that the parts line up below each other.
-    for name in ("leave\npages", "leave\nrefs", "leave\nrows", "taken"):
+    for name in (*(kind.heading for kind in kinds()), "taken"):
         table.add_column(name, justify="right", no_wrap=True, min_width=5)
     table.add_column("outcome", no_wrap=True, min_width=7)
     for name, text, _ in _COLUMNS:
@@ -69,9 +70,7 @@ def _row(record: RunRecord) -> list[str | Text]:
     outcome = record.result.outcome
     style = "green" if outcome == DRAINED else "red" if outcome in FAILURES else "yellow"
     cells: list[str | Text] = [
-        _level(levels.leave_pages),
-        _level(levels.leave_refs),
-        _level(levels.leave_rows),
+        *map(str, levels.as_axes().values()),
         "held" if levels.held else "once",
         Text(outcome, style=style),
     ]
@@ -79,7 +78,3 @@ def _row(record: RunRecord) -> list[str | Text]:
         value = record.result.metrics.get(name)
         cells.append("–" if value is None else f"{value:,.{digits}f}")
     return cells
-
-
-def _level(level: int | None) -> str:
-    return "all" if level is None else str(level)

@@ -27,7 +27,12 @@ def boot(
 ) -> Host:
     """Boot one worker with a cell's engine settings; takes and raises what `Host` does."""
     settings = HostSettings(
-        engine=engine.engine_keywords(), clock=clock, model=engine.model, tree_core=engine.tree_core
+        engine=engine.engine_keywords(),
+        switches=dict(engine.server_args),
+        environment={name: str(value) for name, value in engine.env},
+        clock=clock,
+        model=engine.model,
+        tree_core=engine.tree_core,
     )
     return Host(target, settings, on_started=on_started)
 

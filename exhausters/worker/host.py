@@ -32,6 +32,7 @@ from exhausters.errors import (
     WorkerOutOfMemoryError,
 )
 from exhausters.targets import PreparedTarget, explain_missing_module
+from exhausters.worker.environment import DROPPED_VARIABLES, WORKER_VARIABLES
 from exhausters.worker.exit_status import describe_end, kernel_kills
 from exhausters.worker.out_of_memory import says_out_of_memory
 from exhausters.worker.protocol import (
@@ -55,9 +56,6 @@ SHUTDOWN_TIMEOUT_SECONDS = 10.0
 LOG_TAIL_LINES = 30
 # What the supervisor starts in the worker. By name: it is imported in the target's environment only.
 PROGRAM = "exhausters.scripted.serve"
-
-# Ambient settings that would change what is measured, or slow every import down.
-_DROPPED_VARIABLES = ("PYTHONDONTWRITEBYTECODE", "PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP")
 
 
 class Host:
@@ -206,24 +204,11 @@ class Host:
         kept = {
             name: value
             for name, value in os.environ.items()
-            if name not in _DROPPED_VARIABLES and not name.startswith(ambient)
+            if name not in DROPPED_VARIABLES and not name.startswith(ambient)
         }
         scratch = self._run_dir / "tmp"
         scratch.mkdir()
-        kept.update(
-            CUDA_VISIBLE_DEVICES="",
-            HF_HUB_OFFLINE="1",
-            TRANSFORMERS_OFFLINE="1",
-            TOKENIZERS_PARALLELISM="false",
-            # One thread each: the harness runs one worker per core, and counts must not depend on
-            # how many threads a machine has.
-            OMP_NUM_THREADS="1",
-            MKL_NUM_THREADS="1",
-            OPENBLAS_NUM_THREADS="1",
-            PYTHONHASHSEED="0",
-            PYTHONUNBUFFERED="1",
-            TMPDIR=str(scratch),
-        )
+        kept.update(WORKER_VARIABLES, TMPDIR=str(scratch))
         if self.target.pycache_prefix is not None:
             kept["PYTHONPYCACHEPREFIX"] = str(self.target.pycache_prefix)
         kept.update(self.settings.environment)

@@ -4,6 +4,8 @@
     item  = key "=" value              any argument of the builder or reader
           | path                       first item only, short for path=...
 
+Every builder and reader takes `priorities` as well (see `priorities.py`).
+
     shared_prefix
     agents:seed=3,turns=4
     mooncake:traces/conversation.jsonl,scale=1/32,max_requests=200
@@ -22,11 +24,15 @@ from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 from types import MappingProxyType
+from typing import cast
 from urllib.parse import unquote
 
 from exhausters.errors import WorkloadError
 from exhausters.workloads.azure import read_azure
 from exhausters.workloads.mooncake import read_mooncake
+from exhausters.workloads.priorities import ARGUMENT as PRIORITIES
+from exhausters.workloads.priorities import PARAMETER as PRIORITIES_PARAMETER
+from exhausters.workloads.priorities import with_priorities
 from exhausters.workloads.request_log import read_sglang_log
 from exhausters.workloads.synthetic import BUILDERS, Builder
 from exhausters.workloads.trace_fields import exact_fraction
@@ -77,7 +83,10 @@ class WorkloadSpec:
         Raises:
             WorkloadError: from the builder or reader.
         """
-        workload = _builder(self.name)(**self.arguments)
+        own = {key: value for key, value in self.arguments.items() if key != PRIORITIES}
+        workload = _builder(self.name)(**own)
+        if PRIORITIES in self.arguments:
+            workload = with_priorities(workload, cast(int, self.arguments[PRIORITIES]))
         shown = dict(self.arguments)
         if _PATH in shown:
             shown[_PATH] = Path(str(shown[_PATH])).name
@@ -132,7 +141,8 @@ def _builder(name: str) -> Builder:
 
 
 def _parameters(name: str) -> Mapping[str, inspect.Parameter]:
-    return inspect.signature(_builder(name), eval_str=True).parameters
+    own = inspect.signature(_builder(name), eval_str=True).parameters
+    return {**own, PRIORITIES: PRIORITIES_PARAMETER}
 
 
 def _kind(name: str, parameters: Mapping[str, inspect.Parameter], key: str) -> type:

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from exhausters.gate_suite.benchmark_info import EVERY_AXIS
+from exhausters.gate_suite.benchmark_info import every_axis
 from exhausters.gate_suite.cpu_timer import TIMER
 from exhausters.observe.metrics import HOST, METRICS
 from exhausters.sweep.grid import load_grid
@@ -162,7 +162,7 @@ def test_reports_read_it(suite: Suite) -> None:
     assert {metric.name for metric in seconds} == {"benchmark_seconds"}
     assert all(TIMER in metric.meaning for metric in seconds)
     # Every value fits the column of its axis.
-    assert set(results_of(runs, (), ()).axes) >= set(EVERY_AXIS)
+    assert set(results_of(runs, (), ()).axes) >= set(_every_axis(suite))
 
 
 @pytest.mark.real
@@ -213,7 +213,7 @@ def test_everything_is_compared_in_groups(suite: Suite, tmp_path: Path) -> None:
     micro = {f"micro_{name} leave_pages=-" for name in ("pin", "match", "evict")}
     assert set(re.findall("benchmark '(.*)': ", compared.output)) == cells | micro
     assert f"test_drain[{FLOWING}] (0001_base)" in compared.output
-    assert {tuple(one["params"]) for one in compared.benchmarks.values()} == {EVERY_AXIS}
+    assert {tuple(one["params"]) for one in compared.benchmarks.values()} == {_every_axis(suite)}
 
 
 def test_target_that_cannot_be_made_ready_fails_everything(tmp_path: Path) -> None:
@@ -262,6 +262,10 @@ def test_bad_options_are_told(tmp_path: Path, option: str, told: str) -> None:
     bad = run_suite(tmp_path, CELLS, option)
     assert bad.exit_code == pytest.ExitCode.USAGE_ERROR
     assert told in bad.output
+
+
+def _every_axis(suite: Suite) -> tuple[str, ...]:
+    return every_axis(load_grid(str(suite.file.with_name("toy.toml"))))
 
 
 def edited(source: Path, into: Path, change: Callable[[dict[str, Any]], None]) -> Path:

@@ -32,7 +32,7 @@ def test_bad_level_is_refused_by_name(name: str, value: object) -> None:
 def test_levels_are_checked_when_made(name: str) -> None:
     """No `PressureLevels` with a bad level exists."""
     with pytest.raises(LevelError, match=f"{name}=-1"):
-        PressureLevels(**{name: -1})
+        PressureLevels(held=False, **{name: -1})
 
 
 def test_held_is_a_bool() -> None:

@@ -11,7 +11,9 @@ import exhausters.pressure as package
 def test_public_names() -> None:
     """The list is sorted, complete, and changes only on purpose."""
     assert package.__all__ == [
+        "ALL",
         "Exhauster",
+        "ExhausterKind",
         "NodeView",
         "PressureHoldings",
         "PressureLevels",
@@ -20,6 +22,11 @@ def test_public_names() -> None:
         "ScriptedLockRefExhauster",
         "ScriptedReqRowExhauster",
         "check_level",
+        "kind_of",
+        "kinds",
+        "level_names",
+        "register",
+        "unregister",
     ]
     assert all(hasattr(package, name) for name in package.__all__)
 

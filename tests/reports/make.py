@@ -53,19 +53,16 @@ def cells(
 
 def record(cell: Cell, target: str = BASE, **changes: Any) -> dict[str, Any]:
     """A record; `metrics` and `provenance` are merged into the usual ones, the rest replaces."""
-    levels, engine = cell.levels, cell.engine
     plain = {
         "schema": SCHEMA_VERSION,
         "cell": cell.id,
         "target": target,
-        "workload": cell.workload,
-        "levels": {name: getattr(levels, name) for name in levels.__dataclass_fields__},
-        "engine": {name: getattr(engine, name) for name in engine.__dataclass_fields__},
+        **cell.to_json(),
         "outcome": "drained",
         "reason": "",
         "decision_digest": "digest",
         "metrics": METRICS | changes.pop("metrics", {}),
-        "provenance": PROVENANCE | {"page_size": engine.page_size} | changes.pop("provenance", {}),
+        "provenance": PROVENANCE | {"page_size": cell.engine.page_size} | changes.pop("provenance", {}),
     }
     return plain | changes
 

@@ -15,7 +15,7 @@ import exhausters.targets
 from exhausters.cli import app
 from exhausters.errors import InstallError, TargetNotFoundError
 from exhausters.sweep.read_records import read_records
-from exhausters.sweep.record import CRASHED, DRAINED, STALLED, TIMEOUT
+from exhausters.sweep.record import CRASHED, DRAINED, STALLED, TIMEOUT, UNSUPPORTED
 from tests.sweep.samples import a_record, a_target
 
 Invoke = Callable[..., Any]
@@ -70,6 +70,17 @@ def test_a_stall_is_an_outcome_and_not_a_failure(invoke: Invoke, outcomes: list[
     assert result.exit_code == 0
     assert "1 stalled, 1 drained" in result.stdout or "1 drained, 1 stalled" in result.stdout
     assert "stalled: bursts/p16/pages=1,refs=all,rows=all/one_shot: so it is" in result.stdout
+
+
+def test_what_is_unsupported_is_printed_once_and_exits_with_0(invoke: Invoke, outcomes: list[str]) -> None:
+    """Cells that this SGLang does not support are no failure; a reason they share is printed once."""
+    outcomes += [UNSUPPORTED, UNSUPPORTED]
+    result = invoke()
+    assert result.exit_code == 0
+    assert "2 cells: 2 unsupported." in result.stdout
+    first = "bursts/p16/pages=1,refs=all,rows=all/one_shot"
+    assert result.stdout.count("so it is") == 1
+    assert f"unsupported: 2 cells, the first {first}: so it is" in result.stdout
 
 
 @pytest.mark.parametrize("outcome", [CRASHED, TIMEOUT])

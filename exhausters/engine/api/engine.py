@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from exhausters.engine.api.parts import KvPool, PrefixTree, RowPool
 from exhausters.engine.api.records import BatchView, Facts, LastBatch, MethodPoint, PoolSnapshot
 from exhausters.engine.settings import HostSettings
+from exhausters.errors import UnsupportedSettingError
 
 
 class RequestView(Protocol):
@@ -237,6 +238,9 @@ class Boot(Protocol):
         Returns:
             What the engine logged, when its loop ended by an exception.
         """
+
+    def refusal(self, text: str, settings: HostSettings) -> UnsupportedSettingError | None:
+        """Return what the text of a failed boot says about a setting; None when it failed otherwise."""
 
     def check(self, settings: HostSettings, facts: Facts) -> None:
         """Refuse an engine that came up as something else than was asked for.

@@ -12,6 +12,7 @@ from exhausters.engine.api.records import Facts
 from exhausters.engine.fake.engine import FakeEngine
 from exhausters.engine.fake.scheduler import FakeScheduler
 from exhausters.engine.settings import HostSettings
+from exhausters.errors import UnsupportedSettingError
 
 # The engine keywords that mean something here; the others are noted.
 KEYWORDS = (
@@ -29,6 +30,11 @@ def import_before_clock() -> None:
 
 def load(settings: HostSettings, source_dirs: tuple[str, ...]) -> None:
     """Nothing is left to import."""
+
+
+def refusal(text: str, settings: HostSettings) -> UnsupportedSettingError | None:
+    """Return None: the fake engine takes every setting, and notes what it ignores."""
+    return None
 
 
 def check(settings: HostSettings, facts: Facts) -> None:

@@ -23,9 +23,10 @@ from exhausters.engine.sglang.environment import set_environment
 from exhausters.engine.sglang.facts import require_rust_core as check
 from exhausters.engine.sglang.null_models import write_model_folder
 from exhausters.engine.sglang.server_args import server_arguments
-from exhausters.errors import SeamError
+from exhausters.engine.sglang.switches import refusal_in, shown_switch
+from exhausters.errors import SeamError, UnsupportedSettingError
 
-__all__ = ["check", "import_before_clock", "load", "run"]
+__all__ = ["check", "import_before_clock", "load", "refusal", "run"]
 
 _TORCHVISION_LIBRARIES: list[Any] = []
 _SCHEDULER_MODULE = "sglang.srt.managers.scheduler"
@@ -94,6 +95,14 @@ class FailureNote(logging.Handler):
         self.text = record.getMessage()
 
 
+def refusal(text: str, settings: HostSettings) -> UnsupportedSettingError | None:
+    """Return the refusal of a setting in the text of a failed boot; None when it failed otherwise."""
+    # A scheduling policy has no closed list of ours: the scheduler refuses what it does not know.
+    policy = {"schedule_policy": f"policy={settings.engine.get('schedule_policy')}"}
+    switches = {name: shown_switch(name, value) for name, value in settings.switches.items()}
+    return refusal_in(text, {**policy, **switches})
+
+
 class _InitPipe:
     """The pipe end that SGLang reports its start to."""
 
@@ -120,7 +129,9 @@ def run(
     model_path = write_model_folder(
         run_dir / "model", model=settings.model, emitted_token=settings.emitted_token
     )
-    server_args, notes = server_arguments(settings.engine, model_path=str(model_path))
+    server_args, notes = server_arguments(
+        settings.engine, model_path=str(model_path), switches=settings.switches
+    )
     port_args = _port_arguments(server_args)
     _install_hook(module.Scheduler, make_hook, emitted_token=settings.emitted_token)
     known: Mapping[str, Any] = {

@@ -7,24 +7,9 @@ import inspect
 from collections.abc import Mapping
 from typing import Any
 
+from exhausters.engine.sglang.reserved import FORCED, SINGLE_RANK, is_meaningless
+from exhausters.engine.sglang.switches import require_switches
 from exhausters.errors import UsageError
-
-# What makes SGLang run without a GPU, a network and a tokenizer. A script cannot change these.
-_FORCED: Mapping[str, Any] = {
-    "device": "cpu",
-    "load_format": "dummy",
-    "dtype": "float32",
-    "attention_backend": "torch_native",
-    "sampling_backend": "pytorch",
-    "grammar_backend": "none",
-    "skip_tokenizer_init": True,
-    "skip_server_warmup": True,
-    "disable_cuda_graph": True,
-    "enable_metrics": False,
-    "random_seed": 0,
-    # SGLang's own guess reserves for a GPU and can leave nothing; `max_total_tokens` decides here.
-    "mem_fraction_static": 0.9,
-}
 
 # Used unless the script or grid says otherwise.
 _DEFAULTS: Mapping[str, Any] = {
@@ -37,36 +22,20 @@ _DEFAULTS: Mapping[str, Any] = {
     "watchdog_timeout": 1_000_000_000.0,
 }
 
-# Meant for a GPU or a real model. They are taken, so that a script's ENGINE_KWARGS need no change.
-_IGNORED_PREFIXES = ("kv_canary", "cuda_graph", "mem_fraction", "quantization", "nccl", "moe_", "mm_")
-_IGNORED = frozenset(
-    {
-        "model_path",
-        "tokenizer_path",
-        "tokenizer_mode",
-        "trust_remote_code",
-        "enable_torch_compile",
-        "enable_memory_saver",
-        "disable_piecewise_cuda_graph",
-        "disable_custom_all_reduce",
-        "kv_cache_dtype",
-        "prefill_attention_backend",
-        "decode_attention_backend",
-        "host",
-        "port",
-        "soft_watchdog_timeout",
-        *_FORCED,
-    }
-)
-# One process, one rank: a script for several must be told so, not silently run on one.
-_SINGLE_RANK = ("tp_size", "pp_size", "dp_size", "ep_size", "attn_cp_size", "nnodes")
 
-
-def server_arguments(engine: Mapping[str, Any], *, model_path: str) -> tuple[Any, tuple[str, ...]]:
+def server_arguments(
+    engine: Mapping[str, Any], *, model_path: str, switches: Mapping[str, Any] | None = None
+) -> tuple[Any, tuple[str, ...]]:
     """Return SGLang's `ServerArgs` and one note for each keyword that was mapped or ignored.
+
+    Args:
+        engine: keywords of a script; what this SGLang does not have is noted and left out.
+        model_path: folder of the null model.
+        switches: keywords that must be taken as they are, or refused.
 
     Raises:
         UsageError: a keyword that asks for more than one rank.
+        UnsupportedSettingError: a switch that this SGLang does not have, or a value it refuses.
     """
     from sglang.srt.server_args import ServerArgs
 
@@ -75,8 +44,8 @@ def server_arguments(engine: Mapping[str, Any], *, model_path: str) -> tuple[Any
     wanted: dict[str, Any] = dict(_DEFAULTS)
     for name, value in engine.items():
         _refuse_many_ranks(name, value)
-        if name in _IGNORED or name.startswith(_IGNORED_PREFIXES):
-            if name not in _FORCED or _FORCED[name] != value:
+        if is_meaningless(name):
+            if name not in FORCED or FORCED[name] != value:
                 notes.append(_ignored_note(name, value))
         elif name not in known:
             notes.append(f"{name}={value!r}: this SGLang has no such engine keyword; ignored")
@@ -84,8 +53,10 @@ def server_arguments(engine: Mapping[str, Any], *, model_path: str) -> tuple[Any
             wanted[name] = value
     # The table of request rows is this wide: a model's full length would cost hundreds of MB.
     wanted.setdefault("context_length", max(int(wanted["max_total_tokens"] or 0), 4_096))
-    arguments = {**wanted, **_FORCED, "model_path": model_path}
-    return ServerArgs(**{name: value for name, value in arguments.items() if name in known}), tuple(notes)
+    arguments = {**wanted, **FORCED, "model_path": model_path}
+    taken = {name: value for name, value in arguments.items() if name in known}
+    checked = require_switches(ServerArgs, switches or {}, known=known, others=taken)
+    return ServerArgs(**{**taken, **checked}), tuple(notes)
 
 
 def _known_names(server_args_class: Any) -> frozenset[str]:
@@ -101,5 +72,5 @@ def _ignored_note(name: str, value: Any) -> str:
 
 
 def _refuse_many_ranks(name: str, value: Any) -> None:
-    if name in _SINGLE_RANK and value not in (None, 1):
+    if name in SINGLE_RANK and value not in (None, 1):
         raise UsageError(f"{name}={value!r}: expected 1, one scheduler runs alone here; leave it out")

@@ -1,0 +1,71 @@
+"""What the harness itself sets of an SGLang, in keywords and in the environment: a grid cannot set these.
+
+Imported by the parent process too, by name: one place, so that what is refused is what is set.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
+from exhausters.engine.sglang.environment import TREE_CORE, VARIABLES
+
+#: What makes SGLang run without a GPU, a network and a tokenizer. A script cannot change these.
+FORCED: Mapping[str, Any] = MappingProxyType(
+    {
+        "device": "cpu",
+        "load_format": "dummy",
+        "dtype": "float32",
+        "attention_backend": "torch_native",
+        "sampling_backend": "pytorch",
+        "grammar_backend": "none",
+        "skip_tokenizer_init": True,
+        "skip_server_warmup": True,
+        "disable_cuda_graph": True,
+        "enable_metrics": False,
+        "random_seed": 0,
+        # SGLang's own guess reserves for a GPU and can leave nothing; `max_total_tokens` decides here.
+        "mem_fraction_static": 0.9,
+    }
+)
+
+# Meant for a GPU or a real model. A script's ENGINE_KWARGS may have them, and they are ignored with a note.
+_MEANINGLESS_PREFIXES = ("kv_canary", "cuda_graph", "mem_fraction", "quantization", "nccl", "moe_", "mm_")
+_MEANINGLESS = frozenset(
+    {
+        "model_path",
+        "tokenizer_path",
+        "tokenizer_mode",
+        "trust_remote_code",
+        "enable_torch_compile",
+        "enable_memory_saver",
+        "disable_piecewise_cuda_graph",
+        "disable_custom_all_reduce",
+        "kv_cache_dtype",
+        "prefill_attention_backend",
+        "decode_attention_backend",
+        "host",
+        "port",
+        "soft_watchdog_timeout",
+        *FORCED,
+    }
+)
+
+#: One process, one rank: a script for several must be told so, not silently run on one.
+SINGLE_RANK = ("tp_size", "pp_size", "dp_size", "ep_size", "attn_cp_size", "nnodes")
+
+#: Every variable that a grid may not set, those of any worker aside.
+RESERVED_VARIABLES = frozenset(
+    {
+        *VARIABLES,
+        TREE_CORE,
+        # Swaps SGLang's own scripted runtime in, where the harness's hook must be.
+        "SGLANG_TEST_SCRIPTED_RUNTIME",
+    }
+)
+
+
+def is_meaningless(keyword: str) -> bool:
+    """Tell whether a keyword of `ServerArgs` means nothing on a CPU without a model."""
+    return keyword in _MEANINGLESS or keyword.startswith(_MEANINGLESS_PREFIXES)

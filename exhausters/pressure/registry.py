@@ -1,0 +1,58 @@
+"""Every exhauster there is. A new one is a file in this folder and a line in `_KINDS`.
+
+Levels, grid axes, ids, tables, results and the dashboard derive from this list. The parent process, which has
+neither torch nor sglang, imports it, and so no exhauster's file imports them at its top.
+"""
+
+from __future__ import annotations
+
+from exhausters.errors import LevelError
+from exhausters.pressure import kv_pool, lock_refs, req_rows
+from exhausters.pressure.kind import ExhausterKind
+
+# In the order of axes and columns.
+_KINDS: list[ExhausterKind] = [
+    kv_pool.KIND,
+    lock_refs.KIND,
+    req_rows.KIND,
+]
+
+
+def kinds() -> tuple[ExhausterKind, ...]:
+    """Return every registered kind, in the order of axes and columns."""
+    return tuple(_KINDS)
+
+
+def level_names() -> tuple[str, ...]:
+    """Return the names of all levels, in the same order."""
+    return tuple(kind.level_name for kind in _KINDS)
+
+
+def kind_of(level_name: str) -> ExhausterKind:
+    """Return the kind that has this level.
+
+    Raises:
+        LevelError: there is none; lists what there is.
+    """
+    for kind in _KINDS:
+        if kind.level_name == level_name:
+            return kind
+    known = ", ".join(f"{kind.level_name} ({kind.scarce})" for kind in _KINDS)
+    raise LevelError(f"{level_name}: no exhauster has this level; the levels are {known}")
+
+
+def register(kind: ExhausterKind) -> None:
+    """Add a kind for the rest of this process: for an exhauster that lives outside of this folder.
+
+    Raises:
+        LevelError: a registered kind has the same level.
+    """
+    if kind.level_name in level_names():
+        raise LevelError(f"{kind.level_name}: is registered already; give the new level another name")
+    _KINDS.append(kind)
+
+
+def unregister(kind: ExhausterKind) -> None:
+    """Take a kind out again; harmless when it is not there."""
+    if kind in _KINDS:
+        _KINDS.remove(kind)

@@ -1,0 +1,196 @@
+"""A new exhauster costs one file and one line: all else derives from the registry."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+from typer.testing import CliRunner
+
+from exhausters.asv_suite.axes import axes_of, cells_by_values
+from exhausters.errors import GridError, LevelError
+from exhausters.gate_suite.benchmark_info import axes_of_cell, every_axis
+from exhausters.observe.metrics import METRICS
+from exhausters.pressure import PressureLevels, PressureSet, kind_of, register, unregister
+from exhausters.sweep import runner
+from exhausters.sweep.cell import Cell
+from exhausters.sweep.drain import RunOptions
+from exhausters.sweep.grid import Grid, axis_names
+from exhausters.sweep.record import DRAINED, RunRecord
+from exhausters.sweep.runner import SweepOptions, sweep
+from exhausters.sweep.store import SweepWriter
+from exhausters.sweep.table import records_table
+from exhausters.targets import PreparedTarget
+from reports import load
+from reports.dashboard import DASHBOARD_NAME, unpack
+from reports.gate import app
+from reports.verdict import NOTHING_WORSE
+from tests.conftest import newest_release
+from tests.fakes.fake_engine import FakeEngine, FakeHost
+from tests.pressure.toy_exhauster import KIND, run_cell_with_it
+from tests.sweep.samples import a_grid, a_target
+
+_TIGHT = 32
+
+
+@pytest.fixture(autouse=True)
+def _registered() -> Iterator[None]:
+    """The one line in the registry, for the length of a test."""
+    register(KIND)
+    yield
+    unregister(KIND)
+
+
+@pytest.fixture(name="grid")
+def _grid() -> Grid:
+    return a_grid(workload=["long_context:requests=12"], leave_budget=["all", _TIGHT], leave_rows=["all", 8])
+
+
+def _swept(target: PreparedTarget, grid: Grid, folder: Path) -> tuple[RunRecord, ...]:
+    with SweepWriter(folder, target=target, grid=grid) as writer:
+        records = sweep(
+            target, grid, SweepOptions(workers=1, run=RunOptions(count_work=False)), on_record=writer.add
+        )
+        writer.finish()
+    return records
+
+
+def _dashboard(folder: Path) -> dict[str, Any]:
+    packed = re.search(r'id="data">([A-Za-z0-9+/=]+)</script>', (folder / DASHBOARD_NAME).read_text())
+    assert packed is not None
+    return unpack(packed.group(1))
+
+
+def _expect_everywhere(records: tuple[RunRecord, ...], grid: Grid, folder: Path, out: Path) -> None:
+    """Its level is an axis, a column, part of ids, in records, in the frame, judged, and on the dashboard."""
+    assert {record.result.outcome for record in records} == {DRAINED}
+    tight = [record for record in records if record.cell.levels.leave_budget == _TIGHT]
+    assert [record.cell.id.split("/")[2] for record in tight] == [
+        f"pages=all,refs=all,rows={rows},budget={_TIGHT}" for rows in ("all", 8)
+    ]
+    free, less = (
+        next(r.result.metrics["prefill_steps"] for r in records if r.cell.levels.given() == given)
+        for given in ({}, {"leave_budget": _TIGHT})
+    )
+    assert free is not None
+    assert less is not None
+    assert less > free
+
+    console = Console(width=200, record=True, file=(out.parent / "table.txt").open("w"))
+    console.print(records_table(records, title="toy"))
+    assert re.search(r"pages +refs +rows +budget +taken", console.export_text())
+
+    lines = [json.loads(line) for line in (folder / "records.jsonl").read_text().splitlines()]
+    assert [line["levels"].get("leave_budget") for line in lines] == [None, _TIGHT, None, _TIGHT]
+    results = load([folder])
+    assert str(results.frame["leave_budget"].dtype) == "Int64"
+
+    judged = CliRunner().invoke(app, ["gate", str(folder), str(folder)], env={"NO_COLOR": "1"})
+    assert (judged.exit_code, judged.output[:4]) == (NOTHING_WORSE, "SAME")
+    built = CliRunner().invoke(app, ["build", str(folder), "--out", str(out)])
+    assert built.exit_code == 0, built.output
+    axes = {axis["name"]: axis["labels"] for axis in _dashboard(out)["axes"]}
+    assert axes == {"leave_rows": ["8", "all"], "leave_budget": [str(_TIGHT), "all"]}
+
+
+def test_it_is_swept_to_a_dashboard(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, grid: Grid) -> None:
+    """One class and one registration reach records, table, gate and dashboard, on the fake engine."""
+    monkeypatch.setattr(runner, "Host", FakeHost)
+    records = _swept(a_target(), grid, tmp_path / "swept")
+    _expect_everywhere(records, grid, tmp_path / "swept", tmp_path / "report")
+
+
+@pytest.mark.real
+def test_it_is_swept_on_the_real_scheduler(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, grid: Grid
+) -> None:
+    """The same on SGLang's own scheduler, which prefills fewer tokens per batch."""
+    monkeypatch.setattr(runner, "run_cell", run_cell_with_it)
+    records = _swept(newest_release(), grid, tmp_path / "swept")
+    _expect_everywhere(records, grid, tmp_path / "swept", tmp_path / "report")
+
+
+def test_suites_have_its_axis(grid: Grid) -> None:
+    """asv and pytest-benchmark have its level as a parameter."""
+    assert axes_of(grid)["leave_budget"] == ("all", _TIGHT)
+    assert len(cells_by_values(grid)) == len(grid.cells)
+    assert "leave_budget" in every_axis(grid)
+    assert axes_of_cell(grid, grid.cells[-1], "drain")["leave_budget"] == _TIGHT
+
+
+def test_existing_cells_keep_their_ids_and_digests(grid: Grid) -> None:
+    """A level that joined later is in ids, records and digests of cells that give it, and of no others."""
+    plain = Cell(workload="bursts")
+    assert plain.id == "bursts/p16/pages=all,refs=all,rows=all/one_shot"
+    assert "leave_budget" not in plain.to_json()["levels"]
+    with_it = a_grid(leave_pages=[1, 2]).digest
+    unregister(KIND)
+    assert a_grid(leave_pages=[1, 2]).digest == with_it
+
+
+def test_records_from_before_it_joined_are_loaded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """In records that were written without it the resource was left alone."""
+    unregister(KIND)
+    monkeypatch.setattr(runner, "Host", FakeHost)
+    _swept(a_target(), a_grid(leave_pages=["all", 64]), tmp_path / "old")
+    register(KIND)
+    assert load([tmp_path / "old"]).frame["leave_budget"].isna().all()
+
+
+def test_a_script_takes_any_level_by_name() -> None:
+    """`t.exhaust(leave_budget=…)` works without a method of its own, once or held, and is released."""
+    engine = FakeEngine()
+    assert engine.run(takes_by_name) == (32, 224, 0)
+    assert engine.scheduler.chunked_prefill_size == 256
+
+
+def takes_by_name(t: Any) -> Any:
+    t.exhaust(leave_budget=_TIGHT, leave_rows=3)
+    left, held = t.scheduler.chunked_prefill_size, t.pressure.holdings().held_budget
+    yield
+    t.release_pressure()
+    return left, held, t.pressure.holdings().held_budget
+
+
+def test_unknown_levels_list_what_there_is() -> None:
+    """A level that no exhauster has is refused everywhere with the names of those that exist."""
+    with pytest.raises(LevelError, match=r"leave_page: no exhauster has this level; .*leave_pages \(free KV"):
+        PressureLevels(leave_page=3)
+    with pytest.raises(LevelError, match="leave_budget"):
+        kind_of("leave_page")
+    with pytest.raises(AttributeError, match="the levels are leave_pages, leave_refs"):
+        _ = PressureLevels().leave_page
+    with pytest.raises(GridError, match="no axis 'leave_page'; the axes are workload, leave_pages"):
+        a_grid(leave_page=[1])
+    with pytest.raises(LevelError, match="is registered already"):
+        register(KIND)
+    assert axis_names()[:6] == (
+        "workload",
+        "leave_pages",
+        "leave_refs",
+        "leave_rows",
+        "leave_budget",
+        "held",
+    )
+
+
+def test_a_set_takes_a_kind_that_was_registered_later() -> None:
+    """A scheduler that is up already can be pressed by a kind that is registered now."""
+    scheduler = FakeEngine().scheduler
+    unregister(KIND)
+    pressure = PressureSet(scheduler)
+    register(KIND)
+    pressure.apply(PressureLevels(leave_budget=8, held=True))
+    assert scheduler.chunked_prefill_size == 8
+    pressure.release()
+    assert scheduler.chunked_prefill_size == 256
+
+
+def test_metrics_do_not_name_levels() -> None:
+    """No metric is tied to an exhauster by its name: the registry of metrics needs no line for a new one."""
+    assert not any("leave_" in name for name in METRICS)
