@@ -228,7 +228,7 @@ def test_target_that_cannot_be_made_ready_fails_everything(tmp_path: Path) -> No
 
 
 def test_long_ids_stay_names(tmp_path: Path) -> None:
-    """A cell with free axes has an id longer than pytest takes by itself; its test is named after it still."""
+    """A cell with free axes has a longer id than pytest takes by itself; its test has that name still."""
     grid = tmp_path / "free.toml"
     switches = "\n".join(f"server_args.a_switch_with_a_name_{number} = [1, 2]" for number in range(3))
     grid.write_text(f'[axes]\nworkload = ["bursts"]\n{switches}\n')
