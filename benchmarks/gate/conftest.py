@@ -50,10 +50,15 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     cells = metafunc.config.stash[_GRID].cells
     if "cell_id" in metafunc.fixturenames:
-        metafunc.parametrize("cell_id", [cell.id for cell in cells])
+        _parametrize(metafunc, "cell_id", [cell.id for cell in cells])
     elif "pinned_cell_id" in metafunc.fixturenames:
         pinned = [cell.id for cell in cells if LOCK_REFS.level_name in cell.levels.given()]
-        metafunc.parametrize("pinned_cell_id", pinned)
+        _parametrize(metafunc, "pinned_cell_id", pinned)
+
+
+def _parametrize(metafunc: pytest.Metafunc, name: str, cell_ids: list[str]) -> None:
+    # Asked for: of a long text pytest would make a number, and names of tests are what one compares by.
+    metafunc.parametrize(name, cell_ids, ids=cell_ids)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -227,6 +227,16 @@ def test_target_that_cannot_be_made_ready_fails_everything(tmp_path: Path) -> No
     assert "17 failed" in broken.output
 
 
+def test_long_ids_stay_names(tmp_path: Path) -> None:
+    """A cell with free axes has a longer id than pytest takes by itself; its test has that name still."""
+    grid = tmp_path / "free.toml"
+    switches = "\n".join(f"server_args.a_switch_with_a_name_{number} = [1, 2]" for number in range(3))
+    grid.write_text(f'[axes]\nworkload = ["bursts"]\n{switches}\n')
+    collected = run_suite(tmp_path, CELLS, f"--grid={grid}", "--collect-only", "-q").output
+    assert all(f"test_drain[{cell.id}]" in collected for cell in load_grid(str(grid)).cells)
+    assert len(load_grid(str(grid)).cells[0].id) > 100
+
+
 def test_projects_time_limit_is_lifted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No benchmark is cut off, and so missing in the file, by the project's limit, which other tests keep."""
     (tmp_path / "dawdling.py").write_text(DAWDLING)
