@@ -1,1 +1,1 @@
-"""The process that runs one booted scheduler: starts it, exchanges messages with it, supervises it, ends it."""
+"""The process that runs one booted scheduler: starts it, talks to it, supervises it, ends it."""
