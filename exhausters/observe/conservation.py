@@ -1,4 +1,4 @@
-"""Counts to the total after every step: no page and no row may come from nowhere or get lost."""
+"""Checks after every step that the parts of each pool add up to its total."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A run's step records as one log: its digest, its file, and where two logs part."""
+"""A run's step records as one log: its digest, its file, and the first divergence of two logs."""
 
 from __future__ import annotations
 

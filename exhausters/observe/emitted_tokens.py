@@ -1,4 +1,4 @@
-"""Which requests emit a token in which step: the one rule that outputs, latencies and followers rest on."""
+"""Which requests emit a token in which step: the one rule that outputs, latencies and followers use."""
 
 from __future__ import annotations
 

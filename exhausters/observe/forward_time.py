@@ -1,4 +1,4 @@
-"""How long a forward takes on the virtual clock: a model that is named, versioned and in the record."""
+"""How long a forward takes on the virtual clock: named, versioned models that records refer to."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From a decision log and arrival times to what a client would have waited, in modelled time."""
+"""Latencies that clients would see, in modelled time, from a decision log and arrival times."""
 
 from __future__ import annotations
 

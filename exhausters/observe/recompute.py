@@ -1,4 +1,4 @@
-"""Which prefill tokens had been computed before, by whomever: the recompute tax."""
+"""Which prefill tokens any request had computed before: the recompute tax."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Watches one run inside the worker and makes one `StepRecord` of every step."""
+"""Watches one run inside the worker and makes one `StepRecord` per step."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From a decision log to the metrics of kinds decision and modelled time."""
+"""Computes the metrics of kinds decision and modelled time from a decision log."""
 
 from __future__ import annotations
 

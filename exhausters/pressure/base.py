@@ -1,4 +1,4 @@
-"""What all exhausters share: one level, held or not, and a release that always goes through."""
+"""The base class of all exhausters: one level, held or not, and a release that attempts every part."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Owns all exhausters of one scheduler: takes, takes again, and gives back in reverse order."""
+"""All exhausters of one engine together: takes, takes again, and gives back in reverse order."""
 
 from __future__ import annotations
 

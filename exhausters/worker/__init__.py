@@ -1,1 +1,1 @@
-"""The process that holds one booted scheduler: start it, speak with it, supervise it, end it."""
+"""The process that runs one booted scheduler: starts it, talks to it, supervises it, ends it."""

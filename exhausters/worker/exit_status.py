@@ -1,4 +1,4 @@
-"""How a worker ended, as the operating system tells it."""
+"""How a worker ended, as reported by the operating system."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tells from what was said whether memory ran out: of the process, or of a pool of SGLang."""
+"""Recognizes from a traceback or log that memory ran out, of the process or of one of SGLang's pools."""
 
 from __future__ import annotations
 

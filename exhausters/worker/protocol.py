@@ -1,4 +1,4 @@
-"""What a host and its worker say to each other, pickled over one socket pair."""
+"""The messages between a host and its worker, pickled over one socket pair."""
 
 from __future__ import annotations
 

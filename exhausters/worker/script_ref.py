@@ -1,4 +1,4 @@
-"""How a script is named to the worker, which imports it on its own."""
+"""How a host names a script, so that the worker can import it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Records on disk while a run goes on: nothing measured is lost when the worker is killed."""
+"""Writes records to disk during a run, so that a killed worker loses at most one batch of them."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 SGLang's scheduler sends SIGQUIT to its parent when it raises. This process is that parent, so the
 signal never reaches the caller's shell, test runner or benchmark. It forks the worker before
-anything heavy is imported, waits for it, tells the host how it ended, and leaves nothing behind:
+anything heavy is imported, waits for it, reports to the host how it ended, and leaves nothing behind:
 when the host goes away (its end of the life socket closes) the worker is killed, and the last act is
 to kill whatever else the worker started and to delete the run folder.
 

@@ -1,4 +1,4 @@
-"""Walks a tree core that hands out node numbers and has no walk: SGLang's released Rust core.
+"""Walks a tree core that hands out node numbers and has no walk of its own: SGLang's released Rust core.
 
 What such a core does offer, all of it read-only and in SGLang 0.5.19 to 0.5.23:
 
