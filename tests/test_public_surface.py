@@ -77,7 +77,7 @@ _DEFINED = {
     "exhausters.observe.step_record": {"StepRecord"},
     "exhausters.observe.metrics": {"Metric"},
     "exhausters.sweep.cell": {"Cell", "EngineSettings"},
-    "exhausters.sweep.grid": {"Grid", "load_grid", "parse_grid"},
+    "exhausters.sweep.grid": {"Grid", "axis_names", "load_grid", "parse_grid"},
     "exhausters.sweep.record": {"CellResult", "RunRecord"},
     "exhausters.sweep.plan": {"PlannedRun", "Task", "plan_pairs", "plan_sweep", "require_pair", "share_out"},
     "exhausters.sweep.execute": {"Executor", "LocalExecutor", "boot_facts", "run_on"},

@@ -89,13 +89,15 @@ class EngineSettings:
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> EngineSettings:
         """Return the settings that `to_json` wrote; raises GridError for values that make no sense."""
-        named = {name: value for name, value in values.items() if not is_free_axis(name)}
-        free: dict[str, list[tuple[str, FreeValue]]] = {table: [] for table in FREE_TABLES}
-        for axis, value in values.items():
-            if is_free_axis(axis):
-                table, _, name = axis.partition(".")
-                free[table].append((name, _frozen(value)))
-        return cls(**named, **{table: tuple(pairs) for table, pairs in free.items()})
+        named: dict[str, Any] = {name: value for name, value in values.items() if not is_free_axis(name)}
+        for table in FREE_TABLES:
+            prefix = f"{table}."
+            named[table] = tuple(
+                (axis.removeprefix(prefix), _frozen(value))
+                for axis, value in values.items()
+                if axis.startswith(prefix)
+            )
+        return cls(**named)
 
     def free_axes(self) -> dict[str, FreeValue]:
         """Return the free settings by the name of their axis: `server_args.NAME`, `env.NAME`."""

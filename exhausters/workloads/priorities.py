@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from inspect import Parameter
 
-from exhausters.workloads.request import Workload, require_int
+from exhausters.workloads.request import require_int
+from exhausters.workloads.workload import Workload
 
 ARGUMENT = "priorities"
 #: How the argument looks beside a builder's own.

@@ -13,17 +13,19 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from exhausters.asv_suite.axes import axes_of, cells_by_values
+from exhausters.engine.fake.engine import FakeEngine as FakeSchedulerEngine
 from exhausters.errors import GridError, LevelError
 from exhausters.gate_suite.benchmark_info import axes_of_cell, every_axis
 from exhausters.observe.metrics import METRICS
 from exhausters.pressure import PressureLevels, PressureSet, kind_of, register, unregister
-from exhausters.sweep import runner
+from exhausters.sweep import execute, workers
 from exhausters.sweep.cell import Cell
 from exhausters.sweep.drain import RunOptions
+from exhausters.sweep.execute import LocalExecutor
 from exhausters.sweep.grid import Grid, axis_names
 from exhausters.sweep.record import DRAINED, RunRecord
 from exhausters.sweep.runner import SweepOptions, sweep
-from exhausters.sweep.store import SweepWriter
+from exhausters.sweep.store import sweep_writer
 from exhausters.sweep.table import records_table
 from exhausters.targets import PreparedTarget
 from reports import load
@@ -52,9 +54,13 @@ def _grid() -> Grid:
 
 
 def _swept(target: PreparedTarget, grid: Grid, folder: Path) -> tuple[RunRecord, ...]:
-    with SweepWriter(folder, target=target, grid=grid) as writer:
+    with sweep_writer(folder, target=target, grid=grid) as writer:
         records = sweep(
-            target, grid, SweepOptions(workers=1, run=RunOptions(count_work=False)), on_record=writer.add
+            target,
+            grid,
+            SweepOptions(run=RunOptions(count_work=False)),
+            executor=LocalExecutor(workers=1),
+            on_record=writer.add,
         )
         writer.finish()
     return records
@@ -100,7 +106,7 @@ def _expect_everywhere(records: tuple[RunRecord, ...], grid: Grid, folder: Path,
 
 def test_it_is_swept_to_a_dashboard(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, grid: Grid) -> None:
     """One class and one registration reach records, table, gate and dashboard, on the fake engine."""
-    monkeypatch.setattr(runner, "Host", FakeHost)
+    monkeypatch.setattr(workers, "Host", FakeHost)
     records = _swept(a_target(), grid, tmp_path / "swept")
     _expect_everywhere(records, grid, tmp_path / "swept", tmp_path / "report")
 
@@ -110,7 +116,7 @@ def test_it_is_swept_on_the_real_scheduler(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, grid: Grid
 ) -> None:
     """The same on SGLang's own scheduler, which prefills fewer tokens per batch."""
-    monkeypatch.setattr(runner, "run_cell", run_cell_with_it)
+    monkeypatch.setattr(execute, "run_cell", run_cell_with_it)
     records = _swept(newest_release(), grid, tmp_path / "swept")
     _expect_everywhere(records, grid, tmp_path / "swept", tmp_path / "report")
 
@@ -136,7 +142,7 @@ def test_existing_cells_keep_their_ids_and_digests(grid: Grid) -> None:
 def test_records_from_before_it_joined_are_loaded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """In records that were written without it the resource was left alone."""
     unregister(KIND)
-    monkeypatch.setattr(runner, "Host", FakeHost)
+    monkeypatch.setattr(workers, "Host", FakeHost)
     _swept(a_target(), a_grid(leave_pages=["all", 64]), tmp_path / "old")
     register(KIND)
     assert load([tmp_path / "old"]).frame["leave_budget"].isna().all()
@@ -181,9 +187,10 @@ def test_unknown_levels_list_what_there_is() -> None:
 
 def test_a_set_takes_a_kind_that_was_registered_later() -> None:
     """A scheduler that is up already can be pressed by a kind that is registered now."""
-    scheduler = FakeEngine().scheduler
+    engine = FakeEngine()
+    scheduler = engine.scheduler
     unregister(KIND)
-    pressure = PressureSet(scheduler)
+    pressure = PressureSet(FakeSchedulerEngine(scheduler))
     register(KIND)
     pressure.apply(PressureLevels(leave_budget=8, held=True))
     assert scheduler.chunked_prefill_size == 8

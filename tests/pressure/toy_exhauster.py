@@ -20,7 +20,7 @@ class ChunkBudgetExhauster(Exhauster):
 
     def __init__(self, engine: Any) -> None:
         super().__init__()
-        self._scheduler = getattr(engine, "scheduler", engine)
+        self._scheduler = engine.native
         self.held_budget = 0
 
     def _take(self, level: int) -> None:
@@ -39,7 +39,7 @@ KIND = ExhausterKind(
     scarce="chunk budget",
     meaning="how many tokens a prefill batch may compute",
     heading="leave\nbudget",
-    factory=lambda engine, _submitted_prompts: ChunkBudgetExhauster(engine),
+    factory=ChunkBudgetExhauster,
     holds=("held_budget",),
 )
 

@@ -13,12 +13,13 @@ from hypothesis import strategies as st
 from exhausters.engine.load import reserved
 from exhausters.engine.settings import HostSettings
 from exhausters.errors import GridError, UnsupportedSettingError
-from exhausters.sweep import runner
+from exhausters.sweep import workers
 from exhausters.sweep.cell import Cell, EngineSettings
+from exhausters.sweep.execute import LocalExecutor
 from exhausters.sweep.free_axes import NAMED_KEYWORDS, text_of
 from exhausters.sweep.grid import load_grid, parse_grid
 from exhausters.sweep.record import DRAINED, FAILURES, OUTCOMES, UNSUPPORTED
-from exhausters.sweep.runner import SweepOptions, sweep
+from exhausters.sweep.runner import sweep
 from exhausters.worker.environment import RESERVED_VARIABLES
 from tests.fakes.fake_engine import FakeHost
 from tests.sweep.samples import a_grid, a_target
@@ -150,10 +151,10 @@ def test_values_that_differ_have_different_texts(one: Any, other: Any) -> None:
 def test_the_worker_gets_them_as_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keywords reach the worker as switches that must be taken, variables as its environment."""
     booted: list[HostSettings] = []
-    monkeypatch.setattr(runner, "Host", FakeHost)
+    monkeypatch.setattr(workers, "Host", FakeHost)
     monkeypatch.setattr(FakeHost, "on_boot", staticmethod(booted.append))
     grid = a_grid(server_args={"max_prefill_tokens": [512]}, env={"SGLANG_X": ["0.5"]})
-    sweep(a_target(), grid, SweepOptions(workers=1))
+    sweep(a_target(), grid, executor=LocalExecutor(workers=1))
     assert dict(booted[0].switches) == {"max_prefill_tokens": 512}
     assert dict(booted[0].environment) == {"SGLANG_X": "0.5"}
     assert "max_prefill_tokens" not in booted[0].engine
@@ -169,10 +170,10 @@ def test_a_refusal_is_an_outcome_of_its_cells(monkeypatch: pytest.MonkeyPatch) -
         if settings.switches["x"] == 2:
             raise UnsupportedSettingError(said)
 
-    monkeypatch.setattr(runner, "Host", FakeHost)
+    monkeypatch.setattr(workers, "Host", FakeHost)
     monkeypatch.setattr(FakeHost, "on_boot", staticmethod(on_boot))
     grid = a_grid(leave_pages=["all", 64], server_args={"x": [1, 2]})
-    records = sweep(a_target(), grid, SweepOptions(workers=1))
+    records = sweep(a_target(), grid, executor=LocalExecutor(workers=1))
     assert [record.result.outcome for record in records] == [DRAINED, DRAINED, UNSUPPORTED, UNSUPPORTED]
     assert {record.result.reason for record in records[2:]} == {said}
     assert len(tried) == 2

@@ -11,6 +11,9 @@ from exhausters.engine.api import DECODE, IDLE, PREFILL, EngineHook
 from exhausters.engine.fake.page_trie import PageNode, PageTrie
 from exhausters.engine.fake.pools import PagePool, RowTable
 
+# The budget of a prefill batch where chunking is off.
+_UNLIMITED_TOKENS = 1 << 60
+
 
 @dataclass(eq=False, slots=True, kw_only=True)
 class FakeRequest:
@@ -88,7 +91,7 @@ class FakeScheduler:
         self.last: FakeBatch | None = None
         self.chunked: FakeRequest | None = None
         self.is_paused = False
-        self._chunk_tokens = chunked_prefill_size if chunked_prefill_size > 0 else 1 << 60
+        self.chunked_prefill_size = chunked_prefill_size
         self._emitted_token = emitted_token
 
     def iterate(self) -> None:
@@ -202,7 +205,7 @@ class FakeScheduler:
 
     def _prefill_batch(self) -> FakeBatch | None:
         batch = FakeBatch(mode=PREFILL)
-        budget = self._chunk_tokens
+        budget = self.chunked_prefill_size if self.chunked_prefill_size > 0 else _UNLIMITED_TOKENS
         if self.chunked is not None:
             budget -= self._extend(batch, self.chunked, budget)
         # One chunked request at a time, and nobody overtakes: first come, first served.
