@@ -20,7 +20,7 @@ HOST_SHARE = 0.25
 
 
 def make_frame(commits: int, cells: int, metrics: int) -> Any:
-    """A tidy frame of that size; columns as `reports.frame` describes them."""
+    """A tidy frame of that size; columns as `reports.load.frame` describes them."""
     # Imported here: asv imports this folder where pandas need not be.
     import numpy as np
     import pandas as pd

@@ -1,4 +1,4 @@
-"""What is written beside the times: the keys that `reports.load_pytest_benchmark` reads."""
+"""What is written beside the times: the keys that `reports.load.pytest_benchmark` reads."""
 
 from __future__ import annotations
 
