@@ -8,6 +8,8 @@ from exhausters.sweep.record import ABORTED, CRASHED, DRAINED, OUT_OF_MEMORY, ST
 
 WORSE, BETTER, CHANGED, SAME = "worse", "better", "changed", "same"
 UNDECIDED, BROKEN = "undecided", "broken"
+# Where there is nothing to compare, or it is not known; no verdict.
+NOT_JUDGED: Final = "not judged"
 # In the order in which a reader wants to see them.
 VERDICTS: Final = (BROKEN, WORSE, UNDECIDED, BETTER, CHANGED, SAME)
 

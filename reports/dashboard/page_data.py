@@ -1,26 +1,31 @@
-"""What the dashboard shows, as plain JSON values: everything is decided here, the page only draws.
+"""What the dashboard shows, as plain JSON values.
 
     {
-      "verdict", "exit_code", "counts", "reasons", "headlines", "grid_tests", "refusals",
-      "base", "head":   numbers of the builds compared, or null
+      "verdict", "exit_code", "counts", "reasons", "kinds", "headlines", "grid_tests", "refusals":
+                        of head against base, as in report.json; cells are numbers
+      "base", "head":   numbers of the builds compared; base is null where there is nothing to compare
       "builds":         [{"name", "version", "commit", "date", "message"}]        oldest first
       "metrics":        [{"name", "kind", "unit", "better", "meaning", "key"}]    "key": on the first screen
       "axes", "cells", "outcomes":                                                as in report.json
-      "facts":          [{"verdict", "base_outcome", "head_outcome", "reason"} or null]     one a cell
+      "facts":          [{"verdict", "base_outcome", "head_outcome", "reason"} or null]     one per cell
       "values", "ratios": [[[number or null]]]                                    builds x metrics x cells
-      "letters":        [[text]]             builds x metrics, one letter a cell (see `trend`)
+      "letters":        [[text]]             builds x metrics, one letter per cell (see `trend`)
+      "before":         [[number, null or [number or null]]]       builds x metrics: the build that ratios and
+                                             letters compare with, per cell where cells differ
+      "compared":       null, or {"letters": [text], "ratios": [[number or null]]}    metrics x cells: head
+                                             against base, where base is not the build before head
       "trend":          {"index", "low", "high", "means", "changes", "worse", "better", "changed"}
                                                                                   each builds x metrics
       "details":        {"cell", "metric", "verdict", "reason", "rule", "change", "ci_low", "ci_high",
-                         "p_adjusted", "pairs", "waived"}     columns, of base against head; not those that
-                                                              are the same and have nothing to tell
-      "timelines":      {"base", "head": [timeline or null]}  one a cell (see `reports.dashboard.timeline`)
-      "partings":       [parting or null]                     one a cell (see `reports.explain.divergence`)
+                         "p_adjusted", "pairs", "waived"}     columns, head against base; without rows that
+                                                              are the same and have nothing to add
+      "timelines":      {"base", "head": [timeline or null]}  one per cell (see `timeline`)
+      "divergences":    [divergence or null]                  one per cell (see `explain.divergence`)
       "sessions", "skipped", "notes"
     }
 
-Ratios are over the build before. Only the two builds that are compared have timelines; the decisions of
-the others are told by their metrics. Names of folders are cut to their last part: a page is passed on.
+Only the two builds that are compared have timelines. Names of folders are cut to their last component: a page
+is passed on.
 """
 
 from __future__ import annotations
@@ -32,16 +37,17 @@ from typing import Any, Final
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from exhausters.errors import LogFormatError
 from exhausters.observe.decision_log import DecisionLog
 from reports.dashboard.timeline import timeline
-from reports.dashboard.trend import LETTERS, Trend, count_letters, find_trend
-from reports.detect.config import Config
-from reports.detect.history import History
-from reports.explain.divergence import part_decisions, part_logs
+from reports.dashboard.trend import LETTERS, Trend, count_letters, find_trend, ratios
+from reports.explain.divergence import compare_log_files, compare_logs
+from reports.explain.report import Report
 from reports.load.frame import Results
-from reports.vocabulary import BETTER, CHANGED, DECISION_LOG, OUTCOME, SAME, UNDECIDED, WORSE
+from reports.render.json_report import comparison_document, results_document
+from reports.vocabulary import BETTER, CHANGED, DECISION_LOG, NOT_JUDGED, OUTCOME, SAME, UNDECIDED, WORSE
 
 # What a reader of a scheduler change looks at first; those that were measured are on the first screen.
 KEY_METRICS: Final = (
@@ -60,34 +66,27 @@ KEY_METRICS: Final = (
 )
 # Digits that a page shows at most; report.json has all.
 _DIGITS = 6
+_LISTS = ("reasons", "kinds", "headlines", "grid_tests", "refusals")
 _DETAILS = (
     "verdict", "reason", "rule", "change", "ci_low", "ci_high", "p_adjusted", "pairs", "waived"
 )  # fmt: skip
 
 
-def dashboard_data(
-    results: Results, document: Mapping[str, Any], history: History | None, config: Config
-) -> dict[str, Any]:
-    """Return the page's data.
-
-    Args:
-        results: what was loaded.
-        document: what `reports.render.json_report.report_document` made of it.
-        history: changes over the builds, if there are enough of them.
-        config: thresholds.
-    """
-    measured, comparison = document["results"], document["comparison"]
+def page_data(report: Report) -> dict[str, Any]:
+    """Return the page's data: builds that were measured alike, so that one release follows another."""
+    results = report.results.select(report.results.frame["target"].isin(report.targets))
+    measured = results_document(results)
+    comparison = None if report.comparison is None else comparison_document(report.comparison)
     targets = list(dict.fromkeys(build["target"] for build in measured["builds"]))
     cells = [cell["id"] for cell in measured["cells"]]
-    trend = find_trend(results.frame, targets, cells, history, config)
+    trend = find_trend(results.frame, targets, cells, report.history, report.config)
     base = targets.index(comparison["base"]) if comparison else None
     head = targets.index(comparison["head"]) if comparison else len(targets) - 1
-    if comparison is not None:
-        _overlay(trend, comparison["verdicts"], head)
     page = {
         **_comparison(comparison, trend, cells),
         "base": base,
         "head": head,
+        "compared": _compared(trend, comparison, base, head),
         "builds": _builds(measured["builds"], targets),
         "metrics": _metrics(measured["metrics"], trend),
         "axes": measured["axes"],
@@ -95,15 +94,59 @@ def dashboard_data(
         "outcomes": measured["outcomes"],
         "values": _numbers(trend.values),
         "ratios": _numbers(trend.ratios),
-        "letters": [["".join(row) for row in build] for build in trend.letters],
+        "letters": [_letter_rows(build) for build in trend.letters],
+        "before": [[_before(cells) for cells in build] for build in trend.before],
         "trend": _trend(trend),
         **_logs(results.frame, cells, comparison, targets[head]),
         "sessions": measured["sessions"],
         "skipped": measured["skipped"],
-        "notes": [*document["notes"], *(comparison["notes"] if comparison else [])],
+        "notes": [*report.notes, *_others(report), *(comparison["notes"] if comparison else [])],
     }
     shown: dict[str, Any] = _shortened(page, _short_names(results, targets))
     return shown
+
+
+def _others(report: Report) -> list[str]:
+    targets = set(report.results.frame["target"].astype(object)) - set(report.targets)
+    return [f"in report.json only, since no sweep measured it: {target}" for target in sorted(targets)]
+
+
+def _compared(
+    trend: Trend, comparison: Mapping[str, Any] | None, base: int | None, head: int
+) -> dict[str, Any] | None:
+    """Head against base. Where base is the build before head, the trend's own arrays take it in.
+
+    The comparison knows pairs and repeated runs; of what it leaves undecided the trend may know more.
+    """
+    if comparison is None or base is None:
+        return None
+    if base == head - 1:
+        _put_verdicts(trend.letters[head], comparison["verdicts"], trend)
+        return None
+    letters = np.full(trend.letters[head].shape, LETTERS[NOT_JUDGED])
+    _put_verdicts(letters, comparison["verdicts"], trend)
+    return {
+        "letters": _letter_rows(letters),
+        "ratios": _numbers(ratios(trend.values[base], trend.values[head])),
+    }
+
+
+def _put_verdicts(letters: NDArray[np.str_], verdicts: Sequence[Mapping[str, Any]], trend: Trend) -> None:
+    metrics = {name: place for place, name in enumerate(trend.metrics["metric"])}
+    cells = {cell: place for place, cell in enumerate(trend.cells)}
+    for row in verdicts:
+        if row["metric"] in metrics and row["verdict"] != UNDECIDED:
+            letters[metrics[row["metric"]], cells[row["cell"]]] = LETTERS[row["verdict"]]
+
+
+def _letter_rows(letters: NDArray[np.str_]) -> list[str]:
+    return ["".join(row) for row in letters]
+
+
+def _before(builds: NDArray[np.int64]) -> Any:
+    """The build that cells are compared with: one number where it is the same for all of them."""
+    numbers = [None if build < 0 else int(build) for build in builds]
+    return numbers[0] if len(set(numbers)) == 1 else numbers
 
 
 def _builds(builds: Sequence[Mapping[str, Any]], targets: Sequence[str]) -> list[dict[str, Any]]:
@@ -142,12 +185,18 @@ def _trend(trend: Trend) -> dict[str, Any]:
 def _comparison(comparison: Mapping[str, Any] | None, trend: Trend, cells: Sequence[str]) -> dict[str, Any]:
     if comparison is None:
         empty: dict[str, Any] = dict.fromkeys(("verdict", "exit_code"))
-        lists: dict[str, Any] = {name: [] for name in ("reasons", "headlines", "grid_tests", "refusals")}
-        return {**empty, **lists, "counts": {}, "facts": [None] * len(cells), "details": None}
+        lists = ("reasons", "kinds", "headlines", "grid_tests", "refusals")
+        return {
+            **empty,
+            **{name: [] for name in lists},
+            "counts": {},
+            "facts": [None] * len(cells),
+            "details": None,
+        }
     number = {cell: place for place, cell in enumerate(cells)}
-    told = ("verdict", "base_outcome", "head_outcome", "reason")
-    facts = {cell["id"]: {name: cell[name] for name in told} for cell in comparison["cells"]}
-    names = ("verdict", "exit_code", "counts", "reasons", "grid_tests", "refusals")
+    about_cell = ("verdict", "base_outcome", "head_outcome", "reason")
+    facts = {cell["id"]: {name: cell[name] for name in about_cell} for cell in comparison["cells"]}
+    names = ("verdict", "exit_code", "counts", "reasons", "kinds", "grid_tests", "refusals")
     return {
         **{name: comparison[name] for name in names},
         "headlines": [
@@ -162,7 +211,7 @@ def _details(
     verdicts: Sequence[Mapping[str, Any]], trend: Trend, number: Mapping[str, int]
 ) -> dict[str, list[Any]]:
     metrics = {name: place for place, name in enumerate(trend.metrics["metric"])}
-    # Outcomes and whole logs are told by the cell's facts.
+    # Outcomes and whole logs are among the cell's facts.
     rows = [
         row
         for row in verdicts
@@ -179,36 +228,27 @@ def _details(
     return columns
 
 
-def _overlay(trend: Trend, verdicts: Sequence[Mapping[str, Any]], head: int) -> None:
-    """Put the comparison's verdicts into the trend: it knows pairs and repeated runs."""
-    metrics = {name: place for place, name in enumerate(trend.metrics["metric"])}
-    cells = {cell: place for place, cell in enumerate(trend.cells)}
-    for row in verdicts:
-        if row["metric"] in metrics and row["verdict"] != UNDECIDED:
-            trend.letters[head, metrics[row["metric"]], cells[row["cell"]]] = LETTERS[row["verdict"]]
-
-
 def _logs(
     frame: pd.DataFrame, cells: Sequence[str], comparison: Mapping[str, Any] | None, head: str
 ) -> dict[str, Any]:
-    """Timelines and partings; a log that cannot be read has none, and its problem is the parting's."""
+    """Timelines and divergences; a log that cannot be read has none, and its problem is the divergence's."""
     theirs = _log_paths(frame, head)
     ours = _log_paths(frame, comparison["base"]) if comparison else {}
     rows = comparison["verdicts"] if comparison else ()
     alike = {row["cell"] for row in rows if row["metric"] == DECISION_LOG and row["verdict"] == SAME}
     lines: dict[str, list[Any]] = {"base": [], "head": []}
-    partings: list[dict[str, Any] | None] = []
+    divergences: list[dict[str, Any] | None] = []
     for cell in cells:
         base_log, head_log = _read_log(ours.get(cell)), _read_log(theirs.get(cell))
         lines["base"].append(timeline(base_log.steps) if base_log else None)
         lines["head"].append(timeline(head_log.steps) if head_log else None)
         if comparison is None or cell in alike:
-            partings.append(None)
+            divergences.append(None)
         elif base_log and head_log:
-            partings.append(asdict(part_decisions(cell, base_log, head_log)))
+            divergences.append(asdict(compare_logs(cell, base_log, head_log)))
         else:
-            partings.append(asdict(part_logs(cell, ours.get(cell), theirs.get(cell))))
-    return {"timelines": lines, "partings": partings}
+            divergences.append(asdict(compare_log_files(cell, ours.get(cell), theirs.get(cell))))
+    return {"timelines": lines, "divergences": divergences}
 
 
 def _read_log(path: object) -> DecisionLog | None:

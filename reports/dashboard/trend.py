@@ -1,4 +1,4 @@
-"""Every build against the one before it and against the first: arrays that a dashboard only has to show.
+"""Every build against the one before it and against the first, as arrays for the dashboard.
 
 Arrays are builds x metrics x cells, builds oldest first; what is not known is NaN.
 """
@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -15,23 +14,20 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from exhausters.observe.metrics import HOST
-from exhausters.sweep.record import DRAINED
+from reports.detect.change import WORDS, judge_metrics, taken_from
 from reports.detect.config import Config
-from reports.detect.exact import EXACT_KINDS, WORDS, judge_exact, signs, tolerances
 from reports.detect.history import History
+from reports.detect.measured import EXACT_KINDS, Floats, Ints, describe_metrics, measure
 from reports.detect.paired_tests import estimate
 from reports.detect.pairs import pair_up
 from reports.detect.thresholds import MIN_PAIRS
 from reports.explain.headlines import describe_change
-from reports.vocabulary import BETTER, BROKEN, CHANGED, OUTCOME, SAME, UNDECIDED, WORSE
+from reports.vocabulary import BETTER, BROKEN, CHANGED, NOT_JUDGED, SAME, UNDECIDED, WORSE
 
-Floats = NDArray[np.float64]
-
-# One letter for each verdict, and for values that were not judged, or not there to be judged.
 LETTERS: Mapping[str, str] = {
-    SAME: "s", BETTER: "b", WORSE: "w", CHANGED: "c", UNDECIDED: "u", BROKEN: "x"
+    SAME: "s", BETTER: "b", WORSE: "w", CHANGED: "c", UNDECIDED: "u", BROKEN: "x", NOT_JUDGED: "-"
 }  # fmt: skip
-NOT_JUDGED = "-"
+_LETTER_OF_CODE = np.array([LETTERS[word] for word in WORDS])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,18 +38,21 @@ class Trend:
         metrics: names, kinds and directions, one row each, in the order of the arrays.
         cells: ids, in the order of the arrays.
         values: the median of each cell's runs, of those that drained.
-        ratios: over the value of the build before; NaN for the first.
-        letters: a verdict's letter (`LETTERS`) on each value against the build before.
+        before: number of the build that each value is compared with: the last one before that measured it; -1
+            where there is none.
+        ratios: over the value in that build.
+        letters: a verdict's letter (`LETTERS`) on each value against that build.
         index: over all cells, the ratio to the first build: builds x metrics.
         low, high: a band around `index`: the confidence interval of the paired rounds for host time, the
             middle half of the cells' ratios for exact kinds; NaN where there is none.
-        changes: text of the change from the build before, over all cells: builds x metrics.
+        changes: text of the change against those builds, over all cells: builds x metrics.
         means: mean over the cells that every build has a value for: builds x metrics.
     """
 
     metrics: pd.DataFrame
     cells: tuple[str, ...]
     values: Floats
+    before: Ints
     ratios: Floats
     letters: NDArray[np.str_]
     index: Floats
@@ -71,74 +70,60 @@ def find_trend(
     config: Config,
 ) -> Trend:
     """Return the trend over `targets`, oldest first."""
-    measured = frame[frame["metric"] != OUTCOME]
-    columns = ["metric", "kind", "unit", "better"]
-    metrics = measured.drop_duplicates("metric")[columns].astype(object).reset_index(drop=True)
-    values = _values(measured, targets, list(metrics["metric"]), cells)
-    index, low, high = _bands(values, metrics)
+    metrics = describe_metrics(frame)
+    number = pd.Index(list(targets)).get_indexer(pd.Index(frame["target"].astype(object)))
+    measured = measure(frame, number, len(targets), metrics=metrics, cells=cells)
+    changes = judge_metrics(measured, config.tolerance)
+    before, letters = changes.before, _LETTER_OF_CODE[changes.codes]
+    if history is not None:
+        _add_host_time(history, targets, metrics, cells, letters)
+    compared = _compared(measured.values, before)
+    index, low, high = _bands(measured.values, metrics)
     _paired_bands(frame, targets, metrics, index, low, high)
     return Trend(
         metrics=metrics,
-        cells=tuple(cells),
-        values=values,
-        ratios=_ratios(values),
-        letters=_letters(values, metrics, targets, cells, history, config),
+        cells=measured.cells,
+        values=measured.values,
+        before=before,
+        ratios=ratios(compared, measured.values),
+        letters=letters,
         index=index,
         low=low,
         high=high,
-        changes=_changes(values),
-        means=_means(values),
+        changes=_changes(compared, measured.values),
+        means=_means(measured.values),
     )
 
 
-def _values(
-    measured: pd.DataFrame, targets: Sequence[str], metrics: Sequence[str], cells: Sequence[str]
-) -> Floats:
-    rows = measured[(measured["outcome"] == DRAINED) & measured["target"].isin(targets)]
-    medians = rows.groupby(["target", "metric", "cell"], observed=True, sort=False)["value"].median()
-    values = np.full((len(targets), len(metrics), len(cells)), np.nan)
-    places = [
-        pd.Index(names).get_indexer(medians.index.get_level_values(level).astype(object))
-        for level, names in enumerate((targets, metrics, cells))
-    ]
-    values[tuple(places)] = medians.to_numpy(dtype=np.float64)
-    return values
+def _compared(values: Floats, before: Ints) -> Floats:
+    """The value that each one is compared with."""
+    compared: Floats = np.where(before < 0, np.nan, taken_from(values, before))
+    return compared
 
 
-def _ratios(values: Floats) -> Floats:
-    ratios = np.full(values.shape, np.nan)
+def ratios(base: Floats, head: Floats) -> Floats:
+    """Return head over base; 1 where both are equal, also zero, and NaN where there is no ratio."""
     with np.errstate(divide="ignore", invalid="ignore"):
-        ratios[1:] = values[1:] / values[:-1]
-    ratios[~np.isfinite(ratios)] = np.nan
-    same = np.zeros(values.shape, dtype=bool)
-    same[1:] = values[1:] == values[:-1]
-    ratios[same] = 1.0
-    return ratios
+        found = head / base
+    found[~np.isfinite(found)] = np.nan
+    found[head == base] = 1.0
+    return found
 
 
-def _letters(
-    values: Floats,
-    metrics: pd.DataFrame,
+def _add_host_time(
+    history: History,
     targets: Sequence[str],
+    metrics: pd.DataFrame,
     cells: Sequence[str],
-    history: History | None,
-    config: Config,
-) -> NDArray[np.str_]:
-    letters = np.full(values.shape, NOT_JUDGED, dtype="<U1")
-    exact = metrics["kind"].isin(EXACT_KINDS).to_numpy()
-    tolerated = tolerances(metrics["metric"], metrics["kind"], config.tolerance)
-    codes = judge_exact(values[:-1], values[1:], signs(metrics["better"])[:, None], tolerated[:, None])
-    words = np.array([LETTERS[word] for word in WORDS])[codes]
-    known = ~np.isnan(values[:-1]) & ~np.isnan(values[1:]) & exact[None, :, None]
-    letters[1:] = np.where(known, words, NOT_JUDGED)
-    if history is not None:
-        noisy = history.changes[~history.changes["kind"].isin(EXACT_KINDS)]
-        places = [
-            pd.Index(list(names)).get_indexer(pd.Index(noisy[column].astype(object)))
-            for column, names in (("build", targets), ("metric", metrics["metric"]), ("cell", cells))
-        ]
-        letters[tuple(places)] = [LETTERS[word] for word in noisy["verdict"]]
-    return letters
+    letters: NDArray[np.str_],
+) -> None:
+    """Put in the change points of host time, which the exact judge leaves alone."""
+    noisy = history.changes[history.changes["kind"] == HOST]
+    places = [
+        pd.Index(list(names)).get_indexer(pd.Index(noisy[column].astype(object)))
+        for column, names in (("build", targets), ("metric", metrics["metric"]), ("cell", cells))
+    ]
+    letters[tuple(places)] = [LETTERS[word] for word in noisy["verdict"]]
 
 
 def _bands(values: Floats, metrics: pd.DataFrame) -> tuple[Floats, Floats, Floats]:
@@ -186,12 +171,11 @@ def _paired_bands(
             low[place], high[place] = np.exp(found.ci_low[0]), np.exp(found.ci_high[0])
 
 
-def _changes(values: Floats) -> list[list[str]]:
-    first = [""] * values.shape[1]
-    later = [
-        [_change(*pair) for pair in zip(before, after, strict=True)] for before, after in pairwise(values)
+def _changes(compared: Floats, values: Floats) -> list[list[str]]:
+    return [
+        [_change(*pair) for pair in zip(base, head, strict=True)]
+        for base, head in zip(compared, values, strict=True)
     ]
-    return [first, *later]
 
 
 def _change(before: Floats, after: Floats) -> str:
@@ -209,6 +193,6 @@ def _means(values: Floats) -> Floats:
 
 
 def count_letters(trend: Trend, verdict: str) -> list[list[Any]]:
-    """Return how many cells have a verdict, builds x metrics."""
+    """Return the number of cells that have a verdict, builds x metrics."""
     counts: list[list[Any]] = (trend.letters == LETTERS[verdict]).sum(axis=2).tolist()
     return counts

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from reports.detect.exact import signs
+from reports.detect.measured import signs
 from reports.detect.multiple_testing import adjust
 from reports.detect.paired_tests import PairedEstimates, estimate, judge_estimates
 from reports.detect.thresholds import MIN_PAIRS

@@ -1,7 +1,8 @@
 """Changes over a range of builds.
 
-Exact kinds: each build against the last one before it that has a value. Host time: change points of the
-ratios to one anchor build; *where* it might have changed and whether that *is real* are two parts.
+Exact metrics and decision logs: `reports.detect.change` judges each build against the last one before it that
+says something about the cell. Host time: change points of the ratios to one anchor build; `change_points`
+finds where it might have changed, `change_point_tests` whether it did.
 """
 
 from __future__ import annotations
@@ -13,13 +14,15 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from exhausters.observe.metrics import HOST
+from exhausters.observe.metrics import HOST, NONE
 from exhausters.sweep.record import DRAINED
+from reports.detect.change import CODE, WORDS, judge_metrics
 from reports.detect.change_point_tests import confirm
 from reports.detect.change_points import candidates
-from reports.detect.exact import CODE, EXACT_KINDS, WORDS, Floats, judge_exact, signs, tolerances
+from reports.detect.measured import EXACT_KINDS, Floats, describe_metrics, measure, signs
+from reports.detect.outcomes import judge_decision_logs
 from reports.errors import NotComparableError
-from reports.vocabulary import BROKEN_OUTCOMES, OUTCOME, SAME
+from reports.vocabulary import BETTER, BROKEN, BROKEN_OUTCOMES, CHANGED, DECISION_LOG, OUTCOME, WORSE
 
 _COLUMNS = [
     "build",
@@ -34,6 +37,7 @@ _COLUMNS = [
     "verdict",
     "p_adjusted",
 ]
+_CHANGES = [CODE[word] for word in (WORSE, BETTER, CHANGED, BROKEN)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,10 +46,11 @@ class History:
 
     Attributes:
         builds: names, oldest first.
-        changes: one row for each build, cell and metric that changed: build, before_build (the last one
-            before it with a value), cell, metric, kind, unit, better, before, after (values; for host time
-            ratios to the anchor), verdict, p_adjusted (NaN for exact kinds).
-        outcomes: one row for each build and cell that did not drain: build, cell, outcome.
+        changes: one row for each build, cell and metric that changed: build, before_build (the one it was
+            compared with), cell, metric, kind, unit, better, before, after (values; for host time ratios to
+            the anchor; NaN where a run has no such value), verdict, p_adjusted (NaN for exact kinds). A whole
+            decision log is the metric `decision_log`, without values.
+        outcomes: one row for each build and cell that did not drain: build, cell, outcome, is_broken.
         missing: cells without a run, for each build.
         unanchored: host-time values that could not be judged since their session lacks the anchor.
     """
@@ -59,7 +64,7 @@ class History:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Series:
-    """Values of all cells and metrics, builds by series, and one row of facts a series."""
+    """Log ratios of host time to the anchor: builds x series, with one row of facts per series."""
 
     values: Floats
     about: pd.DataFrame
@@ -88,13 +93,12 @@ def detect_history(
     anchor = anchor if anchor is not None else builds[0]
     rows = frame[frame["target"].isin([*builds, anchor])]
     _require_comparable(rows)
-    drained = rows["outcome"] == DRAINED
-    exact = _series(rows[rows["kind"].isin(EXACT_KINDS) & drained], builds, "value")
-    ratios, unanchored = _ratios_to_anchor(rows[(rows["kind"] == HOST) & drained], anchor)
-    noisy = _series(ratios, builds, "log_ratio", may_differ=True)
+    is_host = (rows["kind"] == HOST) & (rows["outcome"] == DRAINED)
+    ratios, unanchored = _ratios_to_anchor(rows[is_host], anchor)
     changes = [
-        _exact_changes(exact, builds, tolerance or {}),
-        _noisy_changes(noisy, builds, smallest_effect or {}),
+        _exact_changes(rows, builds, tolerance or {}),
+        _log_changes(rows, builds),
+        _noisy_changes(_series(ratios, builds), builds, smallest_effect or {}),
     ]
     outcomes, missing = _outcomes(rows, builds)
     return History(
@@ -123,26 +127,18 @@ def _require_comparable(rows: pd.DataFrame) -> None:
         )
 
 
-def _series(rows: pd.DataFrame, builds: Sequence[str], column: str, *, may_differ: bool = False) -> _Series:
-    """Lay rows out as a matrix; of repeated noisy values the last counts, exact ones must agree."""
-    build = pd.Index(builds).get_indexer(pd.Index(rows["target"].astype(object)))
-    rows, build = rows[build >= 0], build[build >= 0]
-    cell, cells = _codes(rows["cell"])
-    metric, metrics = _codes(rows["metric"])
+def _series(ratios: pd.DataFrame, builds: Sequence[str]) -> _Series:
+    """Lay the ratios out as a matrix."""
+    build = pd.Index(builds).get_indexer(pd.Index(ratios["target"].astype(object)))
+    ratios, build = ratios[build >= 0], build[build >= 0]
+    cell, cells = _codes(ratios["cell"])
+    metric, metrics = _codes(ratios["metric"])
     series, used = pd.factorize(cell * max(1, len(metrics)) + metric)
     values = np.full((len(builds), len(used)), np.nan)
-    given = rows[column].to_numpy(dtype=np.float64)
-    values[build, series] = given
-    differs = (values[build, series] != given) & ~np.isnan(given)
-    if differs.any() and not may_differ:
-        row = rows.iloc[int(np.flatnonzero(differs)[0])]
-        raise NotComparableError(
-            f"runs of {row['target']} disagree about {row['metric']} in cell {row['cell']!r}: an exact "
-            "metric must repeat; find out what leaks from one run into the next"
-        )
+    values[build, series] = ratios["log_ratio"].to_numpy(dtype=np.float64)
     firsts = pd.Series(np.arange(len(series))).groupby(series).first().to_numpy()
     facts = ["kind", "unit", "better", "smallest_effect"]
-    about = rows.iloc[firsts][facts].astype({"kind": object, "unit": object, "better": object})
+    about = ratios.iloc[firsts][facts].astype({"kind": object, "unit": object, "better": object})
     about = about.reset_index(drop=True).assign(
         cell=cells[used // max(1, len(metrics))], metric=metrics[used % max(1, len(metrics))]
     )
@@ -154,30 +150,53 @@ def _codes(column: pd.Series) -> tuple[NDArray[np.int64], NDArray[np.object_]]:
     return codes.astype(np.int64), np.asarray(values.astype(object), dtype=object)
 
 
-def _exact_changes(series: _Series, builds: Sequence[str], tolerance: Mapping[str, float]) -> pd.DataFrame:
-    known = ~np.isnan(series.values)
-    # Number of the last build before this one that has a value.
-    numbers = np.where(known, np.arange(len(builds))[:, None], -1)
-    last = np.maximum.accumulate(numbers, axis=0)[:-1]
-    before = np.take_along_axis(series.values, np.maximum(last, 0), axis=0)
-    about = series.about
-    codes = judge_exact(
-        before,
-        series.values[1:],
-        signs(about["better"]),
-        tolerances(about["metric"], about["kind"], tolerance),
-    )
-    changed = (codes != CODE[SAME]) & known[1:] & (last >= 0)
-    build, column = np.nonzero(changed)
-    names = np.array(builds, dtype=object)
-    found = about.iloc[column].reset_index(drop=True).drop(columns="smallest_effect")
-    return found.assign(
-        build=names[build + 1],
-        before_build=names[last[build, column]],
-        before=before[build, column],
-        after=series.values[build + 1, column],
-        verdict=WORDS[codes[build, column]],
+def _exact_changes(rows: pd.DataFrame, builds: Sequence[str], tolerance: Mapping[str, float]) -> pd.DataFrame:
+    rows = rows[rows["kind"].isin(EXACT_KINDS)]
+    metrics, cells = describe_metrics(rows), list(dict.fromkeys(rows["cell"].astype(object)))
+    number = pd.Index(builds).get_indexer(pd.Index(rows["target"].astype(object)))
+    measured = measure(rows, number, len(builds), metrics=metrics, cells=cells)
+    if measured.unstable.any():
+        first = [int(place[0]) for place in np.nonzero(measured.unstable)]
+        raise NotComparableError(
+            f"runs of {builds[first[0]]} disagree about {metrics['metric'].iloc[first[1]]} in cell "
+            f"{cells[first[2]]!r}: an exact metric must repeat; find what leaks from one run into the next"
+        )
+    changes = judge_metrics(measured, tolerance)
+    build, metric, cell = np.nonzero(np.isin(changes.codes, _CHANGES))
+    names, before = np.array(builds, dtype=object), changes.before[build, metric, cell]
+    found = metrics.iloc[metric].reset_index(drop=True).drop(columns="smallest_effect")
+    changed: pd.DataFrame = found.assign(
+        cell=np.array(cells, dtype=object)[cell],
+        build=names[build],
+        before_build=names[before],
+        before=measured.values[before, metric, cell],
+        after=measured.values[build, metric, cell],
+        verdict=WORDS[changes.codes[build, metric, cell]],
         p_adjusted=np.nan,
+    )[_COLUMNS]
+    return changed
+
+
+def _log_changes(rows: pd.DataFrame, builds: Sequence[str]) -> pd.DataFrame:
+    """Changes of whole decision logs, as rows of a metric without values."""
+    cells = list(dict.fromkeys(rows["cell"].astype(object)))
+    changes = judge_decision_logs(rows, builds, cells)
+    build, cell = np.nonzero(np.isin(changes.codes, _CHANGES))
+    names = np.array(builds, dtype=object)
+    return pd.DataFrame(
+        {
+            "build": names[build],
+            "before_build": names[changes.before[build, cell]],
+            "cell": np.array(cells, dtype=object)[cell],
+            "metric": DECISION_LOG,
+            "kind": DECISION_LOG,
+            "unit": "",
+            "better": NONE,
+            "before": np.nan,
+            "after": np.nan,
+            "verdict": WORDS[changes.codes[build, cell]],
+            "p_adjusted": np.nan,
+        }
     )[_COLUMNS]
 
 

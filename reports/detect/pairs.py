@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from exhausters.observe.metrics import HOST
 from exhausters.sweep.record import DRAINED
-from reports.detect.exact import Floats, signs
+from reports.detect.measured import Floats, signs
 from reports.detect.multiple_testing import adjust, pairs_needed
 from reports.detect.paired_tests import PairedEstimates, estimate, judge_estimates
 from reports.detect.thresholds import FDR_LEVEL, MIN_ORDER_SHARE, MIN_PAIRS

@@ -12,17 +12,19 @@ from exhausters.observe.metrics import HOST
 from exhausters.sweep.record import DRAINED
 from reports.detect.comparable import Refusal, comparison_notes, refusals
 from reports.detect.config import Config
-from reports.detect.exact import EXACT_KINDS, detect_exact
+from reports.detect.coverage import KindCoverage, kind_coverage
+from reports.detect.exact import detect_exact
 from reports.detect.grid_tests import detect_grid
+from reports.detect.measured import EXACT_KINDS
 from reports.detect.outcomes import detect_outcomes, outcome_verdicts
 from reports.detect.pairs import detect_paired, pair_up, unpaired
 from reports.detect.verdict import Decision, apply_waivers, cell_verdicts, decide
 from reports.explain.axes import AxisTable, axis_table
-from reports.explain.divergence import LogParting, part_logs
+from reports.explain.divergence import LogDivergence, compare_log_files
 from reports.explain.headlines import Headline, headlines
 from reports.load.builds import Side, pick
 from reports.load.frame import Results
-from reports.vocabulary import OUTCOME, UNDECIDED, UNREGISTERED
+from reports.vocabulary import CHANGED, OUTCOME, UNDECIDED, UNREGISTERED
 
 # Columns of `Comparison.verdicts`, in this order.
 VERDICT_COLUMNS = (
@@ -46,7 +48,7 @@ VERDICT_COLUMNS = (
     "pairs",
 )
 # Reading a log takes as long as a boot takes steps; nobody reads more than a few.
-MAX_PARTINGS = 5
+MAX_DIVERGENCES = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +62,8 @@ class Comparison:
         cells: one row a cell: verdict, base_outcome, head_outcome, reason, and its axes as text.
         verdicts: one row for each cell and metric (`VERDICT_COLUMNS`), outcomes and logs included.
         grid_tests: host time over the whole grid and over each axis value (see `detect_grid`).
-        partings: for the headlines' cells, the step at which the decisions part.
+        divergences: for the headlines' cells, the step at which the decisions diverge.
+        kinds: which kinds of metric were judged, and why the others were not.
         refusals: reasons why something was not compared.
         notes: differences that are allowed and worth knowing.
         table: cells and their varying axes.
@@ -73,7 +76,8 @@ class Comparison:
     cells: pd.DataFrame
     verdicts: pd.DataFrame
     grid_tests: pd.DataFrame
-    partings: tuple[LogParting, ...]
+    divergences: tuple[LogDivergence, ...]
+    kinds: tuple[KindCoverage, ...]
     refusals: tuple[Refusal, ...]
     notes: tuple[str, ...]
     table: AxisTable
@@ -122,7 +126,8 @@ def compare(
         cells=_cells(outcomes, verdicts, table),
         verdicts=verdicts,
         grid_tests=grid_tests,
-        partings=_partings(found, outcomes),
+        divergences=_divergences(found, outcomes),
+        kinds=kind_coverage(base.results.frame, head.results.frame, verdicts, refused, len(table.cells)),
         refusals=refused,
         notes=(*comparison_notes(base, head), *_skipped(base, "base"), *_skipped(head, "head")),
         table=table,
@@ -208,14 +213,14 @@ def _cells(outcomes: pd.DataFrame, verdicts: pd.DataFrame, table: AxisTable) -> 
     return rows.merge(table.as_text(), left_on="cell", right_index=True, how="left")
 
 
-def _partings(found: Sequence[Headline], outcomes: pd.DataFrame) -> tuple[LogParting, ...]:
+def _divergences(found: Sequence[Headline], outcomes: pd.DataFrame) -> tuple[LogDivergence, ...]:
     logs = outcomes.set_index("cell")
-    partings: dict[str, LogParting] = {}
+    divergences: dict[str, LogDivergence] = {}
     for headline in found:
         cell = headline.lead.largest_cell
-        if cell in partings or cell not in logs.index or logs.loc[cell, "same_decisions"] is not False:
+        if cell in divergences or cell not in logs.index or logs.loc[cell, "log_verdict"] != CHANGED:
             continue
-        partings[cell] = part_logs(cell, logs.loc[cell, "base_log"], logs.loc[cell, "head_log"])
-        if len(partings) == MAX_PARTINGS:
+        divergences[cell] = compare_log_files(cell, logs.loc[cell, "base_log"], logs.loc[cell, "head_log"])
+        if len(divergences) == MAX_DIVERGENCES:
             break
-    return tuple(partings.values())
+    return tuple(divergences.values())

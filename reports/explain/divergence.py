@@ -1,4 +1,4 @@
-"""The first step at which the decisions of two builds part, both sides shown."""
+"""The first step at which the decisions of two builds diverge, with both sides."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from exhausters.errors import LogFormatError
-from exhausters.observe.decision_log import DecisionLog, first_parting
+from exhausters.observe.decision_log import DecisionLog, first_divergence
 from exhausters.observe.step_record import StepRecord
 
 CONTEXT_STEPS = 2
@@ -16,8 +16,8 @@ _ALWAYS = ("step", "mode", "rids", "tokens")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LogParting:
-    """Where two logs of one cell part.
+class LogDivergence:
+    """The first divergence of two logs of one cell.
 
     Attributes:
         cell: the cell.
@@ -36,30 +36,30 @@ class LogParting:
     problem: str = ""
 
 
-def part_logs(cell: str, base_log: object, head_log: object) -> LogParting:
-    """Return where the logs in two files part; every problem is told, none is raised."""
+def compare_log_files(cell: str, base_log: object, head_log: object) -> LogDivergence:
+    """Return the first divergence of the logs in two files; a problem is part of the answer, never raised."""
     if not isinstance(base_log, str) or not isinstance(head_log, str):
-        return LogParting(cell=cell, problem="a decision log is missing")
+        return LogDivergence(cell=cell, problem="a decision log is missing")
     try:
-        return part_decisions(cell, DecisionLog.read(Path(base_log)), DecisionLog.read(Path(head_log)))
+        return compare_logs(cell, DecisionLog.read(Path(base_log)), DecisionLog.read(Path(head_log)))
     except LogFormatError as error:
-        return LogParting(cell=cell, problem=str(error))
+        return LogDivergence(cell=cell, problem=str(error))
     except OSError as error:
-        return LogParting(cell=cell, problem=f"cannot read a decision log: {error.strerror}")
+        return LogDivergence(cell=cell, problem=f"cannot read a decision log: {error.strerror}")
 
 
-def part_decisions(cell: str, base: DecisionLog, head: DecisionLog) -> LogParting:
-    """Return where two logs part."""
-    parting = first_parting(base, head, context=CONTEXT_STEPS)
-    if parting is None:
-        return LogParting(cell=cell, problem="the decision logs are equal")
-    shown = _shown_fields(parting.base, parting.head, parting.field_names)
-    return LogParting(
+def compare_logs(cell: str, base: DecisionLog, head: DecisionLog) -> LogDivergence:
+    """Return the first divergence of two logs."""
+    divergence = first_divergence(base, head, context=CONTEXT_STEPS)
+    if divergence is None:
+        return LogDivergence(cell=cell, problem="the decision logs are equal")
+    shown = _shown_fields(divergence.base, divergence.head, divergence.field_names)
+    return LogDivergence(
         cell=cell,
-        step=parting.step,
-        field_names=parting.field_names,
-        base=tuple(_plain(record, shown) for record in parting.base),
-        head=tuple(_plain(record, shown) for record in parting.head),
+        step=divergence.step,
+        field_names=divergence.field_names,
+        base=tuple(_plain(record, shown) for record in divergence.base),
+        head=tuple(_plain(record, shown) for record in divergence.head),
     )
 
 

@@ -78,6 +78,11 @@ def list_builds(frame: pd.DataFrame) -> pd.DataFrame:
     return builds.sort_values("date", kind="stable").reset_index(drop=True)
 
 
+def list_targets(frame: pd.DataFrame) -> list[str]:
+    """Return the builds' targets, oldest first; one that was measured at two commits counts once."""
+    return list(dict.fromkeys(list_builds(frame)["target"]))
+
+
 def _version(text: object) -> Version | None:
     try:
         return Version(str(text))

@@ -1,7 +1,8 @@
-"""A history as a table: one row a build, oldest first, over the whole grid or a part of it.
+"""A history as a table: one row per build, oldest first, over the whole grid or a part of it.
 
 `decisions` has the same letter wherever builds have the same decision log in every cell of the table;
-`as before` counts the cells whose log is that of the row above. A metric is the mean over those cells that
+`as before` counts the cells whose log is the same as in the last build before that has one (see
+`reports.detect.change`). A metric is the mean over those cells that
 have a number in every build that was measured, so that it is over the same cells in every row.
 """
 
@@ -19,10 +20,12 @@ import pandas as pd
 from exhausters.errors import TargetError
 from exhausters.sweep.record import DRAINED
 from exhausters.targets.git import run_git
+from reports.detect.change import CODE
+from reports.detect.outcomes import judge_decision_logs
 from reports.errors import SelectionError
 from reports.load.builds import list_builds
 from reports.load.frame import Results
-from reports.vocabulary import OUTCOME
+from reports.vocabulary import OUTCOME, SAME
 
 __all__ = ["DEFAULT_METRICS", "history_table", "parse_where", "tags_of"]
 
@@ -68,7 +71,7 @@ def history_table(
         {
             "build": [_name(builds, target, names or {}) for target in targets],
             "decisions": _letters(digests, measured),
-            "as before": _as_before(digests, measured),
+            "as before": _as_before(ends, list(digests.index), targets, measured),
             "drained": [f"{drained[target].sum()}/{len(drained)}" for target in targets],
         }
     )
@@ -148,18 +151,17 @@ def _letters(digests: pd.DataFrame, measured: Sequence[str]) -> list[str]:
     return found
 
 
-def _as_before(digests: pd.DataFrame, measured: Sequence[str]) -> list[str]:
-    """Cells with the log of the last build before that was measured."""
-    earlier = {later: first for first, later in itertools.pairwise(measured)}
+def _as_before(
+    frame: pd.DataFrame, cells: Sequence[str], targets: Sequence[str], measured: Sequence[str]
+) -> list[str]:
+    """Cells whose decision log is the same as in the build that it is compared with, of all cells."""
+    changes = judge_decision_logs(frame, targets, cells)
+    same = (changes.codes == CODE[SAME]).sum(axis=1)
+    is_first = [not (build >= 0).any() for build in changes.before]
     return [
-        _same(digests[target], digests[earlier[target]]) if target in earlier else _NOTHING
-        for target in digests.columns
+        f"{count}/{len(cells)}" if target in measured and not first else _NOTHING
+        for target, count, first in zip(targets, same, is_first, strict=True)
     ]
-
-
-def _same(ours: pd.Series[str], theirs: pd.Series[str]) -> str:
-    same = ours.notna() & (ours == theirs)
-    return f"{same.sum()}/{len(same)}"
 
 
 def _means(rows: pd.DataFrame, targets: Sequence[str], measured: Sequence[str]) -> list[str]:

@@ -1,7 +1,7 @@
-"""Everything a reader can be shown, as plain JSON values: whoever renders it computes nothing.
+"""The report as plain JSON values: everything that a reader can be shown.
 
     {
-      "format": "exhausters-report", "version": 1,
+      "format": "exhausters-report", "version": 2,
       "results":    what was measured, see `results_document`,
       "comparison": null, or two builds, see `comparison_document`,
       "history":    null, or a range of builds, see `history_document`,
@@ -30,7 +30,8 @@ from reports.load.builds import list_builds
 from reports.load.frame import Results
 from reports.vocabulary import OUTCOME, REPORT_FORMAT, VERDICTS
 
-FORMAT_VERSION = 1
+# Raise when a key is renamed or changes its meaning.
+FORMAT_VERSION = 2
 
 
 def report_document(
@@ -103,7 +104,8 @@ def comparison_document(comparison: Comparison) -> dict[str, Any]:
                    "reason", "required", "waived", "ratio", "ci_low", "ci_high", "p", "p_adjusted", "pairs"}]
      "grid_tests": [{"metric", "unit", "better", "axis", "axis_value", "cells", "skipped_cells", "pairs",
                      "ratio", "ci_low", "ci_high", "p", "p_adjusted", "verdict", "reason"}]
-     "partings": [{"cell", "step", "field_names": [text], "base": [step], "head": [step], "problem"}]
+     "divergences": [{"cell", "step", "field_names": [text], "base": [step], "head": [step], "problem"}]
+     "kinds": [{"kind", "is_judged", "metrics", "cells", "reasons": [text], "text"}]    what was judged
      "refusals": [text], "notes": [text]}
     """
     decision = comparison.decision
@@ -125,7 +127,18 @@ def comparison_document(comparison: Comparison) -> dict[str, Any]:
         "cells": _cells(comparison.table, comparison.cells),
         "verdicts": _records(verdicts),
         "grid_tests": _records(comparison.grid_tests),
-        "partings": [asdict(parting) for parting in comparison.partings],
+        "divergences": [asdict(divergence) for divergence in comparison.divergences],
+        "kinds": [
+            {
+                "kind": one.kind,
+                "is_judged": one.is_judged,
+                "metrics": one.metrics,
+                "cells": one.cells,
+                "reasons": list(one.reasons),
+                "text": one.text,
+            }
+            for one in comparison.kinds
+        ],
         "refusals": [str(refusal) for refusal in comparison.refusals],
         "notes": list(comparison.notes),
     }

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 
+from reports.detect.coverage import coverage_lines
 from reports.detect.thresholds import GITHUB_COMMENT_LIMIT
 from reports.explain.comparison import Comparison
-from reports.explain.divergence import LogParting
+from reports.explain.divergence import LogDivergence
 from reports.explain.headlines import Headline, counts_by_verdict
 from reports.render.escape import code, markdown_text
 from reports.vocabulary import BETTER, BROKEN, CHANGED, SAME, UNDECIDED, VERDICTS, WORSE
@@ -40,7 +41,8 @@ def render_markdown(comparison: Comparison) -> str:
 def _counts(comparison: Comparison) -> str:
     counts = counts_by_verdict(comparison.cells["verdict"], VERDICTS)
     told = ", ".join(f"{number} {word}" for word, number in counts.items() if number)
-    return f"{len(comparison.cells)} cells: {told or 'none compared'}."
+    lines = [f"{len(comparison.cells)} cells: {told or 'none compared'}."]
+    return "\n".join([*lines, *(f"* {_text(line)}" for line in coverage_lines(comparison.kinds))])
 
 
 def _first_screen(comparison: Comparison) -> Iterator[str]:
@@ -62,8 +64,8 @@ def _folded(comparison: Comparison) -> Iterator[str]:
         yield _fold(f"Why ({len(reasons)})", "\n".join(lines))
     if comparison.headlines:
         yield _fold("All headlines", _headline_table(comparison.headlines[:_MAX_DETAILS]))
-    for parting in comparison.partings:
-        yield _fold(f"First step that differs in {_code(parting.cell)}", _parting(parting))
+    for divergence in comparison.divergences:
+        yield _fold(f"First step that differs in {_code(divergence.cell)}", _divergence(divergence))
     if len(comparison.grid_tests):
         yield _fold("Host time over the grid", _tests(comparison))
     moved = comparison.verdicts[~comparison.verdicts["verdict"].isin([SAME, UNDECIDED])]
@@ -124,11 +126,11 @@ def _tests(comparison: Comparison) -> str:
     return _table(("verdict", "metric", "where", "ratio", "adjusted p", "reason"), rows[:_MAX_ROWS])
 
 
-def _parting(parting: LogParting) -> str:
-    if parting.step is None:
-        return _text(parting.problem)
-    lines = [f"Step {parting.step}: {_text(', '.join(parting.field_names) or 'one log ends')}.", ""]
-    for name, steps in (("base", parting.base), ("head", parting.head)):
+def _divergence(divergence: LogDivergence) -> str:
+    if divergence.step is None:
+        return _text(divergence.problem)
+    lines = [f"Step {divergence.step}: {_text(', '.join(divergence.field_names) or 'one log ends')}.", ""]
+    for name, steps in (("base", divergence.base), ("head", divergence.head)):
         told = "<br>".join(_code(json.dumps(step, ensure_ascii=False)) for step in steps)
         lines.append(f"**{name}**<br>{told}\n")
     return "\n".join(lines)

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from reports.detect.coverage import coverage_lines
 from reports.explain.comparison import Comparison
 from reports.explain.headlines import counts_by_verdict
 from reports.render.escape import terminal_text
@@ -44,6 +45,8 @@ def print_comparison(comparison: Comparison, console: Console, *, explain: bool 
     told = Text(f"{len(comparison.cells)} cells: ")
     told.append(Text(", ").join(Text(f"{n} {word}", STYLES[word]) for word, n in counts.items() if n))
     console.print(told)
+    for line in coverage_lines(comparison.kinds):
+        console.print(Text(terminal_text(line)))
     if explain:
         _print_rules(comparison, console)
     for line in decision.reasons[: None if explain else _MAX_REASONS]:

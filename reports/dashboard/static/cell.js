@@ -1,4 +1,4 @@
-// One cell: what its scheduler did over the steps in both builds, where they part, and all its metrics.
+// One cell: what its scheduler did over the steps in both builds, where they diverge, and all its metrics.
 
 function cellPage(state) {
   const cell = DATA.cellNumber[state.name];
@@ -17,7 +17,7 @@ function cellPage(state) {
       h("p", { class: "note" }, h("code", null, state.name)),
       facts && facts.reason ? h("p", null, facts.reason) : null,
       timelineSection(cell, after),
-      partingSection(cell),
+      divergenceSection(cell),
       cellHistory(cell, state, after),
       cellMetrics(cell, state),
     ],
@@ -31,14 +31,14 @@ function timelineSection(cell, after) {
   const sides = [["base", DATA.base], ["head", DATA.head]].filter(([name, build]) => build !== null && DATA.timelines[name] && DATA.timelines[name][cell]).map(([name, build]) => ({ name, build, line: DATA.timelines[name][cell] }));
   if (!sides.length) return h("section", null, h("h2", null, "Decisions over the steps"), h("p", null, "There is no decision log of this cell."));
   const lines = sides.map((side) => side.line);
-  const parting = DATA.partings[cell];
+  const divergence = DATA.divergences[cell];
   const last = Math.max(...lines.map((line) => line.steps));
-  const common = { last, parting: parting ? parting.step : null };
+  const common = { last, divergence: divergence ? divergence.step : null };
   const windows = [...new Set(lines.map((line) => line.window))].filter((window) => window > 1);
   return h("section", { "aria-labelledby": "steps-title" },
     h("h2", { id: "steps-title" }, "Decisions over the steps"),
     h("p", { class: "note" }, h("span", { class: "mark retraction", "aria-hidden": "true" }, "▼"), " retractions, above. ", h("span", { class: "mark eviction", "aria-hidden": "true" }, "▮"), " evictions, below. ",
-      common.parting !== null ? `Dashed: step ${common.parting}, where the builds part. ` : "", "Pools are in KV tokens.",
+      common.divergence !== null ? `Dashed: step ${common.divergence}, where the builds diverge. ` : "", "Pools are in KV tokens.",
       windows.length ? ` One point stands for ${windows.join(" or ")} steps: the largest value in them, of free tokens the smallest.` : ""),
     h("div", { class: "sides" }, sides.map(({ name, build, line }) => {
       const boxes = [h("div", { class: "chart", role: "img", "aria-label": `Batch size, waiting requests and tokens over ${line.steps} steps of ${buildName(build)}` }), h("div", { class: "chart", role: "img", "aria-label": `Free, evictable, protected and held tokens over ${line.steps} steps of ${buildName(build)}` })];
@@ -67,16 +67,16 @@ function brief(value) {
   return text.length > 90 ? [text.slice(0, 88), "…"].join("") : text;
 }
 
-function partingSection(cell) {
-  const parting = DATA.partings[cell];
+function divergenceSection(cell) {
+  const divergence = DATA.divergences[cell];
   if (DATA.base === null) return null;
-  const title = h("h2", { id: "part-title" }, "Where the builds part");
-  if (!parting) return h("section", null, title, h("p", null, "Every decision is the same in both builds."));
-  if (parting.step === null) return h("section", null, title, h("p", null, parting.problem));
-  const steps = [...new Set([...parting.base, ...parting.head].map((record) => record.step))].sort((one, other) => one - other);
-  const names = Object.keys(parting.base[0] || parting.head[0] || {}).filter((name) => name !== "step");
+  const title = h("h2", { id: "divergence-title" }, "First divergence");
+  if (!divergence) return h("section", null, title, h("p", null, "Every decision is the same in both builds."));
+  if (divergence.step === null) return h("section", null, title, h("p", null, divergence.problem));
+  const steps = [...new Set([...divergence.base, ...divergence.head].map((record) => record.step))].sort((one, other) => one - other);
+  const names = Object.keys(divergence.base[0] || divergence.head[0] || {}).filter((name) => name !== "step");
   const rows = steps.flatMap((step) => {
-    const [ours, theirs] = [parting.base, parting.head].map((records) => records.find((record) => record.step === step));
+    const [ours, theirs] = [divergence.base, divergence.head].map((records) => records.find((record) => record.step === step));
     return names.map((name) => ({ step, name, ours: ours ? brief(ours[name]) : "ended", theirs: theirs ? brief(theirs[name]) : "ended", differs: JSON.stringify(ours && ours[name]) !== JSON.stringify(theirs && theirs[name]) }));
   });
   const mark = (row, text) => (row.differs ? h("mark", null, text) : text);
@@ -87,10 +87,10 @@ function partingSection(cell) {
     { head: buildName(DATA.head), cell: (row) => mark(row, row.theirs) },
   ];
   const at = (step) => rows.filter((row) => row.step === step && (row.differs || row.name === "mode" || row.name === "tokens"));
-  return h("section", { "aria-labelledby": "part-title" }, title,
-    h("p", null, `First at step ${parting.step}: `, parting.field_names.length ? parting.field_names.map(readable).join(", ") : "one of the logs ends", "."),
-    table({ caption: `Step ${parting.step}, side by side`, rows: at(parting.step), columns: columns.slice(1).map((column, place) => (place ? column : { ...column, rowHeader: true })), className: "parting" }),
-    h("details", null, h("summary", null, "The steps around it"), table({ caption: "Steps around the parting", rows, columns, className: "parting" })));
+  return h("section", { "aria-labelledby": "divergence-title" }, title,
+    h("p", null, `First at step ${divergence.step}: `, divergence.field_names.length ? divergence.field_names.map(readable).join(", ") : "one of the logs ends", "."),
+    table({ caption: `Step ${divergence.step}, side by side`, rows: at(divergence.step), columns: columns.slice(1).map((column, place) => (place ? column : { ...column, rowHeader: true })), className: "divergence" }),
+    h("details", null, h("summary", null, "The steps around it"), table({ caption: "Steps around the divergence", rows, columns, className: "divergence" })));
 }
 
 function cellHistory(cell, state, after) {

@@ -67,8 +67,8 @@ function historyChart(box, { label, points, low, high, marks, band }) {
 const POOLS = ["free", "evictable", "protected", "held"];
 const LOADS = ["tokens", "batch", "waiting"];
 
-// One build's timeline: either the pools or the load. marks: retractions, evictions, and the parting step.
-function timelineChart(box, line, names, { top, last, parting, right }) {
+// One build's timeline: either the pools or the load. marks: retractions, evictions, and the step of the first divergence.
+function timelineChart(box, line, names, { top, last, divergence, right }) {
   const drawMarks = (plot) => {
     const { ctx } = plot;
     const scale = devicePixelRatio;
@@ -92,13 +92,13 @@ function timelineChart(box, line, names, { top, last, parting, right }) {
         ctx.fill();
       }
     });
-    if (parting !== null && parting !== undefined) {
+    if (divergence !== null && divergence !== undefined) {
       ctx.strokeStyle = colour("text");
       ctx.lineWidth = 1.5 * scale;
       ctx.setLineDash([5 * scale, 4 * scale]);
       ctx.beginPath();
-      ctx.moveTo(at(parting), 0);
-      ctx.lineTo(at(parting), plot.bbox.top + plot.bbox.height);
+      ctx.moveTo(at(divergence), 0);
+      ctx.lineTo(at(divergence), plot.bbox.top + plot.bbox.height);
       ctx.stroke();
     }
     ctx.restore();

@@ -14,6 +14,7 @@ from exhausters.observe.step_record import StepRecord
 from reports.dashboard.page import DASHBOARD_NAME
 from reports.dashboard.report_folder import write_report
 from reports.detect.config import Config
+from reports.explain.report import make_report
 from reports.load.load_results import load_results
 from tests.reports.make import cells, write_sweep
 
@@ -67,7 +68,7 @@ def large_report(folder: Path, *, builds: int = 10) -> Path:
         write_sweep(place, f"release:0.5.{build + 10}", measured, grid=grid)
         for number in range(20 if build >= builds - 2 else 0):
             write_log(place / "logs" / f"{number}.log.gz", steps=600, seed=build * 100 + number)
-    write_report(load_results([folder / "in"]), folder / "out", Config())
+    write_report(make_report(load_results([folder / "in"]), Config()), folder / "out")
     return folder / "out"
 
 
@@ -91,7 +92,7 @@ def hostile_report(folder: Path) -> Path:
         header = {"target_version": f"0.5.2{build}", "target_commit": f"abcdef{build}{HOSTILE}"}
         write_sweep(place, target, named, **header)
         write_log(place / "logs" / "a.log.gz", steps=60, seed=build)
-    write_report(load_results([folder / "in"]), folder / "out", Config())
+    write_report(make_report(load_results([folder / "in"]), Config()), folder / "out")
     return folder / "out"
 
 

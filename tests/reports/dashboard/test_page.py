@@ -17,6 +17,7 @@ from reports.dashboard.page import pack, render_dashboard, unpack
 from reports.dashboard.report_folder import write_report
 from reports.dashboard.timeline import MAX_POINTS, timeline
 from reports.detect.config import Config
+from reports.explain.report import make_report
 from reports.load.load_results import load_results
 from tests.reports.dashboard.pages import HOSTILE, hostile_report, large_report, page_text, report_document
 from tests.reports.make import METRICS, cells, write_pairs, write_sweep
@@ -120,7 +121,7 @@ def test_page_tells_no_folder_of_the_machine(tmp_path: Path) -> None:
     """Sweeps lie in folders, targets too: a page is passed on."""
     for name in ("one", "two"):
         write_sweep(tmp_path / name, f"path:{tmp_path}/checkout-{name}", target_version=None)
-    write_report(load_results([tmp_path]), tmp_path / "out", Config())
+    write_report(make_report(load_results([tmp_path]), Config()), tmp_path / "out")
     text = page_text(tmp_path / "out")
     assert str(tmp_path) not in text
     page = data_of(text)
@@ -130,7 +131,7 @@ def test_page_tells_no_folder_of_the_machine(tmp_path: Path) -> None:
 
 def test_one_build_has_a_page_too(tmp_path: Path) -> None:
     write_sweep(tmp_path / "in")
-    write_report(load_results([tmp_path / "in"]), tmp_path / "out", Config())
+    write_report(make_report(load_results([tmp_path / "in"]), Config()), tmp_path / "out")
     page = data_of(page_text(tmp_path / "out"))
     assert page["base"] is None
     assert page["verdict"] is None
@@ -139,7 +140,7 @@ def test_one_build_has_a_page_too(tmp_path: Path) -> None:
 def test_equal_results_give_an_equal_page(tmp_path: Path) -> None:
     write_sweep(tmp_path / "in")
     for out in ("a", "b"):
-        write_report(load_results([tmp_path / "in"]), tmp_path / out, Config())
+        write_report(make_report(load_results([tmp_path / "in"]), Config()), tmp_path / out)
     assert page_text(tmp_path / "a") == page_text(tmp_path / "b")
     assert unpack(pack({"a": "–"})) == {"a": "–"}
 
@@ -151,7 +152,7 @@ def test_every_release_is_judged_against_the_one_before(tmp_path: Path) -> None:
             f"release:0.5.{build}",
             lambda one, evicted=evicted: one | {"metrics": METRICS | {"evicted_tokens": evicted}},
         )
-    write_report(load_results([tmp_path / "in"]), tmp_path / "out", Config())
+    write_report(make_report(load_results([tmp_path / "in"]), Config()), tmp_path / "out")
     page = data_of(page_text(tmp_path / "out"))
     metric = [one["name"] for one in page["metrics"]].index("evicted_tokens")
     count = len(cells())
@@ -166,7 +167,7 @@ def test_host_time_has_a_confidence_band_where_rounds_were_paired(tmp_path: Path
     for name, target in (("a", "release:0.5.22"), ("b", "release:0.5.23")):
         write_sweep(tmp_path / "in" / name, target, grid=grid)
     write_pairs(tmp_path / "in" / "pairs", grid, pairs=12, slowdown=lambda cell: 1.2)
-    write_report(load_results([tmp_path / "in"]), tmp_path / "out", Config())
+    write_report(make_report(load_results([tmp_path / "in"]), Config()), tmp_path / "out")
     page = data_of(page_text(tmp_path / "out"))
     metric = [one["name"] for one in page["metrics"]].index("scheduler_cpu_seconds")
     low, middle, high = (page["trend"][name][1][metric] for name in ("low", "index", "high"))

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reports import compare, load_side
-from reports.detect.exact import WORDS, judge_exact
+from reports.detect.change import WORDS, judge_values
 from reports.detect.thresholds import WORK_TOLERANCE
 from tests.reports import slow_doubles
 from tests.reports.make import HEAD, METRICS, cells, write_sweep
@@ -34,10 +34,10 @@ _values = st.one_of(
 def test_the_vectorised_detector_equals_the_slow_one(rows: list[tuple[float, float, str, float]]) -> None:
     """For any values, missing ones included, arrays and loops give the same verdicts."""
     base, head, better, tolerance = zip(*rows, strict=True)
-    codes = judge_exact(
+    codes = judge_values(
         np.array(base), np.array(head), np.array([_SIGN[word] for word in better]), np.array(tolerance)
     )
-    assert list(WORDS[codes]) == [slow_doubles.judge_exact(*row) for row in rows]
+    assert list(WORDS[codes]) == [slow_doubles.judge_values(*row) for row in rows]
 
 
 @pytest.mark.parametrize(

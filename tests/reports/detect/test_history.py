@@ -23,10 +23,12 @@ from tests.reports import slow_doubles
 from tests.reports.make import METRICS, write_sweep
 
 EXACT = ("steps_to_drain", "requests_per_prefill_batch", "mixed_steps")
+# A build that did not measure a metric, and one that measured it and has no such value.
+_GAP, _NO_VALUE = math.nan, math.inf
 
 
 def _runs(values: np.ndarray, *, session: str = "s") -> list[Run]:  # type: ignore[type-arg]
-    """One run a build and cell; values are builds x cells x metrics."""
+    """One run per build and cell; values are builds x cells x metrics; see `_GAP` and `_NO_VALUE`."""
     return [
         Run(
             target=f"b{build:03d}",
@@ -35,8 +37,9 @@ def _runs(values: np.ndarray, *, session: str = "s") -> list[Run]:  # type: igno
             cell=f"cell{cell}",
             outcome="drained",
             readings=tuple(
-                Reading(metric=REGISTRY[name], value=None if math.isnan(value) else value)
+                Reading(metric=REGISTRY[name], value=None if value == _NO_VALUE else value)
                 for name, value in zip(EXACT, row, strict=True)
+                if not math.isnan(value)
             ),
         )
         for build, rows in enumerate(values)
@@ -74,7 +77,7 @@ def _noisy_history(levels: np.ndarray, *, noise: float = 0.02, seed: int = 0) ->
 @given(
     st.integers(2, 6).flatmap(
         lambda builds: st.lists(
-            st.lists(st.sampled_from([math.nan, 1.0, 2.0, 3.0]), min_size=6, max_size=6),
+            st.lists(st.sampled_from([_GAP, _NO_VALUE, 1.0, 2.0, 3.0]), min_size=6, max_size=6),
             min_size=builds,
             max_size=builds,
         )
@@ -92,7 +95,10 @@ def test_the_vectorised_history_equals_the_slow_one(rows: list[list[float]]) -> 
         for row, key in zip(found.itertuples(), keys, strict=True)
     }
     better = [REGISTRY[name].better for _ in range(2) for name in EXACT]
-    assert ours == slow_doubles.history_changes(values.reshape(len(rows), 6).tolist(), better, [0.0] * 6)
+    plain = [
+        [None if math.isnan(one) else math.nan if one == _NO_VALUE else one for one in row] for row in rows
+    ]
+    assert ours == slow_doubles.history_changes(plain, better, [0.0] * 6)
 
 
 def test_a_shift_of_host_time_is_found_where_it_happened() -> None:

@@ -10,7 +10,7 @@ import pytest
 from reports import compare, load_side
 from reports.explain.axes import axis_table
 from reports.explain.comparison import Comparison
-from reports.explain.divergence import part_logs
+from reports.explain.divergence import compare_log_files
 from reports.explain.headlines import describe_change, format_percent
 from reports.explain.regions import where
 from reports.load.load_results import load_results
@@ -109,25 +109,25 @@ def test_metrics_that_moved_together_are_one_headline(tmp_path: Path) -> None:
     assert second.text == "leave_pages = all: decisions differ, and no metric is worse or better"
 
 
-def test_the_first_parting_of_two_real_logs_is_shown() -> None:
+def test_the_first_divergence_of_two_real_logs_is_shown() -> None:
     """Two releases that decide differently: the step, what differs in it, and both sides around it."""
     found = compare(load_side(str(DATA / "release_0.5.22")), load_side(str(DATA / "release_0.5.23")))
-    parting = next(one for one in found.partings if one.step is not None)
-    base = next(step for step in parting.base if step["step"] == parting.step)
-    head = next(step for step in parting.head if step["step"] == parting.step)
-    assert parting.field_names
-    assert all(base[name] != head[name] for name in parting.field_names)
-    before = [step for step in parting.base if step["step"] < parting.step]
-    assert before == [step for step in parting.head if step["step"] < parting.step]
+    divergence = next(one for one in found.divergences if one.step is not None)
+    base = next(step for step in divergence.base if step["step"] == divergence.step)
+    head = next(step for step in divergence.head if step["step"] == divergence.step)
+    assert divergence.field_names
+    assert all(base[name] != head[name] for name in divergence.field_names)
+    before = [step for step in divergence.base if step["step"] < divergence.step]
+    assert before == [step for step in divergence.head if step["step"] < divergence.step]
 
 
 def test_a_log_that_cannot_be_read_is_told(tmp_path: Path) -> None:
     """A missing or broken decision log is a sentence in the report, not an error."""
     (tmp_path / "broken").write_bytes(b"nothing")
     there = str(tmp_path / "broken")
-    assert "missing" in part_logs("cell", None, there).problem
-    assert "cannot read" in part_logs("cell", str(tmp_path / "nowhere"), there).problem
-    assert "not a complete decision log" in part_logs("cell", there, there).problem
+    assert "missing" in compare_log_files("cell", None, there).problem
+    assert "cannot read" in compare_log_files("cell", str(tmp_path / "nowhere"), there).problem
+    assert "not a complete decision log" in compare_log_files("cell", there, there).problem
 
 
 @pytest.mark.parametrize(

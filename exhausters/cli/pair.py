@@ -1,0 +1,42 @@
+"""`exhausters pair`: time two builds side by side."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from exhausters.cli.options import GRID_HELP
+from exhausters.console import FAILED, error_console, errors_shown, output_console
+from exhausters.sweep.record import FAILURES
+
+
+def pair(
+    base: Annotated[str, typer.Argument(metavar="BASE", help="release:X, path:DIR or git:DIR@REV.")],
+    head: Annotated[str, typer.Argument(metavar="HEAD", help="The build to be judged.")],
+    grid: Annotated[str, typer.Option(help=GRID_HELP)] = "quick",
+    rounds: Annotated[int, typer.Option(min=1, help="Pairs a cell; the gate wants at least 10.")] = 12,
+    out: Annotated[Path, typer.Option(help="Folder for the records.")] = Path("results/pairs"),
+) -> None:
+    """Time two builds side by side, A B B A, for the host-time verdicts of `python -m reports gate`."""
+    from exhausters.sweep.grid import load_grid
+    from exhausters.sweep.pairs import PairRun, run_pairs, write_pairs
+    from exhausters.sweep.progress import SweepProgress
+    from exhausters.targets import prepare
+
+    console, errors = output_console(), error_console()
+    with errors_shown(errors):
+        cells = load_grid(grid)
+        total = len(cells.cells) * rounds * 2
+        with SweepProgress(errors, total=total) as progress:
+            first, second = (prepare(text, on_progress=progress.say) for text in (base, head))
+
+            def ended(run: PairRun) -> None:
+                progress.cell_ended(run.record)
+
+            runs = run_pairs(first, second, cells, rounds=rounds, on_run=ended)
+        write_pairs(out, runs, grid=cells, base=first, head=second)
+    console.print(f"{len(runs)} runs of {len(cells.cells)} cells. Records: {out}", highlight=False)
+    if any(run.record.result.outcome in FAILURES for run in runs):
+        raise typer.Exit(FAILED)
