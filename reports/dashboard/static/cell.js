@@ -115,9 +115,12 @@ function cellMetrics(cell, state) {
   const found = {};
   if (DATA.details) DATA.details.cell.forEach((place, row) => { if (place === cell) found[DATA.details.metric[row]] = row; });
   const detail = (metric, name) => (metric in found ? DATA.details[name][found[metric]] : null);
-  const rows = DATA.metrics.map((about, metric) => ({ about, metric, verdict: WORDS[letterOf(DATA.head, metric, cell)] }))
+  const rows = DATA.metrics.map((about, metric) => ({ about, metric, ...judged(DATA.head, metric, cell) }))
     .filter(({ about, verdict }) => (every || text || (verdict !== "same" && verdict !== "not judged")) && (!text || readable(about.name).includes(text)));
-  const value = (build) => ({ metric }) => (build === null ? null : DATA.values[build][metric][cell]);
+  const value = (build) => ({ metric }) => valueOf(build, metric, cell);
+  const base = ({ metric, before }) => valueOf(before, metric, cell);
+  // The build before did not measure this cell: an earlier one stands in for it.
+  const earlier = ({ before }) => (DATA.base !== null && before !== null && before !== DATA.base ? `base is ${buildName(before)}, the last build with a value` : "");
   return h("section", { "aria-labelledby": "metrics-title" },
     h("h2", { id: "metrics-title" }, "Metrics"),
     h("div", { class: "controls" }, search("find a metric", params.get("find"), (given) => setState({ find: given })), tick("unchanged too", every, (given) => setState({ every: given }))),
@@ -126,11 +129,11 @@ function cellMetrics(cell, state) {
       columns: [
         { id: "metric", head: "metric", rowHeader: true, key: ({ about }) => about.name, cell: ({ about }) => [h("a", { href: link("metric", about.name, {}), title: about.meaning }, readable(about.name)), h("span", { class: "unit" }, ` ${about.unit}`)] },
         { id: "verdict", head: "verdict", key: ({ verdict }) => verdict, cell: ({ metric, verdict }) => badge(verdict, detail(metric, "waived") ? `${verdict} (waived)` : verdict) },
-        { id: "base", head: "base", numeric: true, key: value(DATA.base), cell: (row) => number(value(DATA.base)(row)) },
+        { id: "base", head: "base", numeric: true, key: base, cell: (row) => number(base(row)) },
         { id: "head", head: "head", numeric: true, key: value(DATA.head), cell: (row) => number(value(DATA.head)(row)) },
-        { id: "ratio", head: "ratio", numeric: true, key: ({ metric }) => DATA.ratios[DATA.head][metric][cell], cell: ({ metric }) => times(DATA.ratios[DATA.head][metric][cell]) },
+        { id: "ratio", head: "ratio", numeric: true, key: ({ ratio }) => ratio, cell: ({ ratio }) => times(ratio) },
         { head: "interval", numeric: true, cell: ({ metric }) => (detail(metric, "ci_low") === null ? "–" : `${times(detail(metric, "ci_low"))} to ${times(detail(metric, "ci_high"))}`) },
-        { head: "why", cell: ({ metric }) => detail(metric, "waived") || detail(metric, "reason") || "–" },
+        { head: "why", cell: (row) => detail(row.metric, "waived") || detail(row.metric, "reason") || earlier(row) || "–" },
       ],
     }));
 }

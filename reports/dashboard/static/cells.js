@@ -1,6 +1,6 @@
 // All cells in one table, with filters by axis and verdict, and search.
 
-const countLetters = (cell, letter) => DATA.letters[DATA.head].reduce((sum, row) => sum + (row[cell] === letter ? 1 : 0), 0);
+const countMetrics = (cell, verdict) => DATA.metrics.reduce((sum, _, metric) => sum + (judged(DATA.head, metric, cell).verdict === verdict ? 1 : 0), 0);
 
 function cellsPage(state) {
   const { params } = state;
@@ -13,8 +13,8 @@ function cellsPage(state) {
   const columns = [
     { id: "cell", head: "cell", rowHeader: true, key: ({ cell }) => cell.id, cell: ({ cell }) => h("a", { href: link("cell", cell.id, {}) }, cell.id) },
     { id: "verdict", head: "verdict", key: ({ place }) => verdictOf(place), cell: ({ place }) => badge(verdictOf(place)) },
-    { id: "worse", head: "worse", numeric: true, key: ({ place }) => countLetters(place, "w"), cell: ({ place }) => countLetters(place, "w") || "–" },
-    { id: "better", head: "better", numeric: true, key: ({ place }) => countLetters(place, "b"), cell: ({ place }) => countLetters(place, "b") || "–" },
+    { id: "worse", head: "worse", numeric: true, key: ({ place }) => countMetrics(place, "worse"), cell: ({ place }) => countMetrics(place, "worse") || "–" },
+    { id: "better", head: "better", numeric: true, key: ({ place }) => countMetrics(place, "better"), cell: ({ place }) => countMetrics(place, "better") || "–" },
     { id: "outcome", head: "outcome", key: ({ place }) => DATA.outcomes[DATA.head][place], cell: ({ place }) => DATA.outcomes[DATA.head][place] || "missing" },
     ...DATA.axes.map((axis) => ({ id: axis.name, head: readable(axis.name), key: order(axis), cell: ({ cell }) => cell.axes[axis.name] })),
   ];

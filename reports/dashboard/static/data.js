@@ -38,11 +38,19 @@ const buildOf = (text) => {
 };
 const buildName = (place) => DATA.builds[place].name;
 const letterOf = (build, metric, cell) => DATA.letters[build][metric][cell] || "-";
+// What a value is judged against: in head that of base, in any other build that of the last one before that measured it.
+function judged(build, metric, cell) {
+  const { compared, before: builds } = DATA;
+  if (compared && build === DATA.head) return { before: DATA.base, ratio: compared.ratios[metric][cell], verdict: WORDS[compared.letters[metric][cell]] };
+  const before = builds[build][metric];
+  return { before: Array.isArray(before) ? before[cell] : before, ratio: DATA.ratios[build][metric][cell], verdict: WORDS[letterOf(build, metric, cell)] };
+}
+const valueOf = (build, metric, cell) => (build === null ? null : DATA.values[build][metric][cell]);
 const verdictOf = (cell) => (DATA.facts[cell] ? DATA.facts[cell].verdict : "not judged");
 const axisText = (cell, without) => DATA.axes.filter((axis) => !(without || []).includes(axis.name)).map((axis) => `${readable(axis.name)} ${DATA.cells[cell].axes[axis.name]}`).join(", ");
 
-// Verdict words of one metric's counts in one build against the build before.
-function told(build, metric) {
+// How many cells got worse, better or just changed in one build, in words.
+function changedCells(build, metric) {
   const trend = DATA.trend;
   const parts = ["worse", "better", "changed"].filter((word) => trend[word][build][metric]).map((word) => `${word} in ${plural(trend[word][build][metric], "cell")}`);
   return parts.join(", ");

@@ -18,7 +18,7 @@ function h(tag, given, ...children) {
 
 const hidden = (text) => h("span", { class: "hidden" }, text);
 
-// A verdict is never told by its colour alone.
+// A verdict is never shown by its colour alone.
 const badge = (verdict, text) =>
   h("span", { class: `badge v-${verdict.replace(" ", "-")}` },
     h("span", { "aria-hidden": "true" }, SIGNS[verdict] || "·"), " ", text || verdict);

@@ -17,9 +17,8 @@ const depth = (ratio) => {
 };
 
 function heatCell(cell, metric, build, shown, range) {
-  const [before, after] = [build > 0 ? DATA.values[build - 1][metric][cell] : null, DATA.values[build][metric][cell]];
-  const ratio = DATA.ratios[build][metric][cell];
-  const verdict = WORDS[letterOf(build, metric, cell)];
+  const { before: base, ratio, verdict } = judged(build, metric, cell);
+  const [before, after] = [valueOf(base, metric, cell), valueOf(build, metric, cell)];
   const outcome = DATA.outcomes[build][cell];
   const value = shown === "base" ? before : after;
   const failed = outcome !== "drained";
@@ -29,7 +28,7 @@ function heatCell(cell, metric, build, shown, range) {
     kind = `level l${Math.min(4, Math.floor(share * 5))}`;
   }
   const main = failed && shown !== "base" ? outcome || "missing" : shown === "ratio" ? (ratio === null && build > 0 ? number(after) : times(ratio)) : number(value);
-  const label = `${axisText(cell)}: ${failed ? outcome || "missing" : ""} ${buildName(Math.max(0, build - 1))} ${number(before)}, ${buildName(build)} ${number(after)}, ratio ${times(ratio)}, ${verdict}`;
+  const label = `${axisText(cell)}: ${failed ? outcome || "missing" : ""} ${base === null ? "" : `${buildName(base)} ${number(before)}, `}${buildName(build)} ${number(after)}, ratio ${times(ratio)}, ${verdict}`;
   return h("a", { class: `heat ${failed ? "failed" : kind}`, href: link("cell", DATA.cells[cell].id, { metric: DATA.metrics[metric].name }), "aria-label": label, title: label },
     h("span", { class: "big" }, verdict !== "same" && verdict !== "not judged" && shown === "ratio" ? `${SIGNS[verdict]} ` : "", main),
     h("span", { class: "small" }, `${number(before)} → ${number(after)}`));
@@ -46,7 +45,7 @@ function heatMap(metric, build, shown, filters) {
     if (!groups.has(key)) groups.set(key, []);
     groups.get(key).push(place);
   });
-  const known = DATA.cells.map((_, cell) => DATA.values[shown === "base" ? build - 1 : build]?.[metric][cell]).filter((value) => typeof value === "number");
+  const known = DATA.cells.map((_, cell) => valueOf(shown === "base" ? judged(build, metric, cell).before : build, metric, cell)).filter((value) => typeof value === "number");
   const range = [Math.min(...known), Math.max(...known)];
   return h("div", { class: "heats" }, [...groups].map(([key, cells]) => h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": `Heat map ${key}` },
     h("table", { class: "heatmap" },
@@ -68,7 +67,8 @@ function heatSection(metric, state, withMetric) {
   const used = heatAxes();
   const filters = Object.fromEntries(DATA.axes.filter((axis) => !used.includes(axis)).map((axis) => [axis.name, params.get(axis.name) || ""]));
   const about = DATA.metrics[metric];
-  const before = build > 0 ? `${buildName(build)} against ${buildName(build - 1)}` : `${buildName(build)}, the first build`;
+  const bases = [...new Set(DATA.cells.map((_, cell) => judged(build, metric, cell).before))].filter((base) => base !== null);
+  const before = bases.length ? `${buildName(build)} against ${bases.map(buildName).join(", ")}` : `${buildName(build)}, with no build before it`;
   return h("section", { "aria-labelledby": "heat-title", id: "heat" },
     h("h2", { id: "heat-title" }, `Heat map: ${readable(about.name)}, ${before}`),
     h("p", { class: "note" }, `${about.meaning} ${about.unit ? `In ${about.unit}; ` : ""}${about.better === "none" ? "neither way is better by itself." : `${about.better} is better.`} Choose a cell to open its page.`),

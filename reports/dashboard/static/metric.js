@@ -18,7 +18,7 @@ function metricPage(state) {
     h("div", { class: "controls" }, select("metric", about.name, metricOptions(), (value) => { location.hash = link("metric", value, Object.fromEntries(state.params)); })),
     h("section", { "aria-labelledby": "history-title" },
       h("h2", { id: "history-title" }, "History"),
-      h("p", { class: "note" }, isIndex ? `Over all cells, relative to ${buildName(0)}${single ? "; single runs on one machine: no band and no verdict" : `; the band is the ${band}`}.` : "Mean over the cells that every build drained.", " Marked builds: cells changed there against the build before."),
+      h("p", { class: "note" }, isIndex ? `Over all cells, relative to ${buildName(0)}${single ? "; single runs on one machine: no band and no verdict" : `; the band is the ${band}`}.` : "Mean over the cells that every build drained.", " Marked builds: cells changed there against the last build before that measured them."),
       box,
       table({
         caption: `${readable(about.name)} by build`, rows,
@@ -29,7 +29,7 @@ function metricPage(state) {
           { head: `against ${buildName(0)}`, numeric: true, cell: ({ place }) => times(trend.index[place][metric]) },
           { head: band, numeric: true, cell: ({ place }) => (low[place] === null ? "–" : `${times(low[place])} to ${times(high[place])}`) },
           { head: "change", numeric: true, cell: ({ place }) => trend.changes[place][metric] || "–" },
-          { head: "cells", cell: ({ place }) => { const verdict = overall(place, metric); return verdict ? badge(verdict, told(place, metric)) : "–"; } },
+          { head: "cells", cell: ({ place }) => { const verdict = overall(place, metric); return verdict ? badge(verdict, changedCells(place, metric)) : "–"; } },
         ],
       })),
     heatSection(metric, state, false),

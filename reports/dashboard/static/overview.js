@@ -9,7 +9,14 @@ function verdictSection() {
   return h("section", { class: "verdict" },
     h("h1", null, badge(DATA.verdict), " ", h("span", null, `${buildName(DATA.head)} against ${buildName(DATA.base)}`)),
     h("p", { class: "chips" }, `${plural(DATA.cells.length, "cell")}: `, counts.map(([word, count]) => [h("a", { href: link("cells", "", { verdict: word }) }, badge(word, `${count} ${word}`)), " "])),
+    h("p", { class: "note" }, coverage()),
     DATA.refusals.length ? h("ul", null, DATA.refusals.map((text) => h("li", null, text))) : null);
+}
+
+// Which kinds the verdict judged, and why not the others.
+function coverage() {
+  const list = (words, kinds) => (kinds.length ? `${words}: ${kinds.map((kind) => kind.text).join(", ")}. ` : "");
+  return list("Judged", DATA.kinds.filter((kind) => kind.is_judged)) + list("Not judged", DATA.kinds.filter((kind) => !kind.is_judged));
 }
 
 function changeCell(build, metric) {
@@ -21,7 +28,7 @@ function changeCell(build, metric) {
   // Host time of single runs swings by more than most changes: it is shown, and not called a change.
   const judged = DATA.metrics[metric].kind !== "host_time" || verdict;
   const arrow = !change ? "" : change.startsWith("-") ? "↓" : change.startsWith("0 to") || change.startsWith("+") ? "↑" : "↓";
-  const words = told(build, metric);
+  const words = changedCells(build, metric);
   return h("a", { class: `change ${verdict ? `t-${verdict}` : "quiet-text"}`, href: link("metric", DATA.metrics[metric].name, { build: buildName(build) }), title: words || (judged ? "no cell changed" : "single runs, not judged") },
     h("span", { class: "mean" }, mean),
     change && h("span", { class: "delta" }, h("span", { "aria-hidden": "true" }, `${arrow} `), change),
@@ -47,7 +54,7 @@ function releaseSection(state) {
       select("kind", kind, [["", "all"], ...Object.entries(KINDS)], (value) => setState({ kind: value })),
       tick("all metrics", every, (value) => setState({ every: value })),
       tick("only what moved", moved, (value) => setState({ moved: value }))),
-    table({ caption: "Mean over the cells that every build drained; below it the change from the build before (the mean of the cells' ratios), and how many cells got worse, better, or just changed", className: "releases", columns, rows, sort: params.get("sort"), onsort: (value) => setState({ sort: value }) }),
+    table({ caption: "Mean over the cells that every build drained; below it the change from the last build before that measured it (the mean of the cells' ratios), and how many cells got worse, better, or just changed", className: "releases", columns, rows, sort: params.get("sort"), onsort: (value) => setState({ sort: value }) }),
     h("p", { class: "note legend" }, badge("worse"), " ", badge("better"), " ", badge("mixed", "some worse, some better"), " ", badge("changed", "changed, neither way is better"), " Host time of single runs is shown and not judged."));
 }
 
