@@ -1,4 +1,4 @@
-"""Tell what is there: the machine, the target, its environment, and what a boot of it finds."""
+"""Examine the machine, a target, its environment, and what a boot of it reports."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from exhausters.errors import ExhaustersError, MissingModuleError
 from exhausters.host.process import Host
 from exhausters.targets import SUPPORTED_RELEASES, PreparedTarget, prepare
 
-# What a boot tells, in the order in which a reader asks.
+# Facts that a boot reports, in the order in which they are shown.
 _FACTS = (
     "sglang_version",
     "python_version",

@@ -10,7 +10,7 @@ from exhausters.console import FAILED, error_console, errors_shown
 
 
 def doctor(target: TargetOption = DEFAULT_TARGET) -> None:
-    """Tell what is there, which SGLang and tree core would run, and what is missing."""
+    """Examine the machine and a target: which SGLang and tree core would run, and what is missing."""
     from exhausters.doctor import examine
 
     console = Console()

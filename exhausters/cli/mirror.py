@@ -18,13 +18,15 @@ def mirror(
         str | None,
         typer.Argument(
             metavar="[RANGE]",
-            help="0.5.13..0.5.23, both ends included; by default all supported ones, of a clone its HEAD.",
+            help="0.5.13..0.5.23, both ends included; by default all supported releases, or HEAD of a clone.",
         ),
     ] = None,
     source: Annotated[
-        str, typer.Option("--from", metavar="SOURCE", help="pypi, or a real clone: a folder or a URL.")
+        str, typer.Option("--from", metavar="SOURCE", help="pypi, or a clone: a folder or a URL.")
     ] = "pypi",
-    into: Annotated[Path, typer.Option(help="A bare repository, made if need be.")] = Path(DEFAULT_MIRROR),
+    into: Annotated[Path, typer.Option(help="A bare repository; created if it does not exist.")] = Path(
+        DEFAULT_MIRROR
+    ),
 ) -> None:
     """Make a local history of SGLang for commit ranges: a commit and a tag for each release."""
     from exhausters.mirror import configured_index, mirror_clone, mirror_releases, parse_range

@@ -16,10 +16,10 @@ def pair(
     base: Annotated[str, typer.Argument(metavar="BASE", help="release:X, path:DIR or git:DIR@REV.")],
     head: Annotated[str, typer.Argument(metavar="HEAD", help="The build to be judged.")],
     grid: Annotated[str, typer.Option(help=GRID_HELP)] = "quick",
-    rounds: Annotated[int, typer.Option(min=1, help="Pairs a cell; the gate wants at least 10.")] = 12,
+    rounds: Annotated[int, typer.Option(min=1, help="Pairs per cell; the gate needs at least 10.")] = 12,
     out: Annotated[Path, typer.Option(help="Folder for the records.")] = Path("results/pairs"),
 ) -> None:
-    """Time two builds side by side, A B B A, for the host-time verdicts of `python -m reports gate`."""
+    """Time two builds side by side, A B B A, for the host-time verdicts of `exhausters gate`."""
     from exhausters.sweep.grid import load_grid
     from exhausters.sweep.pairs import PairRun, run_pairs, write_pairs
     from exhausters.sweep.progress import SweepProgress

@@ -65,8 +65,8 @@ def sweep(
 
 def _print_outcomes(console: Console, records: tuple[RunRecord, ...], out: Path) -> None:
     counts = Counter(record.result.outcome for record in records)
-    told = ", ".join(f"{count} {outcome}" for outcome, count in counts.most_common())
-    console.print(f"{len(records)} cells: {told}. Records: {out}", highlight=False)
+    counted = ", ".join(f"{count} {outcome}" for outcome, count in counts.most_common())
+    console.print(f"{len(records)} cells: {counted}. Records: {out}", highlight=False)
     for record in records:
         if record.result.outcome != DRAINED:
             line = f"{record.result.outcome}: {record.cell.id}: {record.result.reason}"

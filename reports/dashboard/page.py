@@ -1,4 +1,4 @@
-"""One HTML file that holds everything it shows: no network, and nothing in it can reach one.
+"""The dashboard as one HTML file that holds everything it shows and cannot reach a network.
 
 The page's data travel gzip-compressed in base64, which cannot hold markup; the script puts texts into the
 page as text nodes only. A content security policy allows the page's own script and style, by their
@@ -70,7 +70,7 @@ def _title(page: Mapping[str, Any]) -> str:
 
 
 def _without_script(page: Mapping[str, Any]) -> str:
-    """What a reader gets whose browser runs no script: the verdict and its reasons."""
+    """What a browser without scripts shows: the verdict and its headlines."""
     lines = [_title(page), *(one["text"] for one in page["headlines"][:_MAX_HEADLINES])]
     return "".join(f"<p>{html.escape(line)}</p>" for line in lines)
 

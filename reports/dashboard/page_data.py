@@ -116,7 +116,7 @@ def _compared(
 ) -> dict[str, Any] | None:
     """Head against base. Where base is the build before head, the trend's own arrays take it in.
 
-    The comparison knows pairs and repeated runs; of what it leaves undecided the trend may know more.
+    The comparison knows pairs and repeated runs. What it leaves undecided stays as the trend has it.
     """
     if comparison is None or base is None:
         return None
@@ -231,7 +231,7 @@ def _details(
 def _logs(
     frame: pd.DataFrame, cells: Sequence[str], comparison: Mapping[str, Any] | None, head: str
 ) -> dict[str, Any]:
-    """Timelines and divergences; a log that cannot be read has none, and its problem is the divergence's."""
+    """Timelines and divergences; an unreadable log has no timeline, and its divergence names the problem."""
     theirs = _log_paths(frame, head)
     ours = _log_paths(frame, comparison["base"]) if comparison else {}
     rows = comparison["verdicts"] if comparison else ()

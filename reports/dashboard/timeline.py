@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from exhausters.observe.step_record import StepRecord
 
-# Points of one timeline at most: more than a screen can tell apart.
+# Points of one timeline at most: a screen cannot show more.
 MAX_POINTS: Final = 300
 
 Ints = NDArray[np.int64]

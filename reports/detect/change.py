@@ -1,13 +1,13 @@
 """What changed: the one judge of exact metrics and of decision logs.
 
-The gate, the history, the dashboard and the history table all ask this judge, so that they agree. It compares
-each build with the last build before it that says something about the same cell. What says something:
+The gate, the history, the dashboard and the history table all use this judge, so they agree. It compares each
+build with the last earlier build that has evidence about the same cell:
 
-* about a metric: a run that drained and measured it. It may have no value (the median of no retractions), and
-  that differs from a value. A run that is missing, crashed, failed, timed out, was skipped, stalled, aborted
-  or ran out of memory says nothing: the build is passed over, and nothing is said about it.
-* about a decision log: a run that has one and ended by what the scheduler did. A run that crashed or hung
-  says nothing.
+* For a metric, evidence is a run that drained and measured it. The run may have no value (the median of no
+  retractions), which differs from having one. A run that is missing, crashed, failed, timed out, was skipped,
+  stalled, aborted or ran out of memory is no evidence: its build is passed over and gets no verdict.
+* For a decision log, evidence is a log of a run that the scheduler itself ended: drained, stalled, aborted or
+  out of memory. A run that crashed or timed out is no evidence.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Changes:
 
     Attributes:
         codes: the verdict on each entry, an index into `WORDS`.
-        before: number of the build that each entry was compared with, -1 where there is none.
+        before: number of the build that each entry was compared with; -1 where there is none.
     """
 
     codes: Codes
@@ -67,7 +67,7 @@ def judge_logs(digests: NDArray[np.object_], unstable: Mask) -> Changes:
     """Return which decision logs changed from build to build.
 
     Args:
-        digests: builds x cells; None where a run says nothing about the decisions.
+        digests: builds x cells; None where there is no log to judge.
         unstable: several runs of one build, or passes of one run, decided differently.
     """
     known = np.array([[digest is not None for digest in build] for build in digests], dtype=bool)

@@ -50,8 +50,8 @@ def confirm(
     Args:
         values: builds by series, NaN where unknown.
         found: what `candidates` returned for them.
-        sign: +1 where lower is better, -1 where higher is, 0 where neither; one a series.
-        log_effect: log(1 + smallest change of interest); one a series.
+        sign: +1 where lower is better, -1 where higher is, 0 where neither; one per series.
+        log_effect: log(1 + smallest change of interest); one per series.
     """
     p_values: list[float] = []
     owners: list[ChangePoint | None] = []

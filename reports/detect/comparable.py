@@ -1,7 +1,7 @@
 """Refuse to compare what cannot be compared, and say why.
 
-The tree core that was *asked for* is an axis, and must be equal. What came of `default` is a property of
-the build: releases to 0.5.18 have one core, later ones default to another. A difference is noted.
+The *requested* tree core is an axis and must be equal. What `default` resolves to is a property of the build:
+releases up to 0.5.18 have one core, later ones default to another. Such a difference is a note.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ _SAME_IN_EACH_CELL = (
     ("tree_core", "requested tree core", KINDS, "ask both for one core"),
 )
 _SHOWN_VALUES = 3
-# Said beside two tree cores: a commit of a clone has no compiled one, a release has.
-_CORE_ADVICE = "; where that is not the change itself, sweep both with --grid clone"
+# Added where two tree cores differ: a release has a compiled one, a commit of a clone has none.
+_CORE_ADVICE = "; unless that is the change itself, sweep both with --grid clone"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +41,7 @@ class Refusal:
     """One reason why results cannot be compared.
 
     Attributes:
-        field: what differs, in words.
+        field: what differs, in plain words.
         base, head: its values there.
         kinds: kinds of metric it rules out; all of them means that nothing is compared.
         advice: what to do.
@@ -72,44 +72,44 @@ def _refusals(base: Side, head: Side) -> Iterator[Refusal]:
     ours, theirs = _runs(base), _runs(head)
     for column, words, kinds, advice in _SAME_EVERYWHERE:
         left, right = _values(ours[column]), _values(theirs[column])
-        # What one side does not tell cannot be held against the other, unless it tells two things itself.
+        # A value that only one side reports is no difference; two values on one side are.
         if (left and right and left != right) or len(left) > 1 or len(right) > 1:
-            yield Refusal(field=words, base=_told(left), head=_told(right), kinds=kinds, advice=advice)
+            yield Refusal(field=words, base=_shown(left), head=_shown(right), kinds=kinds, advice=advice)
     both = ours.merge(theirs, on="cell", suffixes=("_base", "_head"))
     if both.empty:
         yield Refusal(
             field="cells",
-            base=_told(_values(ours["cell"])),
-            head=_told(_values(theirs["cell"])),
+            base=_shown(_values(ours["cell"])),
+            head=_shown(_values(theirs["cell"])),
             kinds=KINDS,
             advice="no cell is in both; sweep both with one grid",
         )
     for column, words, kinds, advice in _SAME_IN_EACH_CELL:
         left_values, right_values = both[f"{column}_base"], both[f"{column}_head"]
-        told = left_values.notna() & right_values.notna()
-        differ = told & (left_values.astype(object) != right_values.astype(object))
+        known = left_values.notna() & right_values.notna()
+        differ = known & (left_values.astype(object) != right_values.astype(object))
         if bool(differ.any()):
             yield Refusal(
                 field=words,
-                base=_told(_values(left_values[differ])),
-                head=_told(_values(right_values[differ])),
+                base=_shown(_values(left_values[differ])),
+                head=_shown(_values(right_values[differ])),
                 kinds=kinds,
                 advice=f"{advice} ({int(differ.sum())} cells)",
             )
 
 
 def comparison_notes(base: Side, head: Side) -> tuple[str, ...]:
-    """Return differences that are allowed and that a reader should know."""
+    """Return differences that are allowed and that a reader should know about."""
     ours, theirs = _runs(base), _runs(head)
     notes = []
     for column, words in (("actual_tree_core", "tree core"), ("harness_version", "harness version")):
         left, right = _values(ours[column]), _values(theirs[column])
         if left != right:
-            told = f"{words}: base {_told(left)}, head {_told(right)}"
-            notes.append(told + (_CORE_ADVICE if column == "actual_tree_core" else ""))
+            note = f"{words}: base {_shown(left)}, head {_shown(right)}"
+            notes.append(note + (_CORE_ADVICE if column == "actual_tree_core" else ""))
     for side, name in ((base, "base"), (head, "head")):
         if any(bool(facts.get("dirty")) for facts in _runs(side)["provenance"]):
-            notes.append(f"{name} has changes that are not committed")
+            notes.append(f"{name} has uncommitted changes")
     return tuple(notes)
 
 
@@ -122,6 +122,6 @@ def _values(column: pd.Series) -> list[str]:
     return sorted(column.dropna().astype(str).unique())
 
 
-def _told(values: list[str]) -> str:
+def _shown(values: list[str]) -> str:
     more = f" and {len(values) - _SHOWN_VALUES} more" if len(values) > _SHOWN_VALUES else ""
     return (", ".join(values[:_SHOWN_VALUES]) or "unknown") + more

@@ -1,9 +1,9 @@
 """Thresholds and waivers: one small TOML file.
 
-    [smallest_effect]                  # host time: smallest relative change worth a reviewer's time
+    [smallest_effect]                  # host time: smallest relative change of interest
     scheduler_cpu_seconds = 0.08
 
-    [tolerance]                        # exact kinds: relative change up to which nothing is said
+    [tolerance]                        # exact kinds: relative change up to which values are the same
     wait_steps_max = 0.02
 
     [[waivers]]
@@ -48,11 +48,11 @@ class Waiver:
     expires: date
 
     def covers(self, metric: str, cell: str) -> bool:
-        """Tell whether this waiver is about a metric of a cell."""
+        """Return whether this waiver covers a metric of a cell."""
         return self.metric in ("*", metric) and any(fnmatchcase(cell, pattern) for pattern in self.cells)
 
     def is_expired(self, today: date) -> bool:
-        """Tell whether its last day has passed."""
+        """Return whether its last day has passed."""
         return today > self.expires
 
 

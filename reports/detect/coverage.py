@@ -65,7 +65,7 @@ def kind_coverage(
     found = []
     for kind in KINDS:
         rows = verdicts[verdicts["kind"] == kind]
-        # Host time that was tested and could not be told from noise was judged; undecided is the answer.
+        # Host time that was tested is judged, even if the test could not distinguish it from noise.
         is_judged = (rows["verdict"] != UNDECIDED) | rows["p"].notna()
         judged = rows[is_judged]
         reasons = [f"{refusal.field} differs" for refusal in refused if kind in refusal.kinds]

@@ -24,15 +24,15 @@ def detect_grid(
     *,
     smallest_effect: Mapping[str, float] | None = None,
 ) -> pd.DataFrame:
-    """Return one row for each host-time metric and part of the grid; one family of tests.
+    """Return one row for each host-time metric and subset of the grid; one family of tests.
 
-    A part is the whole grid (axis "") or all cells with one value of one axis. Each pair of it is the
+    A subset is the whole grid (axis "") or all cells with one value of one axis. Each of its pairs is the
     geometric mean of its cells' ratios in that round, so that rounds, which are independent, are the
     replicates, and never cells or samples of one process.
 
     Args:
         pairs: what `pair_up` returned.
-        axes: axis values as text, one row a cell, indexed by cell, one column a varying axis.
+        axes: axis values as text: one row per cell, indexed by cell, and one column per varying axis.
         judged: what `detect_paired` returned: only cells with enough balanced pairs (p is known) take part.
 
     Columns: metric, unit, better, axis, axis_value, cells, skipped_cells, pairs, ratio, ci_low, ci_high,
@@ -56,7 +56,7 @@ def detect_grid(
     )
     verdicts = judge_estimates(estimates, p_adjusted, signs(found["better"]), np.log1p(effect))
     lacking = found["skipped_cells"].to_numpy() > 0
-    # What was not measured could have been a loss: it is no part of a pass.
+    # What was not measured could have been a loss: it cannot be part of a pass.
     verdicts[lacking & (verdicts == "same")] = UNDECIDED
     verdicts[np.isnan(estimates.p)] = UNDECIDED
     reasons = np.where(lacking, [f"{n} cells lack pairs" for n in found["skipped_cells"]], "")
@@ -66,7 +66,7 @@ def detect_grid(
         ci_high=np.exp(estimates.ci_high),
         p_adjusted=p_adjusted,
         verdict=verdicts,
-        reason=np.where((verdicts == UNDECIDED) & ~lacking, "cannot tell it from noise", reasons),
+        reason=np.where((verdicts == UNDECIDED) & ~lacking, "indistinguishable from noise", reasons),
     ).drop(columns=["log_ratio", "smallest_effect"])
 
 

@@ -85,11 +85,11 @@ def _judged_digests(outcomes: pd.Series, digests: pd.Series) -> NDArray[np.objec
 
 
 def judge_outcome(base: str, head: str) -> tuple[str, str]:
-    """Return the verdict on a pair of outcomes and the reason, empty when there is nothing to say."""
+    """Return the verdict on a pair of outcomes, and the reason; empty for two drained runs."""
     if base in BROKEN_OUTCOMES or head in BROKEN_OUTCOMES:
         return BROKEN, f"{base} in base, {head} in head"
     if SKIPPED in (base, head):
-        return UNDECIDED, f"{base} in base, {head} in head: what was skipped is not known to be good"
+        return UNDECIDED, f"{base} in base, {head} in head: a skipped cell is not known to be good"
     if base == head:
         return SAME, "" if base == DRAINED else f"{base} in both"
     if base == DRAINED:
@@ -126,7 +126,7 @@ def detect_outcomes(base: pd.DataFrame, head: pd.DataFrame) -> pd.DataFrame:
             "log_verdict": WORDS[logs.codes[1]],
             "verdict": [verdict for verdict, _ in judged],
             "reason": [
-                " ".join(filter(None, (reason, *_own_words(row))))
+                " ".join(filter(None, (reason, *_reasons_of_runs(row))))
                 for (_, reason), row in zip(judged, both.itertuples(), strict=True)
             ],
         }
@@ -136,10 +136,10 @@ def detect_outcomes(base: pd.DataFrame, head: pd.DataFrame) -> pd.DataFrame:
     return found
 
 
-def _own_words(row: object) -> list[str]:
+def _reasons_of_runs(row: object) -> list[str]:
     """The reasons that the runs themselves gave for not draining."""
-    said = ((side, getattr(row, f"reason_{side}")) for side in _SIDES)
-    return [f"({side}: {reason})" for side, reason in said if isinstance(reason, str) and reason]
+    reasons = ((side, getattr(row, f"reason_{side}")) for side in _SIDES)
+    return [f"({side}: {reason})" for side, reason in reasons if isinstance(reason, str) and reason]
 
 
 def outcome_verdicts(outcomes: pd.DataFrame) -> pd.DataFrame:

@@ -1,4 +1,4 @@
-"""The statistics of paired host time, on plain arrays: one test a row, one pair a column."""
+"""The statistics of paired host time, on plain arrays: one row per test, one column per pair."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PairedEstimates:
-    """One entry a test.
+    """One entry per test.
 
     Attributes:
         log_ratio: median of the log ratios head / base.

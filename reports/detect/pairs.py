@@ -81,7 +81,7 @@ def _balanced(found: pd.DataFrame) -> NDArray[np.bool_]:
 def _estimate_groups(
     pairs: pd.DataFrame, group: NDArray[np.int64], sizes: NDArray[np.int64]
 ) -> PairedEstimates:
-    """Estimate all groups; those with equally many pairs together."""
+    """Estimate all groups; those with the same number of pairs together."""
     order = np.argsort(group, kind="stable")
     values = pairs["log_ratio"].to_numpy(dtype=np.float64)[order]
     starts = np.concatenate([[0], np.cumsum(sizes)[:-1]]).astype(int) if len(sizes) else np.array([], int)
@@ -110,9 +110,11 @@ def _with_verdicts(
     few = (found["pairs"] < MIN_PAIRS).to_numpy()
     needed = pairs_needed(int(enough.sum()))
     reasons = np.where(
-        verdicts == UNDECIDED, f"cannot tell it from noise ({needed} pairs find any one change)", ""
+        verdicts == UNDECIDED, f"indistinguishable from noise ({needed} pairs could find a single change)", ""
     )
-    reasons = np.where(~enough, f"orders are not balanced: the rarer needs {MIN_ORDER_SHARE:.0%}", reasons)
+    reasons = np.where(
+        ~enough, f"orders are not balanced: the rarer needs {MIN_ORDER_SHARE:.0%} of the pairs", reasons
+    )
     reasons = np.where(few, [f"{n} pairs, {MIN_PAIRS} needed" for n in found["pairs"]], reasons)
     return found.assign(
         verdict=verdicts,
@@ -126,7 +128,7 @@ def _with_verdicts(
 
 
 def unpaired(base: pd.DataFrame, head: pd.DataFrame, kinds: tuple[str, ...]) -> pd.DataFrame:
-    """Return undecided rows for single runs of metrics that one run cannot decide: shown, never worse."""
+    """Return undecided rows for metrics that a single run cannot decide: they are shown, and never worse."""
     sides = [
         frame[frame["kind"].isin(kinds) & frame["round"].isna()]
         .astype({**dict.fromkeys(_TEXTS, object), "kind": object})

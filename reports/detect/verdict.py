@@ -1,4 +1,4 @@
-"""From verdicts on metrics to those on cells, and to the one of a gate."""
+"""From verdicts on metrics to verdicts on cells, and to the gate's one answer."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pandas as pd
 from reports.detect.config import Waiver
 from reports.vocabulary import BETTER, BROKEN, CHANGED, SAME, UNDECIDED, WORSE
 
-# What a cell is called when its metrics disagree: the first of these that any of them has.
+# The verdict on a cell whose metrics disagree: the first of these that any of them has.
 _FIRST_OF = (BROKEN, WORSE, UNDECIDED, BETTER, CHANGED)
 _WAIVABLE = (BROKEN, WORSE, UNDECIDED)
 NOTHING_WORSE, SOMETHING_WORSE, NOT_DECIDED = 0, 1, 2
@@ -46,8 +46,8 @@ def apply_waivers(verdicts: pd.DataFrame, waivers: Sequence[Waiver], today: date
 
 
 def cell_verdicts(verdicts: pd.DataFrame) -> pd.Series:
-    """Return the verdict of each cell, by cell; waived rows and what needs no answer do not count."""
-    counted = verdicts[(verdicts["waived"] == "") & ~_unasked(verdicts)]
+    """Return the verdict of each cell, by cell; waived rows and rows that need no answer do not count."""
+    counted = verdicts[(verdicts["waived"] == "") & ~_not_required(verdicts)]
     ranks = counted["verdict"].map({word: rank for rank, word in enumerate((*_FIRST_OF, SAME))})
     worst = ranks.groupby(counted["cell"]).min()
     all_cells = verdicts["cell"].drop_duplicates().sort_values()
@@ -55,8 +55,8 @@ def cell_verdicts(verdicts: pd.DataFrame) -> pd.Series:
     return all_cells.map(worst).map(words).fillna(SAME).set_axis(all_cells.to_numpy())
 
 
-def _unasked(verdicts: pd.DataFrame) -> pd.Series[bool]:
-    """Undecided rows nobody asked about, such as host time of single runs."""
+def _not_required(verdicts: pd.DataFrame) -> pd.Series[bool]:
+    """Undecided rows that need no answer, such as host time of single runs."""
     return (verdicts["verdict"] == UNDECIDED) & ~verdicts["required"].astype(bool)
 
 
@@ -75,7 +75,7 @@ def decide(
         grid_tests: rows of `detect_grid`; those on the whole grid must be decided.
         obstacles: refusals and cells without a record: reasons why nothing, or not all, could be compared.
         waivers: an expired one fails the gate whatever else is true.
-        today: the day on which waivers are read.
+        today: the day for which waivers are read.
     """
     counted = verdicts[verdicts["waived"] == ""]
     tests = _unwaived_tests(grid_tests, waivers, today)

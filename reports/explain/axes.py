@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from reports.vocabulary import OUTCOME
 
-# A level that is not set leaves all there is: more than any number.
+# A level that is not set leaves everything: more than any number.
 ALL = "all"
 _LEVELS = ("leave_pages", "leave_refs", "leave_rows")
 
@@ -23,7 +23,7 @@ class Axis:
     Attributes:
         name: its name.
         labels: its values as text, ascending where they have an order.
-        codes: index into `labels`, one a cell.
+        codes: index into `labels`, one per cell.
         is_ordered: whether `<=` means something.
     """
 
@@ -41,7 +41,7 @@ class AxisTable:
     axes: tuple[Axis, ...]
 
     def as_text(self) -> pd.DataFrame:
-        """Return one row a cell and one column an axis, as text."""
+        """Return one row per cell and one column per axis, as text."""
         columns = {axis.name: np.array(axis.labels, dtype=object)[axis.codes] for axis in self.axes}
         return pd.DataFrame(columns, index=pd.Index(self.cells, name="cell"))
 

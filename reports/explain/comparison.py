@@ -1,4 +1,4 @@
-"""Judge two builds: load, refuse, detect, explain, decide, in this order."""
+"""Compare two builds: refuse, detect, explain, decide, in this order."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ VERDICT_COLUMNS = (
     "p_adjusted",
     "pairs",
 )
-# Reading a log takes as long as a boot takes steps; nobody reads more than a few.
+# Reading logs takes time, and a reader looks at a few at most.
 MAX_DIVERGENCES = 5
 
 
@@ -59,7 +59,7 @@ class Comparison:
         base, head: names of the builds.
         decision: the gate's answer.
         headlines: what moved, most important first.
-        cells: one row a cell: verdict, base_outcome, head_outcome, reason, and its axes as text.
+        cells: one row per cell: verdict, base_outcome, head_outcome, reason, and its axes as text.
         verdicts: one row for each cell and metric (`VERDICT_COLUMNS`), outcomes and logs included.
         grid_tests: host time over the whole grid and over each axis value (see `detect_grid`).
         divergences: for the headlines' cells, the step at which the decisions diverge.
@@ -91,13 +91,13 @@ def compare(
     config: Config | None = None,
     today: date | None = None,
 ) -> Comparison:
-    """Return the comparison of two builds; never raises for bad results, which are verdicts.
+    """Return the comparison of two builds; bad results are verdicts, not errors.
 
     Args:
         base, head: the builds.
         pairs: paired host-time results that hold both builds, if they are not in `base` and `head`.
         config: thresholds and waivers.
-        today: day on which waivers are read; today in UTC by default.
+        today: day for which waivers are read; by default today in UTC.
 
     Raises:
         SelectionError: `pairs` does not hold both builds.
@@ -118,7 +118,7 @@ def compare(
         decision=decide(
             verdicts,
             grid_tests,
-            obstacles=[*_total(refused), *_unnamed_cells(base, "base"), *_unnamed_cells(head, "head")],
+            obstacles=[*_total(refused), *_incomplete(base, "base"), *_incomplete(head, "head")],
             waivers=config.waivers,
             today=today,
         ),
@@ -173,7 +173,7 @@ def _nothing() -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
 
 
 def _refuse_kinds(verdicts: pd.DataFrame, refused: Sequence[Refusal]) -> pd.DataFrame:
-    """Leave kinds undecided that a partial refusal rules out."""
+    """Make the kinds undecided that a partial refusal rules out."""
     for refusal in refused:
         kinds = [kind for kind in refusal.kinds if kind in EXACT_KINDS]
         rows = verdicts["kind"].isin(kinds)
@@ -185,20 +185,20 @@ def _total(refused: Sequence[Refusal]) -> list[str]:
     return [f"refused: {refusal}" for refusal in refused if refusal.is_total]
 
 
-def _unnamed_cells(side: Side, name: str) -> list[str]:
-    """Cells that a sweep set out to run and that nobody can name, since they left no record."""
-    told = []
+def _incomplete(side: Side, name: str) -> list[str]:
+    """Sweeps that left fewer records than their header promises, or did not finish."""
+    obstacles = []
     frame = side.results.frame
     for session in side.results.sessions:
         rows = frame[(frame["session"] == session.name) & (frame["metric"] == OUTCOME)]
         found = rows["cell"].nunique()
         if found and session.expected_cells is not None and found < session.expected_cells:
-            told.append(
+            obstacles.append(
                 f"{name}: {session.expected_cells - found} of {session.expected_cells} cells left no record"
             )
         elif found and session.complete is False:
-            told.append(f"{name}: the run says that it was not finished")
-    return told
+            obstacles.append(f"{name}: the sweep did not finish")
+    return obstacles
 
 
 def _skipped(side: Side, name: str) -> list[str]:

@@ -32,7 +32,7 @@ class Movement:
         cells: their cells.
         change: what happened to the value, as text: "+38 %", "0 to 12", "" for outcomes.
         log_change: logarithm of the ratio of head and base over the cells; 0 where there is none.
-        reasons: what the rows say, each once, most frequent first.
+        reasons: the rows' reasons without repetition, most frequent first.
         largest_cell: the cell with the largest change.
     """
 
@@ -49,7 +49,7 @@ class Movement:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Headline:
-    """A group of movements: the most important one, where it lives, and those that went along."""
+    """A group of movements: the most important one, where it is, and those that changed with it."""
 
     lead: Movement
     where: Where
@@ -60,12 +60,12 @@ class Headline:
         """One sentence: where, what, by how much."""
         lead = self.lead
         what = lead.metric.replace("_", " ")
-        told = lead.change or "; ".join((lead.verdict, *lead.reasons[:2]))
+        happened = lead.change or "; ".join((lead.verdict, *lead.reasons[:2]))
         if lead.kind == OUTCOME:
-            what, told = "", "; ".join(lead.reasons[:2]) or lead.verdict
+            what, happened = "", "; ".join(lead.reasons[:2]) or lead.verdict
         if lead.metric == DECISION_LOG:
-            what, told = "decisions", "differ, and no metric is worse or better"
-        return f"{self.where}: {what} {told}".replace("  ", " ")
+            what, happened = "decisions", "differ, and no metric is worse or better"
+        return f"{self.where}: {what} {happened}".replace("  ", " ")
 
 
 def headlines(verdicts: pd.DataFrame, table: AxisTable) -> tuple[Headline, ...]:
@@ -129,7 +129,7 @@ def describe_change(base: Floats, head: Floats) -> tuple[str, float]:
     elif base.sum() > 0 and head.sum() > 0:
         log_change = math.log(head.sum() / base.sum())
     else:
-        # From or to nothing: larger than any ratio, and no percentage tells it.
+        # From or to nothing: larger than any ratio, and no percentage expresses it.
         sign = float(np.sign(head.sum() - base.sum()))
         return f"{base.sum():g} to {head.sum():g}", sign * math.inf
     return format_percent(math.expm1(log_change)), log_change

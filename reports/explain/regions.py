@@ -1,4 +1,4 @@
-"""Where in the grid a loss lives: the smallest set of axis values that covers it."""
+"""Where in the grid a loss is: the smallest set of axis values that covers it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Mask = NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """One restriction of one axis, as text and as the cells it holds for."""
+    """One restriction of one axis, as text and as the cells that meet it."""
 
     axis: str
     text: str
@@ -31,7 +31,7 @@ class Region:
     Attributes:
         conditions: texts that are joined by `and`; empty for the whole grid.
         cells: cells in it.
-        hit_cells: those of them that lost.
+        hit_cells: those of them that are worse.
     """
 
     conditions: tuple[str, ...]
@@ -39,8 +39,8 @@ class Region:
     hit_cells: int
 
     def __str__(self) -> str:
-        told = " and ".join(self.conditions) or "everywhere"
-        return told if self.hit_cells == self.cells else f"{told} ({self.hit_cells} of {self.cells} cells)"
+        text = " and ".join(self.conditions) or "everywhere"
+        return text if self.hit_cells == self.cells else f"{text} ({self.hit_cells} of {self.cells} cells)"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,8 +55,8 @@ class Where:
             return ""
         if not self.regions:
             return _counted(self.other_cells, "scattered cell")
-        told = "; or ".join(map(str, self.regions))
-        return f"{told}; and {_counted(self.other_cells, 'other cell')}" if self.other_cells else told
+        text = "; or ".join(map(str, self.regions))
+        return f"{text}; and {_counted(self.other_cells, 'other cell')}" if self.other_cells else text
 
 
 def _counted(number: int, noun: str) -> str:
@@ -66,11 +66,11 @@ def _counted(number: int, noun: str) -> str:
 def where(hit: Mask, table: AxisTable) -> Where:
     """Return where the hit cells lie.
 
-    First the tightest box around all of them, with as few conditions as tell it apart. When too little of
+    First the tightest box around all of them, with as few conditions as distinguish it. When too little of
     that box was hit, several smaller regions, found greedily.
 
     Args:
-        hit: one entry a cell of the table.
+        hit: whether each cell of the table is worse.
     """
     if not hit.any():
         return Where(regions=(), other_cells=0)
@@ -109,7 +109,7 @@ def _interval(axis: Axis, low: int, high: int) -> Condition:
 
 
 def _smallest(conditions: Sequence[Condition | None], hit: Mask) -> Region | None:
-    """The fewest of the conditions whose region was mostly hit, None when even all are not enough."""
+    """The fewest of the conditions whose region was mostly hit; None where all of them are not enough."""
     usable = [condition for condition in conditions if condition is not None]
     for count in range(len(usable) + 1):
         regions = [_region(chosen, hit) for chosen in itertools.combinations(usable, count)]
@@ -163,7 +163,7 @@ def _candidates(table: AxisTable) -> Iterator[tuple[tuple[Condition, ...], Mask]
 
 
 def _elementary(axis: Axis) -> Iterator[Condition]:
-    """Each value on its own; on an ordered axis also everything up to it and from it on."""
+    """Each value alone; on an ordered axis also everything up to it, and everything from it on."""
     last = len(axis.labels) - 1
     for code in range(last + 1):
         yield _interval(axis, code, code) if axis.is_ordered else _single(axis, code)

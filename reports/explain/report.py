@@ -1,4 +1,4 @@
-"""Everything there is to say about some results: two builds compared, and the history of all of them."""
+"""The report on some results: two builds compared, and the history of all of them."""
 
 from __future__ import annotations
 

@@ -25,26 +25,26 @@ BENCHMARKS_NAME, MACHINE_NAME = "benchmarks.json", "machine.json"
 ASV_FORMAT = 2
 # Methods are named after what they measure: `track_evicted_tokens`, `time_step`.
 _PREFIXES = ("track_", "time_", "timeraw_", "mem_", "peakmem_")
-# asv's timings are wall time of one process: noisy, and worth a look from 5 % on.
+# asv's timings are wall time of one process: noisy, and of interest from 5 % on.
 _TIMING_TYPES = ("time", "timeraw")
 _NOISY_EFFECT = 0.05
 _COMMIT_LENGTH = 12
-# Units by which the suites of `exhausters.asv_suite` mark what is no number to compare.
+# Units with which the suites of `exhausters.asv_suite` mark numbers that are not to be compared.
 _OUTCOME_UNIT, _DIGEST_UNIT = "code", "digest"
 
 
 def is_asv(path: Path) -> bool:
-    """Tell whether a folder is a results folder of asv."""
+    """Return whether a folder is a results folder of asv."""
     return (path / BENCHMARKS_NAME).is_file()
 
 
 def load_asv(folder: Path) -> tuple[Session, list[Run], list[Skipped]]:
-    """Return the session, the runs and what was left out: results of an older version of a benchmark.
+    """Return the session, the runs, and the results of an older version of a benchmark, which are left out.
 
     Benchmarks that share a `setup_cache`, else those of one class, are one run at each point of their
     parameters: `Grid.track_a` and `Grid.track_b` at (64, 16) are two metrics of the cell
     `Grid(leave_pages=64,page_size=16)`. Null is a failure, NaN a skip. A benchmark `track_outcome` (unit
-    `code`, see `exhausters.asv_suite`) tells how the run ended: then NaN is a metric without a value, and
+    `code`, see `exhausters.asv_suite`) reports how the run ended: then NaN is a metric without a value, and
     null in a run that did not drain no failure; its attribute `cell_ids` names the cells, point by point, as
     a sweep names them. `track_decision_log` (unit `digest`) is the log's digest.
 
@@ -86,7 +86,7 @@ class _Cell:
     values: dict[str, Reading] = field(default_factory=dict)
     failed: list[str] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)
-    told_outcome: str | None = None
+    reported_outcome: str | None = None
     digest: str | None = None
     versions: dict[str, object] = field(default_factory=dict)
 
@@ -98,7 +98,7 @@ class _Cell:
         elif not is_known:
             self.skipped.append(method)
         if metric.name == OUTCOME and metric.unit == _OUTCOME_UNIT:
-            self.told_outcome = OUTCOMES[int(value)] if is_known and value is not None else None
+            self.reported_outcome = OUTCOMES[int(value)] if is_known and value is not None else None
         elif metric.name == DECISION_LOG and metric.unit == _DIGEST_UNIT:
             self.digest = digest_text(value) if is_known and value is not None else None
         else:
@@ -108,9 +108,9 @@ class _Cell:
 
     def outcome(self) -> tuple[str, str]:
         """How the run ended, and why. A cell that is only partly there must not pass."""
-        told = self.told_outcome
-        if told is not None and (told != DRAINED or not self.failed):
-            return told, "" if told == DRAINED else "asv keeps no reason; see .asv/records"
+        reported = self.reported_outcome
+        if reported is not None and (reported != DRAINED or not self.failed):
+            return reported, "" if reported == DRAINED else "asv stores no reason; see .asv/records"
         if self.failed:
             return FAILED, f"failed or timed out: {', '.join(sorted(self.failed))}"
         if self.skipped:
@@ -127,7 +127,7 @@ def _file_runs(
 ) -> list[Run]:
     cells: dict[str, _Cell] = {}
     for name, row in document["results"].items():
-        # Trailing nulls are dropped from a row: what is not there is null.
+        # asv drops trailing nulls from a row: what is absent is null.
         columns = defaultdict(lambda: None, zip(document["result_columns"], row, strict=False))
         about = benchmarks.get(name)
         if about is None:
@@ -135,7 +135,7 @@ def _file_runs(
         elif columns["version"] not in (None, about.get("version")):
             reason = (
                 "measured with another grid or version of the benchmark than asv ran last; "
-                "`EXHAUSTERS_ASV_GRID=GRID asv run --bench just-discover` turns back to a grid"
+                "`EXHAUSTERS_ASV_GRID=GRID asv run --bench just-discover` selects a grid again"
             )
             skipped.append(Skipped(place=f"{path}: {name}", reason=reason))
         else:
@@ -149,8 +149,8 @@ def _add_benchmark(
     method = name.rpartition(".")[2]
     metric = metric_of(method, about)
     for index, axes in enumerate(_points(about.get("param_names", []), columns["params"] or [])):
-        told = ",".join(f"{axis}={_shown(value)}" for axis, value in axes.items())
-        place = f"{_group(name, about)}({told})"
+        point = ",".join(f"{axis}={_shown(value)}" for axis, value in axes.items())
+        place = f"{_group(name, about)}({point})"
         cell = cells.setdefault(place, _Cell(id=place, axes=axes))
         cell.id = _at(about.get("cell_ids"), index) or cell.id
         value = _at(columns["result"], index)
@@ -165,7 +165,7 @@ def _group(name: str, about: Mapping[str, Any]) -> str:
     if shared:
         return str(shared).partition(":")[0].replace("\\", "/")
     owner = name.rpartition(".")[0]
-    # A function has no class mates: the cell carries its own name.
+    # A function belongs to no class: the cell has its own name.
     return owner if owner.rpartition(".")[2][:1].isupper() else name
 
 
@@ -196,7 +196,7 @@ def _at(values: Any, index: int) -> Any:
 
 
 def metric_of(method: str, about: Mapping[str, Any]) -> Metric:
-    """Return what a benchmark measures: the registry's metric of that name, else what asv was told."""
+    """Return what a benchmark measures: the registry's metric of that name, else one by its attributes."""
     name = str(
         about.get("metric") or next((method[len(p) :] for p in _PREFIXES if method.startswith(p)), method)
     )

@@ -13,7 +13,7 @@ from reports.load.frame import Results
 from reports.load.load_results import load_results
 from reports.vocabulary import OUTCOME
 
-# What tells builds apart.
+# What distinguishes builds.
 BUILD = ["target", "commit"]
 
 
@@ -38,7 +38,7 @@ def load_side(text: str) -> Side:
         ResultFileError: the path cannot be read.
     """
     path, _, selector = text.rpartition("@") if not Path(text).exists() else (text, "", "")
-    # A target can hold an @ itself: git:DIR@REV.
+    # A target can contain an @ itself: git:DIR@REV.
     while path and not Path(path).exists() and "@" in path:
         path, _, rest = path.rpartition("@")
         selector = f"{rest}@{selector}"
@@ -46,13 +46,13 @@ def load_side(text: str) -> Side:
 
 
 def pick(results: Results, selector: str | None = None) -> Side:
-    """Return the rows of one build; raises SelectionError when there is none, or not just one."""
+    """Return the rows of one build; raises SelectionError when none or several match."""
     builds = list_builds(results.frame)
     chosen = builds if selector is None else builds[_matches(builds, selector)]
     if len(chosen) != 1:
-        there = ", ".join(sorted(builds["target"].astype(str)))
-        asked = "more than one build" if selector is None else f"{len(chosen)} builds named {selector!r}"
-        raise SelectionError(f"{asked}; there are: {there}; choose one with PATH@BUILD")
+        available = ", ".join(sorted(builds["target"].astype(str)))
+        problem = "more than one build" if selector is None else f"{len(chosen)} builds named {selector!r}"
+        raise SelectionError(f"{problem}; available: {available}; choose one with PATH@BUILD")
     build = chosen.iloc[0]
     rows = results.frame["target"] == build["target"]
     if isinstance(build["commit"], str):
@@ -61,9 +61,9 @@ def pick(results: Results, selector: str | None = None) -> Side:
 
 
 def list_builds(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return one row a build (target, commit, version, date), oldest first.
+    """Return one row per build (target, commit, version, date), oldest first.
 
-    Builds are in the order of their versions where all have one, else in that of their dates.
+    Builds are ordered by version where all have one, otherwise by date.
     """
     rows = frame.loc[frame["metric"] == OUTCOME, [*BUILD, "version", "date"]].astype(
         {"target": object, "commit": object, "version": object}

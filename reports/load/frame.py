@@ -6,7 +6,7 @@
 | target, version, commit, machine, suite, session, cell | category | as in `Run` |
 | date | datetime64[ns, UTC] | as in `Run` |
 | one for each axis | by the axis: Int64, boolean, category | NA in a level: all was left |
-| metric, kind, unit, better, meaning | category | the metric; `outcome` in rows that tell how a run ended |
+| metric, kind, unit, better, meaning | category | the metric; `outcome` in rows that say how a run ended |
 | smallest_effect | float64 | from the registry |
 | value | float64 | NaN where the run has no such value |
 | samples | object | tuple of floats, empty where there was one measurement |

@@ -1,4 +1,4 @@
-"""Read JSON, and say precisely what is wrong with what is no JSON."""
+"""Read JSON, and say precisely what is wrong with a file that is not JSON."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def parse_object(text: str, *, place: str) -> dict[str, Any]:
 
     Raises:
         TruncatedFileError: the text ends in the middle of a value.
-        ForeignFileError: it is no JSON, or no object.
+        ForeignFileError: it is not JSON, or not an object.
     """
     try:
         value = json.loads(text)

@@ -18,13 +18,13 @@ from reports.vocabulary import REPORT_FORMAT
 def load_results(paths: Iterable[Path | str]) -> Results:
     """Return everything in the given files and folders as one tidy frame (see `reports.load.frame`).
 
-    A folder that is no result itself is searched. JSON files in it that no suite wrote are counted in
-    `Results.skipped`; one that is named directly is an error.
+    A folder that is not a result itself is searched. JSON files in it that no suite wrote are counted in
+    `Results.skipped`; a file that is named directly is an error.
 
     Raises:
         TruncatedFileError, ForeignFileError, SchemaVersionError: a file that cannot be read.
         DuplicateRunError: one cell twice in one session.
-        ResultFileError: there is no such path, or nothing to read in it.
+        ResultFileError: the path does not exist, or holds nothing to read.
     """
     sessions: list[Session] = []
     runs: list[Run] = []
@@ -70,4 +70,4 @@ def _find(path: Path, skipped: list[Skipped]) -> Iterator[Path]:
             if is_pytest_benchmark(document):
                 yield child
             elif document.get("format") != REPORT_FORMAT:
-                skipped.append(Skipped(place=str(child), reason="no suite wrote this"))
+                skipped.append(Skipped(place=str(child), reason="not written by any suite"))

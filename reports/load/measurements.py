@@ -1,4 +1,4 @@
-"""One run as every loader tells it, before it becomes rows of a frame."""
+"""One run as every loader returns it, before it becomes rows of a frame."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Run:
         suite: `sweep`, `asv` or `pytest_benchmark`.
         session: folder or file it comes from. Pairs are formed within one session.
         cell: stable id of the cell.
-        axes: value of each axis by name; None for a level means that all was left.
+        axes: value of each axis by name; None for a level means that everything was left.
         readings: the metrics.
         outcome, reason: how the run ended, and why if it did not drain.
         round: number of the pair this run belongs to; None for a run on its own.

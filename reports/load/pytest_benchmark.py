@@ -1,13 +1,13 @@
 """Load the JSON files of pytest-benchmark (`--benchmark-json`, `--benchmark-save`).
 
-What the file cannot tell: a test that failed after it was timed looks like one that passed, and a
-benchmark that raised is not there at all. The second shows as a missing cell as soon as the other build
+The file's limits: a test that failed after it was timed looks like one that passed, and a benchmark that
+raised is absent. The second shows as a missing cell as soon as the other build
 has it; suites should put `outcome` into `extra_info` for the first.
 
 Keys of `extra_info` that are read: `target`, `target_version`, `target_commit`, `target_date`, `cell`,
 `axes`, `timer`, `outcome`, `reason`, `metrics`, `samples`, `round`, `order`, `decision_digest`,
-`provenance`. `timer` says in words what was timed; pytest-benchmark itself knows a function's name at most.
-`commit_info` is the harness's repository, not SGLang's, and goes to the provenance only.
+`provenance`. `timer` says in plain words what was timed; pytest-benchmark itself has at most a function's
+name. `commit_info` is the harness's repository, not SGLang's, and goes to the provenance only.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from reports.vocabulary import ALL_OUTCOMES, PYTEST_BENCHMARK
 
 # The format has no version of its own; these majors of pytest-benchmark write it.
 SUPPORTED_MAJORS = (4, 5)
-# Seconds of one round of the benchmarked function, of whichever clock the suite chose.
+# Seconds of one round of the benchmarked function, by the clock that the suite chose.
 BENCHMARK_SECONDS = Metric(
     name="benchmark_seconds",
     unit="s",
@@ -36,12 +36,12 @@ BENCHMARK_SECONDS = Metric(
     smallest_effect=0.05,
     meaning="Median time per round, by the benchmark's own timer.",
 )
-# What suites write where a level leaves all there is, and where an axis has no meaning.
+# What suites write where a level leaves everything, and where an axis does not apply.
 _NOT_SET = ("all", "-")
 
 
 def is_pytest_benchmark(document: Mapping[str, Any]) -> bool:
-    """Tell whether a JSON document was written by pytest-benchmark."""
+    """Return whether a JSON document was written by pytest-benchmark."""
     return {"machine_info", "commit_info", "benchmarks"} <= set(document)
 
 

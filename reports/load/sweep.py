@@ -20,7 +20,7 @@ ORDERS = ("AB", "BA")
 
 
 def is_sweep(path: Path) -> bool:
-    """Tell whether a folder was written by a sweep."""
+    """Return whether a folder was written by a sweep."""
     return (path / HEADER_NAME).is_file()
 
 
@@ -112,7 +112,7 @@ def _require_schema(document: Mapping[str, Any], place: object) -> None:
 
 
 def _about(target: str, header: Mapping[str, Any]) -> Mapping[str, Any]:
-    """What the header says of a target: a paired run has a table of both."""
+    """What the header says about a target; the header of a paired run has a table of both."""
     both = header.get("targets")
     if isinstance(both, Mapping):
         return dict(both[target])

@@ -2,8 +2,8 @@
 
 `decisions` has the same letter wherever builds have the same decision log in every cell of the table;
 `as before` counts the cells whose log is the same as in the last build before that has one (see
-`reports.detect.change`). A metric is the mean over those cells that
-have a number in every build that was measured, so that it is over the same cells in every row.
+`reports.detect.change`). A metric is the mean over the cells that have a number in
+every build that was measured: over the same cells in every row.
 """
 
 from __future__ import annotations
@@ -47,16 +47,16 @@ def history_table(
     where: Mapping[str, str] | None = None,
     names: Mapping[str, str] | None = None,
 ) -> str:
-    """Return Markdown with a row for each build.
+    """Return Markdown with one row per build.
 
     Args:
-        results: single runs of several builds; rounds of pairs are left aside.
-        metrics: names of the columns; None is those of DEFAULT_METRICS that the results have.
-        where: the cells of the table, by axis; `all` is an untouched level. None is every cell.
+        results: single runs of several builds; rounds of pairs are ignored.
+        metrics: names of the columns; by default those of DEFAULT_METRICS that the results have.
+        where: values by axis, to select cells; `all` is an untouched level. By default every cell.
         names: what to call builds, by the commit or the target.
 
     Raises:
-        SelectionError: a metric, an axis or a place in the grid that the results do not have.
+        SelectionError: the results do not have a metric, an axis, or a value of an axis.
     """
     frame = results.frame[results.frame["round"].isna()]
     metrics = _columns(frame, metrics)
@@ -94,10 +94,10 @@ def tags_of(repository: Path) -> dict[str, str]:
     if not repository.exists():
         return {}
     try:
-        told = run_git([f"--git-dir={repository}", "show-ref", "--tags", "--dereference"])
+        refs = run_git([f"--git-dir={repository}", "show-ref", "--tags", "--dereference"])
     except TargetError:  # git calls it a failure that there is no tag
         return {}
-    pairs = (line.split(" ", 1) for line in told.splitlines())
+    pairs = (line.split(" ", 1) for line in refs.splitlines())
     return {commit: ref.removeprefix("refs/tags/").removesuffix("^{}") for commit, ref in pairs}
 
 
@@ -109,7 +109,7 @@ def _columns(frame: pd.DataFrame, metrics: Sequence[str] | None) -> list[str]:
         if metric not in known:
             near = difflib.get_close_matches(metric, known, n=3) or sorted(known)
             raise SelectionError(
-                f"--metric {metric}: there is none in these results; expected one of docs/metrics.md, "
+                f"--metric {metric}: not in these results; expected one of docs/metrics.md, "
                 f"e.g. {', '.join(near[:10])}; repeat --metric for several"
             )
     return list(metrics)
@@ -119,7 +119,9 @@ def _cells_at(results: Results, frame: pd.DataFrame, where: Mapping[str, str]) -
     cells = frame.drop_duplicates("cell")
     for axis, value in where.items():
         if axis not in results.axes:
-            raise SelectionError(f"--where {axis}={value}: no such axis; there are {', '.join(results.axes)}")
+            raise SelectionError(
+                f"--where {axis}={value}: no such axis; the axes are {', '.join(results.axes)}"
+            )
         texts = cells[axis].astype(object).map(lambda one: _ALL if pd.isna(one) else str(one))
         there = sorted(set(texts))
         cells = cells[texts.str.lower() == value.lower()]

@@ -8,7 +8,7 @@
       "notes":      [text]
     }
 
-Numbers are finite: what is not known, or not finite, is null. Cells are referred to by their ids.
+What is not known, or not finite, is null. Cells are referred to by their ids.
 """
 
 from __future__ import annotations
@@ -243,7 +243,7 @@ def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def _change(before: object, after: object) -> str:
-    """A relative change as text; empty where there is none to tell."""
+    """A relative change as text; empty where nothing changed or a value is unknown."""
     if not isinstance(before, int | float) or not isinstance(after, int | float):
         return ""
     if not math.isfinite(before) or not math.isfinite(after) or before == after:

@@ -1,4 +1,4 @@
-"""A comparison as JUnit XML: one test case a cell, so that any CI shows which ones are worse."""
+"""A comparison as JUnit XML: one test case per cell, so that any CI shows which ones are worse."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from reports.vocabulary import BROKEN, UNDECIDED, WORSE
 
 GATE_CASE = "gate"
 _SUITE = "exhausters"
-# worse fails, broken is an error, undecided is skipped: the last only when nobody asked for an answer.
+# A worse cell is a failure; a broken or undecided one is an error.
 _TAGS = {WORSE: "failure", BROKEN: "error", UNDECIDED: "error"}
 
 
@@ -49,12 +49,12 @@ def _add_result(case: ET.Element, verdict: str, lines: list[str]) -> None:
 
 
 def _lines(rows: pd.DataFrame, verdict: str) -> list[str]:
-    told = rows[(rows["verdict"] == verdict) & (rows["waived"] == "")]
+    shown = rows[(rows["verdict"] == verdict) & (rows["waived"] == "")]
     return [
         " ".join(
             filter(None, (str(row["metric"]), verdict, _values(row["base"], row["head"]), str(row["reason"])))
         )
-        for row in told.to_dict("records")
+        for row in shown.to_dict("records")
     ]
 
 

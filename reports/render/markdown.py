@@ -20,7 +20,7 @@ _MAX_ROWS = 100
 _MAX_REASONS = 20
 # One name or sentence; longer ones are cut so that a single text cannot fill the comment.
 _MAX_TEXT = 300
-_CUT = "\n\n_Cut here: a comment holds no more. The JSON report has everything._\n"
+_CUT = "\n\n_Truncated: a comment cannot be longer. The JSON report has everything._\n"
 
 
 def render_markdown(comparison: Comparison) -> str:
@@ -30,7 +30,7 @@ def render_markdown(comparison: Comparison) -> str:
     title = f"## {_SIGNS[decision.verdict]} {decision.verdict}: {builds}"
     parts = [title, _counts(comparison), *_first_screen(comparison)]
     whole = "\n\n".join(part for part in parts if part) + "\n"
-    # Each folded part goes in as a whole or not at all, so that no tag stays open.
+    # Each folded section is added as a whole or not at all, so that no tag stays open.
     for part in _folded(comparison):
         if len(whole) + len(part) + len(_CUT) + 2 > GITHUB_COMMENT_LIMIT:
             return whole + _CUT
@@ -40,8 +40,8 @@ def render_markdown(comparison: Comparison) -> str:
 
 def _counts(comparison: Comparison) -> str:
     counts = counts_by_verdict(comparison.cells["verdict"], VERDICTS)
-    told = ", ".join(f"{number} {word}" for word, number in counts.items() if number)
-    lines = [f"{len(comparison.cells)} cells: {told or 'none compared'}."]
+    counted = ", ".join(f"{number} {word}" for word, number in counts.items() if number)
+    lines = [f"{len(comparison.cells)} cells: {counted or 'none compared'}."]
     return "\n".join([*lines, *(f"* {_text(line)}" for line in coverage_lines(comparison.kinds))])
 
 
@@ -91,7 +91,7 @@ def _headline_table(headlines: tuple[Headline, ...]) -> str:
         )
         for one in headlines
     ]
-    return _table(("verdict", "where: what", "cells", "with it"), rows)
+    return _table(("verdict", "where: what", "cells", "also changed"), rows)
 
 
 def _verdict_table(comparison: Comparison) -> str:
@@ -131,8 +131,8 @@ def _divergence(divergence: LogDivergence) -> str:
         return _text(divergence.problem)
     lines = [f"Step {divergence.step}: {_text(', '.join(divergence.field_names) or 'one log ends')}.", ""]
     for name, steps in (("base", divergence.base), ("head", divergence.head)):
-        told = "<br>".join(_code(json.dumps(step, ensure_ascii=False)) for step in steps)
-        lines.append(f"**{name}**<br>{told}\n")
+        shown = "<br>".join(_code(json.dumps(step, ensure_ascii=False)) for step in steps)
+        lines.append(f"**{name}**<br>{shown}\n")
     return "\n".join(lines)
 
 

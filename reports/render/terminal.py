@@ -30,7 +30,7 @@ _MAX_OTHERS = 3
 
 
 def print_comparison(comparison: Comparison, console: Console, *, explain: bool = False) -> None:
-    """Print verdict, headlines, counts and what was refused; with `explain` also each rule that decided."""
+    """Print verdict, headlines, counts, what was judged and refused; with `explain` also the rules."""
     decision = comparison.decision
     console.print(
         Text.assemble(
@@ -42,9 +42,9 @@ def print_comparison(comparison: Comparison, console: Console, *, explain: bool 
         console.print(_headlines(comparison))
     _print_tests(comparison.grid_tests, console, only_news=not explain)
     counts = counts_by_verdict(comparison.cells["verdict"], VERDICTS)
-    told = Text(f"{len(comparison.cells)} cells: ")
-    told.append(Text(", ").join(Text(f"{n} {word}", STYLES[word]) for word, n in counts.items() if n))
-    console.print(told)
+    counted = Text(f"{len(comparison.cells)} cells: ")
+    counted.append(Text(", ").join(Text(f"{n} {word}", STYLES[word]) for word, n in counts.items() if n))
+    console.print(counted)
     for line in coverage_lines(comparison.kinds):
         console.print(Text(terminal_text(line)))
     if explain:
@@ -63,7 +63,7 @@ def _headlines(comparison: Comparison) -> Table:
     table.add_column("verdict", no_wrap=True)
     table.add_column("cells", justify="right", no_wrap=True)
     table.add_column("where: what")
-    table.add_column("with it", overflow="fold")
+    table.add_column("also changed", overflow="fold")
     for headline in comparison.headlines[:_MAX_HEADLINES]:
         others = [f"{one.metric} {one.change}".strip() for one in headline.others[:_MAX_OTHERS]]
         more = len(headline.others) - _MAX_OTHERS
@@ -97,12 +97,12 @@ def _print_tests(tests: pd.DataFrame, console: Console, *, only_news: bool) -> N
 def _print_rules(comparison: Comparison, console: Console) -> None:
     """One line for each verdict that is not `same`, with the rule that decided it."""
     verdicts = comparison.verdicts
-    unasked = (verdicts["verdict"] == UNDECIDED) & ~verdicts["required"].astype(bool)
-    for (rule, reason), part in verdicts[unasked].groupby(["rule", "reason"]):
+    not_required = (verdicts["verdict"] == UNDECIDED) & ~verdicts["required"].astype(bool)
+    for (rule, reason), part in verdicts[not_required].groupby(["rule", "reason"]):
         metrics, cells = part["metric"].nunique(), part["cell"].nunique()
-        told = f" {metrics} metrics in {cells} cells, shown only [rule: {rule}] {reason}"
-        console.print(Text.assemble("  ", (UNDECIDED, STYLES[UNDECIDED]), terminal_text(told)))
-    rows = verdicts[(verdicts["verdict"] != SAME) & ~unasked]
+        summary = f" {metrics} metrics in {cells} cells, shown only [rule: {rule}] {reason}"
+        console.print(Text.assemble("  ", (UNDECIDED, STYLES[UNDECIDED]), terminal_text(summary)))
+    rows = verdicts[(verdicts["verdict"] != SAME) & ~not_required]
     for row in rows.sort_values(["cell", "metric"], kind="stable").to_dict("records"):
         word = str(row["verdict"])
         line = Text.assemble("  ", (word, STYLES[word]), terminal_text(f" {row['cell']} {row['metric']}"))

@@ -118,7 +118,7 @@ _HEADER = {"format": "exhausters-decision-log", "version": FORMAT_VERSION, "step
         (_text([1]), "expected a header"),
         (_text({"format": "another"}), "expected a header"),
         (_text({**_HEADER, "version": FORMAT_VERSION + 1}), f"format version {FORMAT_VERSION + 1}"),
-        (_text({"format": _HEADER["format"], "version": FORMAT_VERSION}), "the header tells no"),
+        (_text({"format": _HEADER["format"], "version": FORMAT_VERSION}), "the header has no"),
         (_text({**_HEADER, "steps": 2}, '{"mode":"idle"}'), "1 steps of 2: it was cut off"),
         (_text(_HEADER, '{"mode":"id'), "step 0 of the log is broken"),
         (_text(_HEADER, '{"mode":"idle","rids":[3]}'), "step 0 of the log is broken"),

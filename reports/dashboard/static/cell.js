@@ -120,7 +120,7 @@ function cellMetrics(cell, state) {
   const value = (build) => ({ metric }) => valueOf(build, metric, cell);
   const base = ({ metric, before }) => valueOf(before, metric, cell);
   // The build before did not measure this cell: an earlier one stands in for it.
-  const earlier = ({ before }) => (DATA.base !== null && before !== null && before !== DATA.base ? `base is ${buildName(before)}, the last build with a value` : "");
+  const earlier = ({ before }) => (DATA.base !== null && before !== null && before !== DATA.base ? `base is ${buildName(before)}, the last build that measured it` : "");
   return h("section", { "aria-labelledby": "metrics-title" },
     h("h2", { id: "metrics-title" }, "Metrics"),
     h("div", { class: "controls" }, search("find a metric", params.get("find"), (given) => setState({ find: given })), tick("unchanged too", every, (given) => setState({ every: given }))),

@@ -13,8 +13,13 @@ from typing import Any
 import pytest
 
 from reports.dashboard.page import DASHBOARD_NAME, render_dashboard
-from tests.reports.dashboard.pages import HOSTILE, hostile_report, large_report, page_text
+from reports.dashboard.report_folder import write_report
+from reports.detect.config import Config
+from reports.explain.report import make_report
+from reports.load.load_results import load_results
+from tests.reports.dashboard.pages import HOSTILE, hostile_report, large_report, page_text, record_with
 from tests.reports.dashboard.test_page import data_of
+from tests.reports.make import write_sweep
 
 pytestmark = pytest.mark.browser
 
@@ -123,6 +128,59 @@ def test_first_screen_has_the_verdict_all_releases_and_the_heat_map(opened: Open
     heads = opened.page.locator("table.releases thead th").all_inner_texts()
     assert heads == ["metric", "0.5.10", "0.5.11", "0.5.12", "0.5.13"]
     assert opened.page.locator("a.heat").count() == 120
+
+
+def test_first_screen_says_what_was_judged(opened: Opened) -> None:
+    """The reader of a verdict sees which kinds of metric it judged, and which it could not."""
+    text = opened.page.inner_text(".verdict")
+    assert "Judged: decision, work, modelled time." in text
+    assert "Not judged: host time (one run each: host time needs pairs)." in text
+
+
+def test_head_is_shown_against_the_chosen_base(browser: Any, tmp_path: Path) -> None:
+    """Where base is not the build before head, the heat map compares these two, and the history does not."""
+    for build, evicted in enumerate((6000, 5000, 5000)):
+        change = lambda one, evicted=evicted: record_with(one, evicted_tokens=evicted)  # noqa: E731
+        write_sweep(tmp_path / "in" / str(build), f"release:0.5.{build}", change)
+    report = make_report(load_results([tmp_path / "in"]), Config(), base="0.5.0", head="0.5.2")
+    write_report(report, tmp_path / "out")
+    for opened in _open(browser, tmp_path / "out"):
+        opened.go("#/?metric=evicted_tokens")
+        assert "evicted tokens, 0.5.2 against 0.5.0" in opened.page.inner_text("#heat-title")
+        assert "×0.83" in opened.page.locator("a.heat .big").first.inner_text()
+        opened.page.select_option('select[name="release"]', "0.5.1")
+        assert "0.5.1 against 0.5.0" in opened.page.inner_text("#heat-title")
+        opened.go("#/metric/evicted_tokens")
+        opened.page.wait_for_selector("#history-title")
+        counts = (
+            opened.page.locator("main table:not(.u-legend)")
+            .first.locator("tbody td:last-child")
+            .all_inner_texts()
+        )
+        assert ["better" in text for text in counts] == [False, True, False]
+
+
+def test_a_cell_after_a_crash_names_the_build_it_is_compared_with(browser: Any, tmp_path: Path) -> None:
+    """The page says which earlier build took the place of a base whose cell crashed."""
+    for build, evicted in enumerate((5000, None, 6000)):
+
+        def change(one: dict[str, Any], evicted: int | None = evicted) -> dict[str, Any]:
+            if evicted is None:
+                return one | {"outcome": "crashed", "reason": "so it is"}
+            return record_with(one, evicted_tokens=evicted)
+
+        write_sweep(tmp_path / "in" / str(build), f"release:0.5.{build}", change)
+    write_report(make_report(load_results([tmp_path / "in"]), Config()), tmp_path / "out")
+    for opened in _open(browser, tmp_path / "out"):
+        opened.go("#/?metric=evicted_tokens")
+        assert "0.5.2 against 0.5.0" in opened.page.inner_text("#heat-title")
+        opened.go(str(opened.page.locator("a.heat").first.get_attribute("href")))
+        opened.page.wait_for_selector("#metrics-title")
+        row = opened.page.locator(
+            "main table:not(.u-legend) tr", has_text="evicted tokens"
+        ).first.inner_text()
+        assert "worse" in row
+        assert "base is 0.5.0, the last build that measured it" in row
 
 
 @pytest.mark.parametrize(
