@@ -1,4 +1,4 @@
-"""Promises of the one judge of change, on plain arrays; tests/reports/test_one_judge.py holds its users to it."""
+"""Promises of the one judge of change, on plain arrays; test_one_judge.py holds its users to it."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_the_build_before_is_the_last_one_with_evidence(rows: list[list[bool]]) 
 
 
 def test_logs_are_same_changed_broken_or_not_judged() -> None:
-    """A log is compared with the last one before it; unknown ones are passed over, unstable ones are broken."""
+    """A log is compared with the last one before it; unknown ones are passed over, unstable ones broken."""
     digests = np.array([["a", "a", None], [None, "a", "a"], ["a", "b", "a"], ["b", "b", "a"]], dtype=object)
     unstable = np.zeros(digests.shape, dtype=bool)
     unstable[2, 2] = True
