@@ -21,7 +21,7 @@ HOST_SHARE = 0.25
 
 
 def make_frame(commits: int, cells: int, metrics: int) -> Any:
-    """A tidy frame of that size; columns as `reports.frame` describes them."""
+    """A tidy frame of that size; columns as `reports.load.frame` describes them."""
     # Imported here: asv imports this folder where pandas need not be.
     import numpy as np
     import pandas as pd
@@ -47,6 +47,8 @@ def make_frame(commits: int, cells: int, metrics: int) -> Any:
     frame = frame.astype(dict.fromkeys(texts, "category"))
     for name in ("harness_schema", "grid_digest", "forward_time_model", "clock", "workload_digest"):
         frame[name] = pd.Categorical.from_codes(np.zeros(len(frame), dtype=np.int8), categories=["same"])
+    # Columns of rows that say how a run ended; there are none here.
+    frame[["decision_digest", "reason", "log_path", "provenance"]] = None
     return frame
 
 

@@ -1,4 +1,4 @@
-"""Tell what is there: the machine, the target, its environment, and what a boot of it finds."""
+"""Examine the machine, a target, its environment, and what a boot of it reports."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """`python -m reports`."""
 
-from reports.gate import app
+from reports.cli.app import app
 
 if __name__ == "__main__":
     app(prog_name="python -m reports")

@@ -1,4 +1,4 @@
-"""What is written next to the times: the keys that `reports.load_pytest_benchmark` reads."""
+"""What is written next to the times: the keys that `reports.load.pytest_benchmark` reads."""
 
 from __future__ import annotations
 

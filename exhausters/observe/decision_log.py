@@ -42,7 +42,7 @@ class DecisionLog:
         return hashlib.sha256(self.to_text().encode()).hexdigest()
 
     def to_text(self) -> str:
-        """One JSON line a step after a header line.
+        """One JSON line per step, after a header line.
 
         Requests are numbered in order of first appearance; a field that equals the step before is left
         out (`step` always follows from the line number), which keeps long decode phases to a few bytes.
@@ -135,7 +135,9 @@ def _decode(number: int, values: dict[str, Any], rids: list[str]) -> StepRecord:
     decoded: dict[str, Any] = {"step": number}
     for name, value in values.items():
         if name not in _DEFAULTS:
-            raise LogFormatError(f"step {number} has a field {name!r} that version {FORMAT_VERSION} has not")
+            raise LogFormatError(
+                f"step {number} has a field {name!r} that version {FORMAT_VERSION} does not have"
+            )
         if name in _RID_FIELDS:
             decoded[name] = tuple(rids[index] for index in value)
         elif name == "chunked_rid":
@@ -160,12 +162,12 @@ def _read_header(line: str) -> dict[str, Any]:
             "read it with the harness that wrote it, or sweep again"
         )
     if not isinstance(header.get("steps"), int) or not isinstance(header.get("rids"), list):
-        raise LogFormatError("not a decision log: the header tells no number of steps or no request ids")
+        raise LogFormatError("not a decision log: the header has no number of steps or no request ids")
     return header
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Parting:
+class Divergence:
     """The first step at which two logs differ.
 
     Attributes:
@@ -180,8 +182,8 @@ class Parting:
     head: tuple[StepRecord, ...]
 
 
-def first_parting(base: DecisionLog, head: DecisionLog, *, context: int = 3) -> Parting | None:
-    """Return where two logs part, or None when they are equal."""
+def first_divergence(base: DecisionLog, head: DecisionLog, *, context: int = 3) -> Divergence | None:
+    """Return the first step at which two logs differ, or None when they are equal."""
     shared = min(len(base), len(head))
     step = next((i for i in range(shared) if base.steps[i] != head.steps[i]), shared)
     if step == shared and len(base) == len(head):
@@ -190,7 +192,7 @@ def first_parting(base: DecisionLog, head: DecisionLog, *, context: int = 3) -> 
     if step < shared:
         ours, theirs = base.steps[step], head.steps[step]
         names = tuple(name for name in _FIELDS if getattr(ours, name) != getattr(theirs, name))
-    return Parting(
+    return Divergence(
         step=step,
         field_names=names,
         base=_around(base.steps, step, context),

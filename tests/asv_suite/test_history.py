@@ -17,7 +17,7 @@ import pytest
 from exhausters.asv_suite.suite_grid import GRID_VARIABLE
 from exhausters.sweep.record import DRAINED, OUTCOMES, STALLED
 from exhausters.targets.cache import cache_root
-from reports.load import load
+from reports.load.load_results import load_results
 
 from .toy import plant_history, write_configuration
 
@@ -178,7 +178,7 @@ def marked(done: subprocess.CompletedProcess[str]) -> set[str]:
 def test_reports_read_what_asv_wrote(history: History) -> None:
     """The report's cells are named as a sweep names them, and hold the outcome and digest of the records."""
     commit = history.commits["halved"]
-    frame = load([history.folder / ".asv" / "results"]).frame
+    frame = load_results([history.folder / ".asv" / "results"]).frame
     ends = frame[(frame["commit"] == commit) & (frame["metric"] == "outcome")].astype({"cell": object})
     records = (history.records("halved") / "records.jsonl").read_text().splitlines()
     told = {one["cell"]: one for one in map(json.loads, records)}

@@ -19,8 +19,8 @@ from exhausters.observe.metrics import HOST, METRICS
 from exhausters.sweep.grid import load_grid
 from exhausters.targets import NEWEST_RELEASE
 from exhausters.workloads import parse_workload
-from reports.frame import results_of
-from reports.load_pytest_benchmark import load_pytest_benchmark
+from reports.load.frame import results_of
+from reports.load.pytest_benchmark import load_pytest_benchmark
 
 ROOT = Path(__file__).parents[2]
 GATE = "benchmarks/gate"

@@ -1,4 +1,4 @@
-"""The decision log: one digest, one file, and the first step at which two logs part."""
+"""The decision log: one digest, one file, and the first divergence of two logs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exhausters.errors import LogFormatError
-from exhausters.observe.decision_log import FORMAT_VERSION, DecisionLog, first_parting
+from exhausters.observe.decision_log import FORMAT_VERSION, DecisionLog, first_divergence
 from exhausters.observe.step_record import DECODE, IDLE, MODES, PREFILL, StepRecord
 
 _counts = st.integers(0, 5)
@@ -118,7 +118,7 @@ _HEADER = {"format": "exhausters-decision-log", "version": FORMAT_VERSION, "step
         (_text([1]), "expected a header"),
         (_text({"format": "another"}), "expected a header"),
         (_text({**_HEADER, "version": FORMAT_VERSION + 1}), f"format version {FORMAT_VERSION + 1}"),
-        (_text({"format": _HEADER["format"], "version": FORMAT_VERSION}), "the header tells no"),
+        (_text({"format": _HEADER["format"], "version": FORMAT_VERSION}), "the header has no"),
         (_text({**_HEADER, "steps": 2}, '{"mode":"idle"}'), "1 steps of 2: it was cut off"),
         (_text(_HEADER, '{"mode":"id'), "step 0 of the log is broken"),
         (_text(_HEADER, '{"mode":"idle","rids":[3]}'), "step 0 of the log is broken"),
@@ -149,45 +149,45 @@ def test_broken_files_are_refused(tmp_path: Path) -> None:
 
 
 def test_equal_logs_do_not_part() -> None:
-    """Equal logs, empty ones included, have no parting."""
+    """Equal logs, empty ones included, have no divergence."""
     log = _log(StepRecord(step=0, mode=IDLE))
-    assert first_parting(log, _log(StepRecord(step=0, mode=IDLE))) is None
-    assert first_parting(DecisionLog(()), DecisionLog(())) is None
+    assert first_divergence(log, _log(StepRecord(step=0, mode=IDLE))) is None
+    assert first_divergence(DecisionLog(()), DecisionLog(())) is None
 
 
-def test_parting_tells_step_fields_and_context() -> None:
+def test_divergence_tells_step_fields_and_context() -> None:
     """The first differing step is told with the fields that differ and the steps around it, of both sides."""
     steps = [StepRecord(step=0, mode=IDLE, waiting=i) for i in range(10)]
     base = _log(*steps)
     steps[5] = replace(steps[5], waiting=50, free_tokens=1)
     steps[7] = replace(steps[7], waiting=70)
     head = _log(*steps)
-    parting = first_parting(base, head, context=2)
-    assert parting is not None
-    assert parting.step == 5
-    assert set(parting.field_names) == {"waiting", "free_tokens"}
-    assert [one.waiting for one in parting.base] == [3, 4, 5, 6, 7]
-    assert [one.waiting for one in parting.head] == [3, 4, 50, 6, 70]
+    divergence = first_divergence(base, head, context=2)
+    assert divergence is not None
+    assert divergence.step == 5
+    assert set(divergence.field_names) == {"waiting", "free_tokens"}
+    assert [one.waiting for one in divergence.base] == [3, 4, 5, 6, 7]
+    assert [one.waiting for one in divergence.head] == [3, 4, 50, 6, 70]
 
 
 def test_prefix_parts_where_it_ends() -> None:
-    """A log that is the beginning of the other parts at its own end, with no field to name."""
+    """A log that is the beginning of the other diverges at its own end, with no field to name."""
     steps = [StepRecord(step=0, mode=IDLE, waiting=i) for i in range(4)]
-    parting = first_parting(_log(*steps[:2]), _log(*steps), context=1)
-    assert parting is not None
-    assert (parting.step, parting.field_names) == (2, ())
-    assert [one.waiting for one in parting.base] == [1]
-    assert [one.waiting for one in parting.head] == [1, 2, 3]
+    divergence = first_divergence(_log(*steps[:2]), _log(*steps), context=1)
+    assert divergence is not None
+    assert (divergence.step, divergence.field_names) == (2, ())
+    assert [one.waiting for one in divergence.base] == [1]
+    assert [one.waiting for one in divergence.head] == [1, 2, 3]
 
 
 @given(_logs, _logs)
-def test_parting_is_symmetric_and_true(base: DecisionLog, head: DecisionLog) -> None:
-    """All steps before the parting are equal, and either order of the sides finds the same step."""
-    parting, turned = first_parting(base, head), first_parting(head, base)
-    if parting is None or turned is None:
-        assert parting is turned
+def test_divergence_is_symmetric_and_true(base: DecisionLog, head: DecisionLog) -> None:
+    """All steps before the divergence are equal, and either order of the sides finds the same step."""
+    divergence, turned = first_divergence(base, head), first_divergence(head, base)
+    if divergence is None or turned is None:
+        assert divergence is turned
         assert base == head
         return
-    assert parting.step == turned.step
-    assert parting.field_names == turned.field_names
-    assert base.steps[: parting.step] == head.steps[: parting.step]
+    assert divergence.step == turned.step
+    assert divergence.field_names == turned.field_names
+    assert base.steps[: divergence.step] == head.steps[: divergence.step]

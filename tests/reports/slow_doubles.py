@@ -9,7 +9,7 @@ import numpy as np
 from scipy.stats import binom, wilcoxon
 
 
-def judge_exact(base: float, head: float, better: str, tolerance: float) -> str:
+def judge_values(base: float, head: float, better: str, tolerance: float) -> str:
     if math.isnan(base) and math.isnan(head):
         return "same"
     if math.isnan(base) or math.isnan(head):
@@ -68,18 +68,19 @@ def judge_pairs(
 
 
 def history_changes(
-    values: Sequence[Sequence[float]], better: Sequence[str], tolerance: Sequence[float]
+    values: Sequence[Sequence[float | None]], better: Sequence[str], tolerance: Sequence[float]
 ) -> set[tuple[int, int, int, str]]:
-    """(build, last build with a value, series, verdict) of each change of exact metrics."""
+    """(build, last build that measured it, series, verdict) of each change; None is a gap."""
     found = set()
     for series, direction in enumerate(better):
         last = None
         for build, row in enumerate(values):
-            if math.isnan(row[series]):
+            value = row[series]
+            if value is None:
                 continue
             if last is not None:
-                verdict = judge_exact(values[last][series], row[series], direction, tolerance[series])
+                verdict = judge_values(last[1], value, direction, tolerance[series])
                 if verdict != "same":
-                    found.add((build, last, series, verdict))
-            last = build
+                    found.add((build, last[0], series, verdict))
+            last = build, value
     return found

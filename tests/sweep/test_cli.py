@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 import exhausters.doctor
 import exhausters.sweep.runner
 import exhausters.targets
-from exhausters.cli import app
+from exhausters.cli.app import app
 from exhausters.errors import InstallError, TargetNotFoundError
 from exhausters.sweep.read_records import read_records
 from exhausters.sweep.record import CRASHED, DRAINED, STALLED, TIMEOUT, UNSUPPORTED

@@ -1,0 +1,28 @@
+"""The command `exhausters`: measure with `sweep` and `pair`, judge with `gate`, `build` and `history`.
+
+The last three are those of `python -m reports`; they load pandas only when they run. Exit codes are listed in
+`exhausters.console`.
+"""
+
+from __future__ import annotations
+
+import typer
+
+from exhausters.cli.doctor import doctor
+from exhausters.cli.mirror import mirror
+from exhausters.cli.pair import pair
+from exhausters.cli.sweep import sweep
+from reports.cli.app import COMMANDS as REPORT_COMMANDS
+
+app = typer.Typer(
+    help="Run the real SGLang scheduler on a CPU under scripted pressure, and judge what changed.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.command(rich_help_panel="Measure")(doctor)
+app.command(rich_help_panel="Measure")(sweep)
+app.command(rich_help_panel="Measure")(pair)
+app.command(rich_help_panel="Measure")(mirror)
+for command in REPORT_COMMANDS:
+    app.command(rich_help_panel="Judge and report")(command)

@@ -1,0 +1,45 @@
+"""`exhausters pair`: time two builds side by side."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from exhausters.cli.options import GRID_HELP
+from exhausters.console import FAILED, error_console, errors_shown, output_console
+from exhausters.sweep.record import FAILURES, RunRecord
+
+
+def pair(
+    base: Annotated[str, typer.Argument(metavar="BASE", help="release:X, path:DIR or git:DIR@REV.")],
+    head: Annotated[str, typer.Argument(metavar="HEAD", help="The build to be judged.")],
+    grid: Annotated[str, typer.Option(help=GRID_HELP)] = "quick",
+    rounds: Annotated[int, typer.Option(min=1, help="Pairs per cell; the gate needs at least 10.")] = 12,
+    out: Annotated[Path, typer.Option(help="Folder for the records.")] = Path("results/pairs"),
+) -> None:
+    """Time two builds side by side, A B B A, for the host-time verdicts of `exhausters gate`."""
+    from exhausters.sweep.grid import load_grid
+    from exhausters.sweep.pairs import run_pairs
+    from exhausters.sweep.store import pairs_writer
+    from exhausters.sweep.sweep_progress import SweepProgress
+    from exhausters.targets import prepare
+
+    console, errors = output_console(), error_console()
+    with errors_shown(errors):
+        cells = load_grid(grid)
+        total = len(cells.cells) * rounds * 2
+        with SweepProgress(errors, total=total) as progress:
+            first, second = (prepare(text, on_progress=progress.say) for text in (base, head))
+            with pairs_writer(out, base=first, head=second, grid=cells, rounds=rounds) as writer:
+
+                def keep(record: RunRecord) -> None:
+                    writer.add(record)
+                    progress.cell_ended(record)
+
+                records = run_pairs(first, second, cells, rounds=rounds, on_record=keep)
+                writer.finish()
+    console.print(f"{len(records)} runs of {len(cells.cells)} cells. Records: {out}", highlight=False)
+    if any(record.result.outcome in FAILURES for record in records):
+        raise typer.Exit(FAILED)

@@ -1,0 +1,44 @@
+"""What the two command lines share: consoles, errors shown as one line, and exit codes.
+
+Exit codes of every command:
+
+    0   it did what it was asked; a verdict: nothing is worse
+    1   a verdict: something is worse
+    2   bad input, a failure, or a verdict that could not be decided
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+
+from exhausters.errors import ExhaustersError
+
+FAILED = 2
+# A file or a pipe has no width that a table should be cut to.
+_PIPE_WIDTH = 140
+
+
+def output_console() -> Console:
+    """Return the console for results, on standard output."""
+    console = Console()
+    return console if console.is_terminal else Console(width=max(console.width, _PIPE_WIDTH))
+
+
+def error_console() -> Console:
+    """Return the console for progress, notes and errors, on standard error."""
+    return Console(stderr=True)
+
+
+@contextmanager
+def errors_shown(console: Console | None = None) -> Iterator[None]:
+    """Show an error of this project, or of a file, as its message without a traceback; exit with `FAILED`."""
+    try:
+        yield
+    except (ExhaustersError, OSError) as error:
+        console = console or error_console()
+        console.print(f"[bold red]{type(error).__name__}[/]: ", end="")
+        console.print(str(error), markup=False, highlight=False)
+        raise SystemExit(FAILED) from None

@@ -1,0 +1,36 @@
+"""`build RESULTS… --out DIR`: write a report on all builds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from exhausters.console import errors_shown, output_console
+from reports.cli.options import ConfigOption, read_config
+
+
+def build(
+    results: Annotated[
+        list[Path], typer.Argument(help="Files and folders of results; folders are searched.")
+    ],
+    out: Annotated[Path, typer.Option(help="Folder for the report.")] = Path("results/report"),
+    config: ConfigOption = None,
+    base: Annotated[
+        str | None,
+        typer.Option(help="Build to compare with: target, version or commit (default: the one before)."),
+    ] = None,
+    head: Annotated[str | None, typer.Option(help="Build to judge (default: the newest).")] = None,
+) -> None:
+    """Write a report on all builds, the newest against the one before, and a dashboard (index.html)."""
+    from reports.dashboard.report_folder import write_report
+    from reports.explain.report import make_report
+    from reports.load.load_results import load_results
+
+    with errors_shown():
+        report = make_report(load_results(results), read_config(config), base=base, head=head)
+        written = write_report(report, out)
+    console = output_console()
+    for path in written:
+        console.print(str(path), markup=False, highlight=False)

@@ -1,0 +1,38 @@
+"""`history RESULTS…`: print a table of builds."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from exhausters.console import errors_shown
+
+
+def history(
+    results: Annotated[list[Path], typer.Argument(help="Results of several builds, e.g. .asv/results.")],
+    metric: Annotated[list[str] | None, typer.Option(help="A column; repeatable.")] = None,
+    where: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Only these cells, e.g. workload=agents,leave_pages=56; one table for each --where."
+        ),
+    ] = None,
+    repository: Annotated[
+        Path, typer.Option("--repo", help="The repository that holds the tags of the commits.")
+    ] = Path(".cache/sglang.git"),
+) -> None:
+    """Print a table with one row per build: which builds decide alike, and the mean of each metric."""
+    from reports.load.load_results import load_results
+    from reports.render.history_table import history_table, parse_where, tags_of
+
+    with errors_shown():
+        loaded, names = load_results(results), tags_of(repository)
+        for text in where or [""]:
+            table = history_table(loaded, metrics=metric, where=parse_where(text), names=names)
+            # Markdown, to be pasted: not for rich to wrap.
+            print(f"**{text}**\n\n{table}\n" if text else table)
+    for reason, count in Counter(one.reason for one in loaded.skipped).items():
+        typer.echo(f"left out: {count} results: {reason}", err=True)

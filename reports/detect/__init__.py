@@ -1,0 +1,1 @@
+"""Judge what changed: between two builds, and over a range of builds."""

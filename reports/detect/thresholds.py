@@ -1,0 +1,31 @@
+"""The numbers that decide. `docs/verdicts.md` states what each of them decides; a test compares both."""
+
+from __future__ import annotations
+
+from typing import Final
+
+# False discovery rate of one family of tests of noisy metrics (Benjamini-Hochberg).
+FDR_LEVEL: Final = 0.05
+# Pairs of base and head that a noisy metric of a cell needs before it is judged.
+MIN_PAIRS: Final = 10
+# The rarer of the two orders (base first, head first) must hold at least this share of the pairs.
+MIN_ORDER_SHARE: Final = 0.4
+# Level of the confidence interval of a median ratio.
+CONFIDENCE_LEVEL: Final = 0.95
+# Relative difference up to which two counts of work are the same.
+WORK_TOLERANCE: Final = 1e-4
+# Builds that must lie on each side of a change point in a noisy history.
+MIN_SEGMENT_BUILDS: Final = 4
+# Penalty of a change point, in units of noise variance times the logarithm of the series' length.
+CHANGE_POINT_PENALTY: Final = 2.0
+# Two metrics belong to one headline when this share of the cells of both is common.
+GROUP_OVERLAP: Final = 0.5
+# A region describes a loss when at least this share of its cells is worse.
+REGION_PRECISION: Final = 0.8
+# And when it holds at least this share of all worse cells; otherwise the loss is called scattered.
+REGION_MIN_SHARE: Final = 0.25
+# Axes that the description of a region may name, and regions that may describe one loss.
+REGION_MAX_AXES: Final = 3
+REGION_MAX_COUNT: Final = 3
+# Characters that GitHub accepts in one comment.
+GITHUB_COMMENT_LIMIT: Final = 65_536

@@ -1,0 +1,1 @@
+"""Say where in the grid something changed, what changed together, and at which step decisions diverge."""

@@ -1,0 +1,1 @@
+"""Read the results of three suites into one tidy pandas frame."""

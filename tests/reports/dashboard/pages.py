@@ -1,0 +1,112 @@
+"""Dashboards for tests: one as large as it gets, one whose every text would like to be markup."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from exhausters.observe.decision_log import DecisionLog
+from exhausters.observe.metrics import METRICS as REGISTRY
+from exhausters.observe.step_record import StepRecord
+from reports.dashboard.page import DASHBOARD_NAME
+from reports.dashboard.report_folder import write_report
+from reports.detect.config import Config
+from reports.explain.report import make_report
+from reports.load.load_results import load_results
+from tests.reports.make import cells, write_sweep
+
+HOSTILE = "</script><script>window.hacked=1</script><img src=x onerror=window.hacked=1>"
+
+
+def write_log(path: Path, *, steps: int, seed: int) -> None:
+    """Write a log of a scheduler under pressure, as restless as a real one."""
+    draw = np.random.default_rng(seed)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    records = []
+    for step in range(steps):
+        size = int(draw.integers(0, 16))
+        rids = tuple(f"request-{number}" for number in range(size))
+        free, evictable = (int(tokens) for tokens in draw.integers(0, 4000, size=2))
+        records.append(
+            StepRecord(
+                step=step,
+                mode="decode" if size else "idle",
+                rids=rids,
+                tokens=(1,) * size,
+                retracted_rids=rids[:1] if step % 40 == 39 else (),
+                evict_given_tokens=64 if step % 25 == 24 else 0,
+                free_tokens=free,
+                evictable_tokens=evictable,
+                protected_tokens=4000 - evictable,
+                held_tokens=512,
+                waiting=int(draw.integers(0, 40)),
+            )
+        )
+    DecisionLog(tuple(records)).write(path)
+
+
+def large_report(folder: Path, *, builds: int = 10) -> Path:
+    """Write a report on so many releases of 120 cells with every metric there is; return its folder."""
+    grid = cells(workloads=("agents", "shared_prefix", "storm"), pages=(None, *range(8, 160, 8)))
+    assert len(grid) == 120
+    draw = np.random.default_rng(7)
+    for build in range(builds):
+        place = folder / "in" / f"{build:02}"
+
+        def measured(one: dict[str, Any], build: int = build) -> dict[str, Any]:
+            values = {name: float(draw.normal(1000, 100)) for name in REGISTRY}
+            number = int(draw.integers(0, 20))
+            return one | {
+                "metrics": values,
+                "decision_digest": f"{build} {number}",
+                "log": f"logs/{number}.log.gz",
+            }
+
+        write_sweep(place, f"release:0.5.{build + 10}", measured, grid=grid)
+        for number in range(20 if build >= builds - 2 else 0):
+            write_log(place / "logs" / f"{number}.log.gz", steps=600, seed=build * 100 + number)
+    write_report(make_report(load_results([folder / "in"]), Config()), folder / "out")
+    return folder / "out"
+
+
+def hostile_report(folder: Path) -> Path:
+    """Write a report on three releases whose names and reasons are markup; return its folder."""
+    for build in range(3):
+        place = folder / "in" / str(build)
+
+        def named(one: dict[str, Any], build: int = build) -> dict[str, Any]:
+            reasons: dict[str, Any] = (
+                {"outcome": "crashed", "reason": HOSTILE}
+                if build == 2 and one["levels"]["leave_pages"] == 16
+                else {}
+            )
+            changed = record_with(one, evicted_tokens=5000 + 300 * build)
+            workload = f"{one['workload']}{HOSTILE}"
+            return changed | {"cell": f"{one['cell']}{HOSTILE}", "workload": workload, "log": "logs/a.log.gz",
+                              "decision_digest": str(build)} | reasons  # fmt: skip
+
+        target = f"release:0.5.2{build}{HOSTILE}"
+        header = {"target_version": f"0.5.2{build}", "target_commit": f"abcdef{build}{HOSTILE}"}
+        write_sweep(place, target, named, **header)
+        write_log(place / "logs" / "a.log.gz", steps=60, seed=build)
+    write_report(make_report(load_results([folder / "in"]), Config()), folder / "out")
+    return folder / "out"
+
+
+def record_with(one: dict[str, Any], **metrics: float) -> dict[str, Any]:
+    """Return a record with other values."""
+    return one | {"metrics": {**one["metrics"], **metrics}}
+
+
+def page_text(folder: Path) -> str:
+    """Return the dashboard of a report."""
+    return (folder / DASHBOARD_NAME).read_text(encoding="utf-8")
+
+
+def report_document(folder: Path) -> dict[str, Any]:
+    """Return the document of a report."""
+    document: dict[str, Any] = json.loads((folder / "report.json").read_text(encoding="utf-8"))
+    return document

@@ -1,0 +1,205 @@
+"""Promises of everything that is shown or written."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import pytest
+from markdown_it import MarkdownIt
+from rich.console import Console
+
+from reports import compare, load_side, report_document
+from reports.detect.thresholds import GITHUB_COMMENT_LIMIT
+from reports.explain.comparison import Comparison
+from reports.load.load_results import load_results
+from reports.render.escape import code, markdown_text
+from reports.render.json_report import to_json
+from reports.render.junit import render_junit
+from reports.render.markdown import render_markdown
+from reports.render.terminal import print_comparison
+from tests.reports.make import HEAD, METRICS, cells, write_sweep
+
+DATA = Path(__file__).parents[1] / "data"
+HOSTILE = (
+    "<script>alert(1)</script> </details> [x](http://evil) ![i](http://evil) `code` **b** | a | "
+    "www.evil.com @everyone #1 &lt; \x1b[31m \x00 \u202e \n\n# heading\n```\n"
+)
+
+
+def _worse(one: dict[str, object]) -> dict[str, object]:
+    return one | {"metrics": METRICS | {"evicted_tokens": 6900}, "decision_digest": "other"}
+
+
+def _hostile(tmp_path: Path, *, length: int = 1, copies: int = 1) -> Comparison:
+    """Workload names, reasons and builds that would like to be markup."""
+
+    def named(one: dict[str, object]) -> dict[str, object]:
+        return one | {"cell": f"{one['cell']}{HOSTILE * length}"}
+
+    def broken(one: dict[str, object]) -> dict[str, object]:
+        return _worse(named(one)) | (
+            {"outcome": "crashed", "reason": HOSTILE} if one["levels"]["leave_pages"] == 16 else {}  # type: ignore[index]
+        )
+
+    grid = cells(pages=range(16, 16 + 8 * copies))
+    base = write_sweep(tmp_path / "a", HOSTILE, named, grid=grid)
+    head = write_sweep(tmp_path / "b", HOSTILE + "head", broken, grid=grid)
+    return compare(load_side(str(base)), load_side(str(head)))
+
+
+@pytest.fixture(scope="module")
+def real() -> Comparison:
+    return compare(load_side(str(DATA / "release_0.5.22")), load_side(str(DATA / "release_0.5.23")))
+
+
+def test_markdown_begins_with_the_answer(real: Comparison) -> None:
+    """Verdict, builds and headlines come first, in at most a screen; all else is folded."""
+    text = render_markdown(real)
+    screen, _, rest = text.partition("<details>")
+    assert screen.startswith("## ")
+    assert real.decision.verdict in screen.splitlines()[0]
+    assert len(screen.splitlines()) <= 25
+    assert rest.count("<details>") + 1 == rest.count("</details>")
+
+
+def test_hostile_names_do_nothing_in_markdown(tmp_path: Path) -> None:
+    """Names full of HTML, Markdown, mentions and control characters show as text and do nothing."""
+    text = render_markdown(_hostile(tmp_path))
+    html = MarkdownIt("gfm-like", {"linkify": False}).render(text)
+    for tag in ("<script", "<img", "<a ", "<h1", "<pre", "<em", "javascript:"):
+        assert tag not in html
+    for raw in ("<script", "\x1b", "\x00", "\u202e", "@everyone", "http://", "www.evil"):
+        assert raw not in text
+    assert text.count("<details>") == text.count("</details>")
+    # Every row of a table has as many cells as its head.
+    for line in text.splitlines():
+        if line.startswith("| "):
+            assert line.count("|") in (5, 6, 7)
+
+
+@pytest.mark.parametrize(("length", "copies"), [(1, 1), (200, 4), (3, 40)])
+def test_markdown_fits_into_a_comment(tmp_path: Path, length: int, copies: int) -> None:
+    """However many cells and however long their names, the comment is within GitHub's limit, and whole."""
+    text = render_markdown(_hostile(tmp_path, length=length, copies=copies))
+    assert len(text) <= GITHUB_COMMENT_LIMIT
+    assert text.count("<details>") == text.count("</details>")
+
+
+def test_escaped_text_shows_as_itself() -> None:
+    """Rendered, an escaped name reads as it was, save for control characters."""
+    plain = "1. a_b*c*[d](e) <f> & `g` |h| ~~i~~ $j$ :k: !l http://m www.n.o - p"
+    html = MarkdownIt("gfm-like", {"linkify": False}).renderInline(markdown_text(plain))
+    shown = "".join(ET.fromstring(f"<p>{html}</p>").itertext())
+    assert shown == plain
+    assert code("x").startswith("<code>")
+
+
+def test_junit_is_xml_and_agrees_with_the_gate(tmp_path: Path) -> None:
+    """JUnit parses as XML whatever the names; counts, failures and the gate's case follow the verdicts."""
+    found = _hostile(tmp_path)
+    root = ET.fromstring(render_junit(found).encode())
+    suite = root.find("testsuite")
+    assert suite is not None
+    cases = suite.findall("testcase")
+    assert len(cases) == len(found.cells) + 1 == int(suite.attrib["tests"])
+    assert len(suite.findall("testcase/failure")) == int(suite.attrib["failures"])
+    assert len(suite.findall("testcase/error")) == int(suite.attrib["errors"])
+    worse = int((found.cells["verdict"] == "worse").sum())
+    broken = int((found.cells["verdict"] == "broken").sum())
+    assert (worse, broken) == (28, 4)
+    assert int(suite.attrib["failures"]) == worse + 1
+    assert cases[-1].attrib["name"] == "gate"
+    assert cases[-1].find("failure") is not None
+
+
+def test_junit_of_a_pass_has_no_failure(tmp_path: Path) -> None:
+    """A comparison that passes has no failure and no error."""
+    side = load_side(str(write_sweep(tmp_path)))
+    root = ET.fromstring(render_junit(compare(side, side)).encode())
+    assert not list(root.iter("failure"))
+    assert not list(root.iter("error"))
+
+
+def test_the_document_is_plain_json(real: Comparison) -> None:
+    """The document survives JSON, has no NaN, and agrees with the comparison it was made of."""
+    results = load_results([DATA / "release_0.5.22", DATA / "release_0.5.23"])
+    document = json.loads(to_json(report_document(results, real)))
+    assert document["format"] == "exhausters-report"
+    found = document["comparison"]
+    assert (found["verdict"], found["exit_code"]) == (real.decision.verdict, real.decision.exit_code)
+    assert sum(found["counts"].values()) == len(found["cells"]) == 4
+    assert len(found["verdicts"]) == len(real.verdicts)
+    assert [one["text"] for one in found["headlines"]] == [one.text for one in real.headlines]
+    measured = document["results"]
+    shape = [len(measured["values"]), len(measured["values"][0]), len(measured["values"][0][0])]
+    assert shape == [len(measured["builds"]), len(measured["metrics"]), len(measured["cells"])]
+    names = [one["name"] for one in measured["metrics"]]
+    row = results.frame[(results.frame["metric"] == "steps_to_drain")].iloc[0]
+    build = [one["target"] for one in measured["builds"]].index(row["target"])
+    cell = [one["id"] for one in measured["cells"]].index(row["cell"])
+    assert measured["values"][build][names.index("steps_to_drain")][cell] == row["value"]
+
+
+def test_the_document_lists_what_its_description_promises(real: Comparison) -> None:
+    """The keys of the document are those that its docstrings name."""
+    import reports.render.json_report as module
+
+    document = report_document(load_results([DATA / "release_0.5.22"]), real)
+    assert all(f'"{key}"' in (module.__doc__ or "") for key in document)
+    for part, describe in (
+        (document["results"], module.results_document),
+        (document["comparison"], module.comparison_document),
+    ):
+        assert all(f'"{key}"' in (describe.__doc__ or "") for key in part)
+        for rows in part.values():
+            if isinstance(rows, list) and rows and isinstance(rows[0], dict):
+                assert all(
+                    f'"{key}"' in (describe.__doc__ or "")
+                    for key in rows[0]
+                    if key not in rows[0].get("axes", {})
+                )
+
+
+def _printed(found: Comparison, **how: object) -> str:
+    out = io.StringIO()
+    print_comparison(found, Console(file=out, width=120, **how))  # type: ignore[arg-type]
+    return out.getvalue()
+
+
+def test_the_terminal_shows_the_answer_first(real: Comparison) -> None:
+    """The first line is the verdict, and no colour goes into a pipe."""
+    text = _printed(real)
+    assert text.startswith(real.decision.verdict.upper())
+    assert "\x1b[" not in text
+
+
+def test_no_color_is_respected(real: Comparison, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A terminal gets colours, and none when NO_COLOR is set."""
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("TERM", "xterm-256color")
+    assert "\x1b[1;31m" in _printed(real, force_terminal=True) or "\x1b[31m" in _printed(
+        real, force_terminal=True
+    )
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert "31m" not in _printed(real, force_terminal=True)
+
+
+def test_hostile_names_do_nothing_on_a_terminal(tmp_path: Path) -> None:
+    """A name cannot move the cursor or colour the screen."""
+    text = _printed(_hostile(tmp_path))
+    assert "\x1b" not in text
+    assert "\x00" not in text
+
+
+def test_a_refusal_is_rendered_everywhere(tmp_path: Path) -> None:
+    """A comparison that was refused has a comment, an XML and a document that say so."""
+    base = load_side(str(write_sweep(tmp_path / "a")))
+    head = load_side(str(write_sweep(tmp_path / "b", HEAD, grid_digest="other")))
+    found = compare(base, head)
+    assert "refused: grid differs" in _printed(found)
+    assert "refused" in render_markdown(found)
+    assert "refused" in render_junit(found)
+    assert report_document(comparison=found)["comparison"]["exit_code"] == 2
