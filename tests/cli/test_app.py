@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from exhausters.cli.app import app
-from exhausters.console import FAILED, errors_shown
-from reports.cli.app import app as reports_app
 from typer.testing import CliRunner
 
+from exhausters.cli.app import app
+from exhausters.console import FAILED, errors_shown
 from exhausters.errors import UsageError
+from reports.cli.app import app as reports_app
 from tests.reports.make import HEAD, METRICS, write_sweep
 
 RUNNER = CliRunner(env={"NO_COLOR": "1"})
