@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from exhausters.errors import GridError
-from exhausters.pressure.kind import ALL
+from exhausters.pressure.level_values import ALL
 from exhausters.pressure.registry import level_names
 from exhausters.sweep.cell import Cell
 from exhausters.sweep.grid import Grid

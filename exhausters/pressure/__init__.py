@@ -3,8 +3,9 @@
 from exhausters.engine.api import NodeView
 from exhausters.pressure.base import Exhauster
 from exhausters.pressure.holdings import PressureHoldings
-from exhausters.pressure.kind import ALL, ExhausterKind, check_level
+from exhausters.pressure.kind import ExhausterKind
 from exhausters.pressure.kv_pool import ScriptedKvPoolExhauster
+from exhausters.pressure.level_values import ALL, check_level
 from exhausters.pressure.levels import PressureLevels
 from exhausters.pressure.lock_refs import ScriptedLockRefExhauster
 from exhausters.pressure.pressure_set import PressureSet

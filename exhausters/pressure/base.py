@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import ClassVar, Self
 
 from exhausters.errors import PressureError
-from exhausters.pressure.kind import check_level
+from exhausters.pressure.level_values import check_level
 
 
 class Exhauster(ABC):

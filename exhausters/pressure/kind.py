@@ -1,21 +1,15 @@
-"""What an exhauster declares about itself, and the one check of a level."""
+"""What an exhauster declares about itself."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from exhausters.errors import LevelError
-
-if TYPE_CHECKING:
-    from exhausters.pressure.base import Exhauster
-
-#: How grids, tables and results write that a resource is left alone.
-ALL = "all"
+from exhausters.pressure.base import Exhauster
 
 #: Builds an exhauster that acts on an engine.
-Factory = Callable[[Any], "Exhauster"]
+Factory = Callable[[Any], Exhauster]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -49,21 +43,3 @@ class ExhausterKind:
     def short_name(self) -> str:
         """The level's name in ids of cells: `pages` for `leave_pages`."""
         return self.level_name.removeprefix("leave_")
-
-
-def check_level(name: str, value: object, *, meaning: str = "how much is left") -> int:
-    """Return `value` when it is a level, refuse it by name when it is not.
-
-    Booleans are refused: `leave_pages=True` is a slip, not one page.
-
-    Args:
-        name: the level's name, for the message.
-        value: what was given.
-        meaning: what the level says, for the message.
-
-    Raises:
-        LevelError: `value` is not an `int`, or is below zero.
-    """
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        raise LevelError(f"{name}={value!r}: must be an integer >= 0 ({meaning}; 0 leaves none)")
-    return value

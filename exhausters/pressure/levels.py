@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from exhausters.errors import LevelError
-from exhausters.pressure.kind import ALL, check_level
+from exhausters.pressure.level_values import ALL, check_level
 from exhausters.pressure.registry import kind_of, kinds, level_names
 
 

@@ -7,7 +7,8 @@ from typing import ClassVar, Protocol
 
 from exhausters.engine.api import RowPool
 from exhausters.pressure.base import Exhauster, attempt_all
-from exhausters.pressure.kind import ExhausterKind, check_level
+from exhausters.pressure.kind import ExhausterKind
+from exhausters.pressure.level_values import check_level
 
 
 class HasRowPool(Protocol):

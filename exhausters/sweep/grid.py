@@ -30,7 +30,7 @@ from pathlib import Path
 from typing import Any
 
 from exhausters.errors import GridError, UsageError
-from exhausters.pressure.kind import ALL
+from exhausters.pressure.level_values import ALL
 from exhausters.pressure.levels import PressureLevels
 from exhausters.pressure.registry import level_names
 from exhausters.sweep.cell import Cell, EngineSettings

@@ -28,10 +28,11 @@ from exhausters.sweep.runner import SweepOptions, sweep
 from exhausters.sweep.store import sweep_writer
 from exhausters.sweep.table import records_table
 from exhausters.targets import PreparedTarget
-from reports import load
-from reports.dashboard import DASHBOARD_NAME, unpack
-from reports.gate import app
-from reports.verdict import NOTHING_WORSE
+from reports import load_results
+from reports.cli.app import app
+from reports.dashboard.page import unpack
+from reports.dashboard.report_folder import DASHBOARD_NAME
+from reports.detect.verdict import NOTHING_WORSE
 from tests.conftest import newest_release
 from tests.fakes.fake_engine import FakeEngine, FakeHost
 from tests.pressure.toy_exhauster import KIND, run_cell_with_it
@@ -93,7 +94,7 @@ def _expect_everywhere(records: tuple[RunRecord, ...], grid: Grid, folder: Path,
 
     lines = [json.loads(line) for line in (folder / "records.jsonl").read_text().splitlines()]
     assert [line["levels"].get("leave_budget") for line in lines] == [None, _TIGHT, None, _TIGHT]
-    results = load([folder])
+    results = load_results([folder])
     assert str(results.frame["leave_budget"].dtype) == "Int64"
 
     judged = CliRunner().invoke(app, ["gate", str(folder), str(folder)], env={"NO_COLOR": "1"})
@@ -145,7 +146,7 @@ def test_records_from_before_it_joined_are_loaded(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(workers, "Host", FakeHost)
     _swept(a_target(), a_grid(leave_pages=["all", 64]), tmp_path / "old")
     register(KIND)
-    assert load([tmp_path / "old"]).frame["leave_budget"].isna().all()
+    assert load_results([tmp_path / "old"]).frame["leave_budget"].isna().all()
 
 
 def test_a_script_takes_any_level_by_name() -> None:

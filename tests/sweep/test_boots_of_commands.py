@@ -13,7 +13,7 @@ import exhausters.targets
 from exhausters.asv_suite import measure
 from exhausters.asv_suite.state import TargetState
 from exhausters.asv_suite.suite_grid import GRID_VARIABLE
-from exhausters.cli import app
+from exhausters.cli.app import app
 from exhausters.errors import BootError, WorkerCrashedError
 from exhausters.gate_suite.benchmark_info import info_of_cell, info_of_micro
 from exhausters.gate_suite.measured_cells import PHASES, Bench, repeat

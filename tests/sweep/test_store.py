@@ -22,7 +22,7 @@ from exhausters.sweep.store import (
     pairs_writer,
     sweep_writer,
 )
-from reports.load_sweep import load_sweep
+from reports.load.sweep import load_sweep
 from tests.sweep.samples import a_grid, a_record, a_target
 
 _GRID = a_grid(leave_pages=["all", 3])

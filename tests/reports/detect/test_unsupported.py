@@ -10,10 +10,10 @@ import pytest
 from exhausters.pressure import PressureLevels
 from exhausters.sweep.cell import Cell, EngineSettings
 from exhausters.sweep.record import UNSUPPORTED
-from reports import compare, load, load_side
-from reports.axis_table import axis_table
-from reports.compare import Comparison
-from reports.verdict import NOT_DECIDED, NOTHING_WORSE
+from reports import compare, load_results, load_side
+from reports.detect.verdict import NOT_DECIDED, NOTHING_WORSE
+from reports.explain.axes import axis_table
+from reports.explain.comparison import Comparison
 from tests.reports.make import HEAD, write_sweep
 
 _LACK = "server_args.max_prefill_tokens=512: this SGLang has no such switch"
@@ -43,7 +43,7 @@ def _compared(tmp_path: Path, base: Any, head: Any) -> Comparison:
 
 def test_free_axes_are_columns(tmp_path: Path) -> None:
     """A free axis is a column under its full name, with the type of its values."""
-    results = load([write_sweep(tmp_path / "a", grid=CELLS)])
+    results = load_results([write_sweep(tmp_path / "a", grid=CELLS)])
     assert results.axes[-2:] == ("server_args.max_prefill_tokens", "env.SGLANG_X")
     assert str(results.frame["server_args.max_prefill_tokens"].dtype) == "Int64"
     assert set(results.frame["env.SGLANG_X"]) == {"0.5", "1"}
@@ -55,7 +55,7 @@ def test_numbers_with_a_point_are_in_order(tmp_path: Path) -> None:
         Cell(workload="bursts", engine=EngineSettings(server_args=(("swa_full_tokens_ratio", ratio),)))
         for ratio in (10.5, 0.8, 2)
     ]
-    results = load([write_sweep(tmp_path / "a", grid=grid)])
+    results = load_results([write_sweep(tmp_path / "a", grid=grid)])
     assert str(results.frame["server_args.swa_full_tokens_ratio"].dtype) == "Float64"
     (axis,) = axis_table([results.frame], results.axes).axes
     assert axis.labels == ("0.8", "2.0", "10.5")
