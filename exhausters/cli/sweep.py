@@ -19,7 +19,7 @@ def sweep(
     grid: Annotated[str, typer.Option(help=GRID_HELP)] = "quick",
     out: Annotated[Path, typer.Option(help="Folder for the records.")] = Path("results/sweep"),
     workers: Annotated[
-        int | None, typer.Option(min=1, help="Schedulers side by side [default: one per core].")
+        int | None, typer.Option(min=1, help="Schedulers side by side (default: one per core).")
     ] = None,
     clock: Annotated[str, typer.Option(help="virtual (reproducible) or real.")] = "virtual",
     forward_time: Annotated[

@@ -19,9 +19,9 @@ def build(
     config: ConfigOption = None,
     base: Annotated[
         str | None,
-        typer.Option(help="Build to compare with: target, version or commit [default: the one before]."),
+        typer.Option(help="Build to compare with: target, version or commit (default: the one before)."),
     ] = None,
-    head: Annotated[str | None, typer.Option(help="Build to judge [default: the newest].")] = None,
+    head: Annotated[str | None, typer.Option(help="Build to judge (default: the newest).")] = None,
 ) -> None:
     """Write a report on all builds, the newest against the one before, and a dashboard (index.html)."""
     from reports.dashboard.report_folder import write_report

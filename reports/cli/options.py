@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 # Read when it exists and no other file is named.
 DEFAULT_CONFIG = Path("gate.toml")
 ConfigOption = Annotated[
-    Path | None, typer.Option("--config", help="Thresholds and waivers [default: gate.toml if it exists].")
+    Path | None, typer.Option("--config", help="Thresholds and waivers (default: gate.toml if it exists).")
 ]
 
 

@@ -32,7 +32,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -41,11 +41,11 @@ from numpy.typing import NDArray
 
 from exhausters.errors import LogFormatError
 from exhausters.observe.decision_log import DecisionLog
+from reports.dashboard.folder_names import short_names, shortened
 from reports.dashboard.timeline import timeline
 from reports.dashboard.trend import LETTERS, Trend, count_letters, find_trend, ratios
 from reports.explain.divergence import compare_log_files, compare_logs
 from reports.explain.report import Report
-from reports.load.frame import Results
 from reports.render.json_report import comparison_document, results_document
 from reports.vocabulary import BETTER, CHANGED, DECISION_LOG, NOT_JUDGED, OUTCOME, SAME, UNDECIDED, WORSE
 
@@ -102,7 +102,7 @@ def page_data(report: Report) -> dict[str, Any]:
         "skipped": measured["skipped"],
         "notes": [*report.notes, *_others(report), *(comparison["notes"] if comparison else [])],
     }
-    shown: dict[str, Any] = _shortened(page, _short_names(results, targets))
+    shown: dict[str, Any] = shortened(page, short_names(results, targets))
     return shown
 
 
@@ -280,30 +280,3 @@ def _rounded(value: Any, digits: int) -> Any:
     if value.is_integer() and abs(value) < 2**53:
         return int(value)
     return float(f"{value:.{digits}g}")
-
-
-def _short_names(results: Results, targets: Sequence[str]) -> dict[str, str]:
-    """Longer names first, so that a folder inside another is cut before the other."""
-    folders = {session.name: PurePath(session.name).name for session in results.sessions}
-    folders |= {skipped.place: PurePath(skipped.place).name for skipped in results.skipped}
-    for target in targets:
-        kind, colon, rest = target.partition(":")
-        if colon and kind in ("path", "git"):
-            path, at, revision = rest.partition("@")
-            folders[target] = f"{kind}:{PurePath(path).name}{at}{revision}"
-            folders[rest] = f"{PurePath(path).name}{at}{revision}"
-    names = {name: short for name, short in folders.items() if short and short != name}
-    return dict(sorted(names.items(), key=lambda pair: -len(pair[0])))
-
-
-def _shortened(value: Any, names: Mapping[str, str]) -> Any:
-    if isinstance(value, str):
-        for name, short in names.items():
-            if name in value:
-                value = value.replace(name, short)
-        return value
-    if isinstance(value, Mapping):
-        return {key: _shortened(one, names) for key, one in value.items()}
-    if isinstance(value, list | tuple):
-        return [_shortened(one, names) for one in value]
-    return value

@@ -28,7 +28,8 @@ def render_markdown(comparison: Comparison) -> str:
     decision = comparison.decision
     builds = f"{_code(comparison.base)} → {_code(comparison.head)}"
     title = f"## {_SIGNS[decision.verdict]} {decision.verdict}: {builds}"
-    parts = [title, _counts(comparison), *_first_screen(comparison)]
+    judged = _text("; ".join(coverage_lines(comparison.kinds)))
+    parts = [title, _counts(comparison), judged, *_first_screen(comparison)]
     whole = "\n\n".join(part for part in parts if part) + "\n"
     # Each folded section is added as a whole or not at all, so that no tag stays open.
     for part in _folded(comparison):
@@ -41,8 +42,7 @@ def render_markdown(comparison: Comparison) -> str:
 def _counts(comparison: Comparison) -> str:
     counts = counts_by_verdict(comparison.cells["verdict"], VERDICTS)
     counted = ", ".join(f"{number} {word}" for word, number in counts.items() if number)
-    lines = [f"{len(comparison.cells)} cells: {counted or 'none compared'}."]
-    return "\n".join([*lines, *(f"* {_text(line)}" for line in coverage_lines(comparison.kinds))])
+    return f"{len(comparison.cells)} cells: {counted or 'none compared'}."
 
 
 def _first_screen(comparison: Comparison) -> Iterator[str]:

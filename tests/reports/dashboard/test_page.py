@@ -137,6 +137,16 @@ def test_one_build_has_a_page_too(tmp_path: Path) -> None:
     assert page["verdict"] is None
 
 
+def test_page_says_which_kinds_were_judged(tmp_path: Path) -> None:
+    """The dashboard has the same list of judged kinds as report.json."""
+    write_sweep(tmp_path / "in" / "a")
+    write_sweep(tmp_path / "in" / "b", "release:0.5.23")
+    write_report(make_report(load_results([tmp_path / "in"]), Config()), tmp_path / "out")
+    kinds = data_of(page_text(tmp_path / "out"))["kinds"]
+    assert kinds == report_document(tmp_path / "out")["comparison"]["kinds"]
+    assert [one["text"] for one in kinds if one["is_judged"]] == ["decision", "modelled time"]
+
+
 def test_equal_results_give_an_equal_page(tmp_path: Path) -> None:
     write_sweep(tmp_path / "in")
     for out in ("a", "b"):

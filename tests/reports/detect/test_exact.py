@@ -2,42 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 
-import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from reports import compare, load_side
-from reports.detect.change import WORDS, judge_values
-from reports.detect.thresholds import WORK_TOLERANCE
-from tests.reports import slow_doubles
 from tests.reports.make import HEAD, METRICS, cells, write_sweep
-
-_SIGN = {"lower": 1.0, "higher": -1.0, "none": 0.0}
-_values = st.one_of(
-    st.just(math.nan),
-    st.sampled_from([0.0, 1.0, 1.00005, 1.0001, 1.0002, 5.0, -3.0]),
-    st.floats(min_value=-1e9, max_value=1e9),
-)
-
-
-@given(
-    st.lists(
-        st.tuples(_values, _values, st.sampled_from(sorted(_SIGN)), st.sampled_from([0.0, WORK_TOLERANCE])),
-        min_size=1,
-        max_size=30,
-    )
-)
-def test_the_vectorised_detector_equals_the_slow_one(rows: list[tuple[float, float, str, float]]) -> None:
-    """For any values, missing ones included, arrays and loops give the same verdicts."""
-    base, head, better, tolerance = zip(*rows, strict=True)
-    codes = judge_values(
-        np.array(base), np.array(head), np.array([_SIGN[word] for word in better]), np.array(tolerance)
-    )
-    assert list(WORDS[codes]) == [slow_doubles.judge_values(*row) for row in rows]
 
 
 @pytest.mark.parametrize(
