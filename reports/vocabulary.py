@@ -22,7 +22,7 @@ DECIDED_OUTCOMES: Final = frozenset({DRAINED, STALLED, ABORTED, OUT_OF_MEMORY})
 BROKEN_OUTCOMES: Final = frozenset({CRASHED, TIMEOUT, FAILED, MISSING})
 ALL_OUTCOMES: Final = DECIDED_OUTCOMES | BROKEN_OUTCOMES | {SKIPPED}
 
-# Rows of a frame that tell a run's outcome, and verdicts on the decision log as a whole.
+# Rows of a frame that hold a run's outcome, and verdicts on the decision log as a whole.
 OUTCOME: Final = "outcome"
 DECISION_LOG: Final = "decision_log"
 # A metric that the registry does not know: shown, never judged.
