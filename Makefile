@@ -131,10 +131,11 @@ test-slow: setup  ## the tests that take minutes
 test-browser: setup  ## the tests that open the dashboard in a headless Chromium
 	$(PY) -m pytest -m browser $(PYTEST_ARGS)
 
-lint: setup  ## ruff, the formatter in check mode, and the type checker
+lint: setup  ## ruff, the formatter in check mode, the type checker, and who may import whom
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports --no-cache
 
 format: setup  ## let ruff fix and format the code
 	$(VENV)/bin/ruff check --fix .

@@ -24,7 +24,7 @@ BROKEN_OUTCOMES: Final = frozenset({CRASHED, TIMEOUT, FAILED, MISSING})
 UNMEASURED_OUTCOMES: Final = frozenset({SKIPPED, UNSUPPORTED})
 ALL_OUTCOMES: Final = DECIDED_OUTCOMES | BROKEN_OUTCOMES | UNMEASURED_OUTCOMES
 
-# Rows of a frame that tell a run's outcome, and verdicts on the decision log as a whole.
+# Rows of a frame that hold a run's outcome, and verdicts on the decision log as a whole.
 OUTCOME: Final = "outcome"
 DECISION_LOG: Final = "decision_log"
 # A metric that the registry does not know: shown, never judged.

@@ -151,8 +151,8 @@ def _codes(column: pd.Series) -> tuple[NDArray[np.int64], NDArray[np.object_]]:
 
 
 def _exact_changes(rows: pd.DataFrame, builds: Sequence[str], tolerance: Mapping[str, float]) -> pd.DataFrame:
-    rows = rows[rows["kind"].isin(EXACT_KINDS)]
-    metrics, cells = describe_metrics(rows), list(dict.fromkeys(rows["cell"].astype(object)))
+    metrics = describe_metrics(rows[rows["kind"].isin(EXACT_KINDS)])
+    cells = list(dict.fromkeys(rows["cell"].astype(object)))
     number = pd.Index(builds).get_indexer(pd.Index(rows["target"].astype(object)))
     measured = measure(rows, number, len(builds), metrics=metrics, cells=cells)
     if measured.unstable.any():

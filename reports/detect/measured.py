@@ -32,7 +32,7 @@ class Measured:
         cells: ids.
         values: the median of the runs; NaN where nothing is known, and where a run drained and has no such
             value (the median of no retractions).
-        known: a run drained and measured the metric.
+        known: the cell drained and measured the metric.
         unstable: several runs of one build disagree about an exact metric.
     """
 
@@ -52,10 +52,13 @@ def describe_metrics(frame: pd.DataFrame) -> pd.DataFrame:
 def measure(
     frame: pd.DataFrame, build: Ints, builds: int, *, metrics: pd.DataFrame, cells: Sequence[str]
 ) -> Measured:
-    """Return a tidy frame as arrays. A run that did not drain says nothing about metrics and is left out.
+    """Return a tidy frame as arrays.
+
+    A run that did not drain says nothing about metrics, and a cell with such a run says nothing about exact
+    ones.
 
     Args:
-        frame: a tidy frame (see `reports.load.frame`).
+        frame: a tidy frame (see `reports.load.frame`), with its rows of outcomes.
         build: number of the build of each row; rows with a negative number are left out.
         builds: how many builds there are.
         metrics: what `describe_metrics` returned, or some rows of it; other metrics are left out.
@@ -64,6 +67,12 @@ def measure(
     metric, cell = _places(frame["metric"], list(metrics["metric"])), _places(frame["cell"], cells)
     drained = (frame["outcome"] == DRAINED).to_numpy(dtype=bool)
     used = drained & (build >= 0) & (metric >= 0) & (cell >= 0)
+    # Of several runs of one build the worst outcome counts, for the gate too.
+    is_failed = np.zeros((builds, len(cells)), dtype=bool)
+    failed = ~drained & (build >= 0) & (cell >= 0)
+    is_failed[build[failed], cell[failed]] = True
+    is_exact = metrics["kind"].isin(EXACT_KINDS).to_numpy()
+    used[used] &= ~(is_exact[metric[used]] & is_failed[build[used], cell[used]])
     shape = (builds, len(metrics), len(cells))
     place = np.ravel_multi_index((build[used], metric[used], cell[used]), shape) if used.any() else build[:0]
     given = frame["value"].to_numpy(dtype=np.float64)[used]

@@ -1,4 +1,4 @@
-"""The command line: exit codes, and errors told without a stack of ours. On a fake runner."""
+"""The command line: exit codes, and errors without a traceback. On a fake runner."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def invoke(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, outcomes: list[str])
 
 
 def test_drained_cells_exit_with_0(invoke: Invoke, tmp_path: Path) -> None:
-    """A sweep prints a row a cell and a line of counts, writes a complete store, and exits with 0."""
+    """A sweep prints a row per cell and a line of counts, writes a complete store, and exits with 0."""
     result = invoke()
     assert result.exit_code == 0
     assert "release:0.5.23, grid small" in result.stdout
@@ -64,7 +64,7 @@ def test_drained_cells_exit_with_0(invoke: Invoke, tmp_path: Path) -> None:
 
 
 def test_a_stall_is_an_outcome_and_not_a_failure(invoke: Invoke, outcomes: list[str]) -> None:
-    """What the scheduler did under pressure is told with its reason, and exits with 0."""
+    """What the scheduler did under pressure is shown with its reason, and exits with 0."""
     outcomes.append(STALLED)
     result = invoke()
     assert result.exit_code == 0
@@ -94,17 +94,17 @@ def test_failures_exit_with_2(invoke: Invoke, outcomes: list[str], outcome: str,
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "expected"),
     [
         (["--grid", "nowhere.toml"], "GridError: grid 'nowhere.toml': expected one of"),
         (["--clock", "sundial"], "UsageError: clock='sundial'"),
     ],
 )
-def test_bad_input_exits_with_2(invoke: Invoke, arguments: list[str], told: str, tmp_path: Path) -> None:
-    """An error of this project is told in one line on standard error, and nothing is written."""
+def test_bad_input_exits_with_2(invoke: Invoke, arguments: list[str], expected: str, tmp_path: Path) -> None:
+    """An error of this project is shown in one line on standard error, and nothing is written."""
     result = invoke(*arguments)
     assert result.exit_code == 2
-    assert told in result.stderr.replace("\n", " ")
+    assert expected in result.stderr.replace("\n", " ")
     assert "Traceback" not in result.output
     assert not (tmp_path / "out").exists()
 
@@ -122,7 +122,7 @@ def test_a_foreign_folder_exits_with_2(invoke: Invoke, tmp_path: Path) -> None:
 def test_a_target_that_cannot_be_made_ready_exits_with_2(
     invoke: Invoke, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
-    """The type and the message of the error are told."""
+    """The type and the message of the error are shown."""
 
     def fail(*args: Any, **keywords: Any) -> Any:
         raise error

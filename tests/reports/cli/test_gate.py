@@ -132,13 +132,13 @@ def test_cells_missing_on_both_sides_are_no_pass(tmp_path: Path) -> None:
 
 
 def test_an_interrupted_sweep_is_no_pass(tmp_path: Path) -> None:
-    """A sweep that says it was not finished cannot pass."""
+    """A sweep that did not finish cannot pass."""
     base, head = write_sweep(tmp_path / "a"), write_sweep(tmp_path / "b", HEAD, complete=False)
     assert _invoke("gate", base, head)[0] == NOT_DECIDED
 
 
 def test_a_loss_outweighs_what_is_broken(tmp_path: Path) -> None:
-    """Something worse beside something broken is worse: exit code 1, with both told."""
+    """Something worse beside something broken is worse: exit code 1, with both reasons."""
     lost = cells()[0].id
     found = _compared(tmp_path, lambda one: None if one["cell"] == lost else _worse_at_16(one))
     assert found.decision.exit_code == SOMETHING_WORSE
@@ -226,7 +226,7 @@ def test_explain_names_the_rules(tmp_path: Path) -> None:
 
 
 def test_broken_input_is_exit_code_2(tmp_path: Path) -> None:
-    """A path that is not there, or no results, is told in one line: exit code 2, no traceback."""
+    """A path that is not there, or no results, is reported in one line: exit code 2, no traceback."""
     code, output = _invoke("gate", tmp_path / "nowhere", tmp_path)
     assert code == NOT_DECIDED
     assert "Traceback" not in output

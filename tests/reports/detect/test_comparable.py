@@ -70,7 +70,7 @@ def test_the_requested_tree_core_is_compared_the_actual_one_noted(tmp_path: Path
 
 
 def test_another_machine_rules_out_host_time_only(tmp_path: Path) -> None:
-    """Decisions do not depend on the machine: they are compared, and the difference is told."""
+    """Decisions do not depend on the machine: they are compared, and the difference is reported."""
     base = load_side(str(write_sweep(tmp_path / "a", machine="one")))
     head = load_side(str(write_sweep(tmp_path / "b", HEAD, machine="two")))
     found = compare(base, head)

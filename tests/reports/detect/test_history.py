@@ -150,7 +150,7 @@ def test_builds_without_the_anchor_are_counted() -> None:
     assert found.unanchored == 9
 
 
-def test_outcomes_and_missing_cells_are_told(tmp_path: Path) -> None:
+def test_outcomes_and_missing_cells_are_reported(tmp_path: Path) -> None:
     """A build that lacks a cell, or whose cell stalls, shows in the history; the rest is still judged."""
     write_sweep(tmp_path / "a", "release:1")
     first = []

@@ -134,7 +134,7 @@ def test_too_few_pairs_decide_nothing(tmp_path: Path) -> None:
 
 
 def test_unbalanced_orders_decide_nothing(tmp_path: Path) -> None:
-    """Pairs that all ran base first cannot tell a slowdown from a drift."""
+    """Pairs that all ran base first cannot distinguish a slowdown from a drift."""
     found = _compare(tmp_path, pairs=12, slowdown=lambda cell: 2.0, orders="AB")
     rows = found.verdicts[found.verdicts["metric"] == "scheduler_cpu_seconds"]
     assert set(rows["verdict"]) == {"undecided"}

@@ -22,7 +22,7 @@ def test_the_first_divergence_of_two_real_logs_is_shown() -> None:
     assert before == [step for step in divergence.head if step["step"] < divergence.step]
 
 
-def test_a_log_that_cannot_be_read_is_told(tmp_path: Path) -> None:
+def test_a_log_that_cannot_be_read_is_reported(tmp_path: Path) -> None:
     """A missing or broken decision log is a sentence in the report, not an error."""
     (tmp_path / "broken").write_bytes(b"nothing")
     there = str(tmp_path / "broken")

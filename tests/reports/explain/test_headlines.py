@@ -40,7 +40,7 @@ def test_metrics_that_moved_together_are_one_headline(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("base", "head", "told"),
+    ("base", "head", "expected"),
     [
         ([100.0, 50.0], [138.0, 69.0], "+38 %"),
         ([0.0, 100.0], [0.0, 95.0], "-5.0 %"),
@@ -49,12 +49,12 @@ def test_metrics_that_moved_together_are_one_headline(tmp_path: Path) -> None:
         ([float("nan")], [1.0], ""),
     ],
 )
-def test_a_change_over_cells_is_told_in_one_number(base: list[float], head: list[float], told: str) -> None:
+def test_a_change_over_cells_is_one_number(base: list[float], head: list[float], expected: str) -> None:
     """Ratios where there are any, sums where the base is nothing."""
-    assert describe_change(np.array(base), np.array(head))[0] == told
+    assert describe_change(np.array(base), np.array(head))[0] == expected
 
 
 def test_small_percentages_do_not_round_to_nothing() -> None:
-    """A change is never told as 0 %."""
+    """A change is never shown as 0 %."""
     assert format_percent(0.000001) == "+0.0001 %"
     assert format_percent(-0.0123) == "-1.2 %"

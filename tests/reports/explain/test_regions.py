@@ -22,7 +22,7 @@ def _where(tmp_path: Path, hit: object) -> str:
 
 
 @pytest.mark.parametrize(
-    ("hit", "told"),
+    ("hit", "expected"),
     [
         (
             lambda c: c.levels.leave_pages in (16, 64) and c.engine.page_size == 16,
@@ -40,16 +40,16 @@ def _where(tmp_path: Path, hit: object) -> str:
         ),
     ],
 )
-def test_where_names_the_smallest_set_of_axis_values(tmp_path: Path, hit: object, told: str) -> None:
+def test_where_names_the_smallest_set_of_axis_values(tmp_path: Path, hit: object, expected: str) -> None:
     """A loss planted in a part of the grid is described by exactly that part, with no axis too many."""
     found = _where(tmp_path, hit)
-    if told.endswith("cells)"):
+    if expected.endswith("cells)"):
         assert found.startswith("workload = agents; and 1 other cell")
     else:
-        assert found == told
+        assert found == expected
 
 
-def test_one_cell_that_did_not_lose_is_told(tmp_path: Path) -> None:
+def test_one_cell_that_did_not_lose_is_counted(tmp_path: Path) -> None:
     """A region of which one cell was spared is still named, with the count."""
     spared = cells()[-1].id
     found = _where(tmp_path, lambda c: c.workload == "agents" and c.id != spared)

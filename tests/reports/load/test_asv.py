@@ -99,7 +99,7 @@ def test_commit_date_and_machine(asv_results: Path) -> None:
 
 
 def test_results_of_an_older_benchmark_are_counted_not_loaded(asv_results: Path) -> None:
-    """A result of another version of its benchmark is left out, and told."""
+    """A result of another version of its benchmark is left out, and reported."""
     benchmarks = json.loads((asv_results / "benchmarks.json").read_text())
     benchmarks["toy.Grid.track_evicted_tokens"]["version"] = "digest2"
     del benchmarks["toy.track_goodness"]

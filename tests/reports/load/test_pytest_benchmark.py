@@ -68,12 +68,12 @@ def test_times_are_described_by_their_timer(benchmark_json: Path, timer: str | N
 
 
 def test_a_benchmark_that_raised_is_not_in_the_file(benchmark_json: Path) -> None:
-    """A benchmark that raised leaves no trace: only the other build can tell that it is missing."""
+    """A benchmark that raised leaves no trace: only the other build shows that it is missing."""
     assert not load_results([benchmark_json]).frame["cell"].str.contains("test_raises").any()
 
 
 def test_an_outcome_in_extra_info_is_kept(benchmark_json: Path) -> None:
-    """A suite can tell how a cell ended; an unknown word is refused."""
+    """A suite can report how a cell ended; an unknown word is refused."""
     document = json.loads(benchmark_json.read_text())
     document["benchmarks"][0]["extra_info"]["outcome"] = "stalled"
     benchmark_json.write_text(json.dumps(document))

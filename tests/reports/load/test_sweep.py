@@ -154,7 +154,7 @@ def test_nothing_there_is_an_error(tmp_path: Path) -> None:
         load_results([tmp_path / "nowhere"])
 
 
-def test_a_path_named_twice_is_loaded_once_and_told(tmp_path: Path) -> None:
+def test_a_path_named_twice_is_loaded_once_and_reported(tmp_path: Path) -> None:
     """Naming a folder twice does not double its rows, and is counted."""
     write_sweep(tmp_path)
     once, twice = load_results([tmp_path]), load_results([tmp_path, tmp_path])

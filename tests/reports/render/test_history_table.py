@@ -73,17 +73,17 @@ def test_part_of_the_grid(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("how", "told"),
+    ("how", "expected"),
     [
         ({"metrics": ["nosuch"]}, "--metric nosuch"),
         ({"where": {"nosuch": "1"}}, "--where nosuch=1: no such axis"),
         ({"where": {"leave_pages": "3"}}, "the values are 64, all"),
     ],
 )
-def test_unknown_names_are_told(tmp_path: Path, how: dict[str, object], told: str) -> None:
+def test_unknown_names_are_reported(tmp_path: Path, how: dict[str, object], expected: str) -> None:
     """A metric, an axis or a value that is not there is an error that names what there is."""
     write_release(tmp_path, "0.5.8", {None: 7, 64: 8})
-    with pytest.raises(SelectionError, match=told):
+    with pytest.raises(SelectionError, match=expected):
         history_table(load_results([tmp_path]), **({"metrics": ["steps_to_drain"]} | how))  # type: ignore[arg-type]
 
 
@@ -101,7 +101,7 @@ def test_misspelt_metric_is_answered_with_near_ones(tmp_path: Path) -> None:
 
 
 def test_left_out_results_are_counted(asv_results: Path) -> None:
-    """Results of another grid or version are no rows, and are told on the error output."""
+    """Results of another grid or version are no rows, and are reported on standard error."""
     benchmarks = json.loads((asv_results / "benchmarks.json").read_text())
     benchmarks["toy.Grid.track_evicted_tokens"]["version"] = "another"
     (asv_results / "benchmarks.json").write_text(json.dumps(benchmarks))
