@@ -78,7 +78,7 @@ def test_contracts_hold(copy: Path) -> None:
     ],
 )
 def test_a_planted_import_breaks_its_contract(copy: Path, file: str, line: str, broken: str) -> None:
-    """`make lint` fails on an import upwards, a circle, an engine, pandas in records, reports flowing back."""
+    """`make lint` fails on an import upwards, a circle, an engine, pandas, or reports that flow back."""
     path = copy / file
     text = path.read_text()
     path.write_text(f"{text}\n{line}\n")
