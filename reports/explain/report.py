@@ -64,7 +64,7 @@ def make_report(
         results=results,
         targets=tuple(targets),
         comparison=_comparison(followed, targets, config, notes, base=base, head=head),
-        history=_history(results, targets, config, notes),
+        history=_history(followed, targets, config, notes),
         notes=tuple(notes),
         config=config,
     )

@@ -7,21 +7,11 @@ from typing import Any
 
 import pytest
 
-from exhausters.engine.api import MethodPoint
+from exhausters.engine.api import EVICT, FORM_BATCH, PROCESS_RESULT, RETRACT, RUN, MethodPoint
 from exhausters.errors import SeamError
 from exhausters.observe import host_time
 from exhausters.observe.host_time import HostTimer, host_metrics
-from exhausters.observe.phases import (
-    EVICT,
-    FORM_BATCH,
-    OTHER,
-    PHASES,
-    PROCESS_RESULT,
-    RECEIVE,
-    RETRACT,
-    RUN,
-    PhaseSwitch,
-)
+from exhausters.observe.phases import OTHER, PHASES, RECEIVE, PhaseSwitch
 
 
 class _Clock:

@@ -11,9 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exhausters.observe.decision_log import DecisionLog
+from exhausters.observe.quantile import percentile
 from exhausters.observe.run_facts import RunFacts
 from exhausters.observe.step_record import DECODE, IDLE, MIXED, PREFILL, StepRecord
-from exhausters.observe.summary import percentile, summarize
+from exhausters.observe.summary import summarize
 
 
 def _prefill(*parts: tuple[str, int, int], **more: Any) -> StepRecord:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
-from exhausters.observe.phases import EVICT, FORM_BATCH, PHASES, RUN
+from exhausters.engine.api import EVICT, FORM_BATCH, RUN
+from exhausters.observe.phases import PHASES
 from exhausters.observe.work import WorkCounter, work_metrics
 
 

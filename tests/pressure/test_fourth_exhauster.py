@@ -30,8 +30,7 @@ from exhausters.sweep.table import records_table
 from exhausters.targets import PreparedTarget
 from reports import load_results
 from reports.cli.app import app
-from reports.dashboard.page import unpack
-from reports.dashboard.report_folder import DASHBOARD_NAME
+from reports.dashboard.page import DASHBOARD_NAME, unpack
 from reports.detect.verdict import NOTHING_WORSE
 from tests.conftest import newest_release
 from tests.fakes.fake_engine import FakeEngine, FakeHost

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from exhausters.sweep.drain import RunOptions
+from exhausters.sweep.execute import LocalExecutor
 from exhausters.sweep.grid import Grid
 from exhausters.sweep.record import DRAINED, UNSUPPORTED, RunRecord
 from exhausters.sweep.runner import SweepOptions, sweep
@@ -15,7 +16,8 @@ pytestmark = pytest.mark.real
 
 
 def _swept(grid: Grid) -> tuple[RunRecord, ...]:
-    return sweep(newest_release(), grid, SweepOptions(workers=1, run=RunOptions(count_work=False)))
+    options = SweepOptions(run=RunOptions(count_work=False))
+    return sweep(newest_release(), grid, options, executor=LocalExecutor(workers=1))
 
 
 def test_a_switch_and_a_variable_reach_the_scheduler() -> None:

@@ -37,7 +37,8 @@ def compare(t: Any, seed: int, rounds: int) -> int:
         wanted = slow_extend(prefix, seq, last, pages, page)
         out = torch.full((len(wanted),), -7, dtype=torch.int64)
         inputs = [torch.tensor(one) for one in (prefix, seq, last, pages)]
-        alloc_extend(*inputs, out, page)
+        prefix_lens, seq_lens, last_loc, free = inputs
+        alloc_extend(prefix_lens, seq_lens, last_loc, free, out, page)
         assert out.tolist() == wanted, (page, prefix, seq, last, out.tolist(), wanted)
         compared += len(wanted)
 
