@@ -158,4 +158,4 @@ def _cell_pairs(
 
 
 def _workloads(grid: Grid) -> dict[str, Workload]:
-    return {cell.workload: parse_workload(cell.workload) for cell in grid.cells}
+    return {text: parse_workload(text) for text in dict.fromkeys(cell.workload for cell in grid.cells)}

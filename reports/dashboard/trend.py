@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from exhausters.observe.metrics import HOST
 from reports.detect.change import WORDS, judge_metrics, taken_from
+from reports.detect.comparable import work_environments
 from reports.detect.config import Config
 from reports.detect.history import History
 from reports.detect.measured import EXACT_KINDS, Floats, Ints, describe_metrics, measure
@@ -72,7 +73,14 @@ def find_trend(
     """Return the trend over `targets`, oldest first."""
     metrics = describe_metrics(frame)
     number = pd.Index(list(targets)).get_indexer(pd.Index(frame["target"].astype(object)))
-    measured = measure(frame, number, len(targets), metrics=metrics, cells=cells)
+    measured = measure(
+        frame,
+        number,
+        len(targets),
+        metrics=metrics,
+        cells=cells,
+        environments=work_environments(frame, targets),
+    )
     changes = judge_metrics(measured, config.tolerance)
     before, letters = changes.before, _LETTER_OF_CODE[changes.codes]
     if history is not None:

@@ -6,6 +6,7 @@ build with the last earlier build that has evidence about the same cell:
 * For a metric, evidence is a run that drained and measured it. The run may have no value (the median of no
   retractions), which differs from having one. A run that is missing, crashed, failed, timed out, was skipped,
   stalled, aborted or ran out of memory is no evidence: its build is passed over and gets no verdict.
+  Counts of work by another Python or torch are not compared at all.
 * For a decision log, evidence is a log of a run that the scheduler itself ended: drained, stalled, aborted or
   out of memory. A run that crashed or timed out is no evidence.
 """
@@ -19,6 +20,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from exhausters.observe.metrics import WORK
 from reports.detect.measured import Floats, Ints, Mask, Measured, signs, tolerances
 from reports.vocabulary import BETTER, BROKEN, CHANGED, NOT_JUDGED, SAME, WORSE
 
@@ -60,7 +62,19 @@ def judge_metrics(measured: Measured, tolerance: Mapping[str, float]) -> Changes
     )
     codes[measured.unstable | taken_from(measured.unstable, before)] = CODE[BROKEN]
     codes[~measured.known | (before < 0) | np.isnan(allowed)] = CODE[NOT_JUDGED]
+    codes[_counted_elsewhere(measured, before)] = CODE[NOT_JUDGED]
     return Changes(codes=codes, before=before)
+
+
+def _counted_elsewhere(measured: Measured, before: Ints) -> Mask:
+    """Where work was counted by another Python or torch than in the build that it is compared with."""
+    names = {name: number for number, name in enumerate(dict.fromkeys(measured.environments))}
+    numbers = np.array([-1 if name is None else names[name] for name in measured.environments])
+    ours = numbers[:, None, None]
+    theirs = numbers[np.maximum(before, 0)]
+    is_work = (measured.metrics["kind"] == WORK).to_numpy(dtype=bool)[:, None]
+    elsewhere: Mask = is_work & (ours >= 0) & (theirs >= 0) & (ours != theirs)
+    return elsewhere
 
 
 def judge_logs(digests: NDArray[np.object_], unstable: Mask) -> Changes:

@@ -6,17 +6,18 @@ releases up to 0.5.18 have one core, later ones default to another. Such a diffe
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
 
 from exhausters.observe.metrics import HOST, KINDS, WORK
+from reports.errors import NotComparableError
 from reports.load.builds import Side
 from reports.vocabulary import OUTCOME
 
 # Column, what it is for a reader, kinds that cannot be compared when it differs, what to do.
-_SAME_EVERYWHERE = (
+SAME_EVERYWHERE = (
     ("harness_schema", "harness schema", KINDS, "run both with one harness"),
     ("grid_digest", "grid", KINDS, "sweep both with one grid"),
     ("forward_time_model", "forward-time model", KINDS, "run both with one model"),
@@ -25,7 +26,7 @@ _SAME_EVERYWHERE = (
     ("torch_version", "torch version", (WORK, HOST), "run both with one torch"),
     ("machine", "machine", (HOST,), "run both on one machine"),
 )
-_SAME_IN_EACH_CELL = (
+SAME_IN_EACH_CELL = (
     ("workload_digest", "workload digest", KINDS, "build the workload with one harness"),
     ("page_size", "page size", KINDS, "sweep both with one page size"),
     ("actual_page_size", "page size that SGLang used", KINDS, "choose a page size both accept"),
@@ -70,7 +71,7 @@ def refusals(base: Side, head: Side) -> tuple[Refusal, ...]:
 
 def _refusals(base: Side, head: Side) -> Iterator[Refusal]:
     ours, theirs = _runs(base), _runs(head)
-    for column, words, kinds, advice in _SAME_EVERYWHERE:
+    for column, words, kinds, advice in SAME_EVERYWHERE:
         left, right = _values(ours[column]), _values(theirs[column])
         # A value that only one side reports is no difference; two values on one side are.
         if (left and right and left != right) or len(left) > 1 or len(right) > 1:
@@ -84,7 +85,7 @@ def _refusals(base: Side, head: Side) -> Iterator[Refusal]:
             kinds=KINDS,
             advice="no cell is in both; sweep both with one grid",
         )
-    for column, words, kinds, advice in _SAME_IN_EACH_CELL:
+    for column, words, kinds, advice in SAME_IN_EACH_CELL:
         left_values, right_values = both[f"{column}_base"], both[f"{column}_head"]
         known = left_values.notna() & right_values.notna()
         differ = known & (left_values.astype(object) != right_values.astype(object))
@@ -96,6 +97,46 @@ def _refusals(base: Side, head: Side) -> Iterator[Refusal]:
                 kinds=kinds,
                 advice=f"{advice} ({int(differ.sum())} cells)",
             )
+
+
+def require_one_range(rows: pd.DataFrame) -> None:
+    """Refuse a range of builds that were not measured alike, by the rules that hold for two.
+
+    Args:
+        rows: a tidy frame of all builds (see `reports.load.frame`).
+
+    Raises:
+        NotComparableError: names what differs, and what to do.
+    """
+    runs = rows[rows["metric"] == OUTCOME]
+    for column, words, kinds, advice in SAME_EVERYWHERE:
+        values = _values(runs[column])
+        if kinds == KINDS and len(values) > 1:
+            raise NotComparableError(f"{words} differs over the range ({_shown(values)}): {advice}")
+    for column, words, _, advice in SAME_IN_EACH_CELL:
+        known = runs[["cell", column]].astype(object).dropna()
+        counts = known.groupby("cell")[column].nunique()
+        if bool((counts > 1).any()):
+            raise NotComparableError(
+                f"{words} differs over the range in {int((counts > 1).sum())} cells, first "
+                f"{counts.index[counts > 1][0]!r}: {advice}"
+            )
+
+
+def work_environments(rows: pd.DataFrame, builds: Sequence[str]) -> list[str | None]:
+    """Return, for each build, what its counts of work depend on beside itself; None where that is not known.
+
+    Counts of two builds are compared only where this is equal: a Python or a torch of another version makes
+    other calls.
+    """
+    runs = rows[rows["metric"] == OUTCOME]
+    columns = [column for column, _, kinds, _ in SAME_EVERYWHERE if WORK in kinds and kinds != KINDS]
+    found: list[str | None] = []
+    for build in builds:
+        own = runs[runs["target"] == build]
+        values = [_values(own[column]) for column in columns]
+        found.append("; ".join(map(_shown, values)) if all(values) else None)
+    return found
 
 
 def comparison_notes(base: Side, head: Side) -> tuple[str, ...]:

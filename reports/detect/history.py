@@ -19,6 +19,7 @@ from exhausters.sweep.record import DRAINED
 from reports.detect.change import CODE, WORDS, judge_metrics
 from reports.detect.change_point_tests import confirm
 from reports.detect.change_points import candidates
+from reports.detect.comparable import require_one_range, work_environments
 from reports.detect.measured import EXACT_KINDS, Floats, describe_metrics, measure, signs
 from reports.detect.outcomes import judge_decision_logs
 from reports.errors import NotComparableError
@@ -87,12 +88,12 @@ def detect_history(
         tolerance, smallest_effect: from the configuration.
 
     Raises:
-        NotComparableError: runs of one build disagree about an exact metric, or their workloads, schemas,
-            grids or forward-time models differ.
+        NotComparableError: runs of one build disagree about an exact metric, or the builds were not measured
+            alike (see `reports.detect.comparable`).
     """
     anchor = anchor if anchor is not None else builds[0]
     rows = frame[frame["target"].isin([*builds, anchor])]
-    _require_comparable(rows)
+    require_one_range(rows)
     is_host = (rows["kind"] == HOST) & (rows["outcome"] == DRAINED)
     ratios, unanchored = _ratios_to_anchor(rows[is_host], anchor)
     changes = [
@@ -108,23 +109,6 @@ def detect_history(
         missing=missing,
         unanchored=unanchored,
     )
-
-
-def _require_comparable(rows: pd.DataFrame) -> None:
-    for column in ("harness_schema", "grid_digest", "forward_time_model", "clock"):
-        values = rows[column].dropna().unique()
-        if len(values) > 1:
-            raise NotComparableError(
-                f"{column.replace('_', ' ')} differs over the range ({', '.join(map(str, values))}): "
-                "run all builds alike"
-            )
-    runs = rows.loc[rows["metric"] == OUTCOME, ["cell", "workload_digest"]].dropna()
-    differing = runs.groupby("cell", observed=True)["workload_digest"].nunique()
-    if bool((differing > 1).any()):
-        raise NotComparableError(
-            f"workload digest differs over the range in {int((differing > 1).sum())} cells, first "
-            f"{differing.index[differing > 1][0]!r}: sweep all builds with one harness"
-        )
 
 
 def _series(ratios: pd.DataFrame, builds: Sequence[str]) -> _Series:
@@ -154,7 +138,14 @@ def _exact_changes(rows: pd.DataFrame, builds: Sequence[str], tolerance: Mapping
     metrics = describe_metrics(rows[rows["kind"].isin(EXACT_KINDS)])
     cells = list(dict.fromkeys(rows["cell"].astype(object)))
     number = pd.Index(builds).get_indexer(pd.Index(rows["target"].astype(object)))
-    measured = measure(rows, number, len(builds), metrics=metrics, cells=cells)
+    measured = measure(
+        rows,
+        number,
+        len(builds),
+        metrics=metrics,
+        cells=cells,
+        environments=work_environments(rows, builds),
+    )
     if measured.unstable.any():
         first = [int(place[0]) for place in np.nonzero(measured.unstable)]
         raise NotComparableError(

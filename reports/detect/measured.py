@@ -34,6 +34,7 @@ class Measured:
             value (the median of no retractions).
         known: the cell drained and measured the metric.
         unstable: several runs of one build disagree about an exact metric.
+        environments: what each build's counts of work depend on beside itself; None where that is not known.
     """
 
     metrics: pd.DataFrame
@@ -41,6 +42,7 @@ class Measured:
     values: Floats
     known: Mask
     unstable: Mask
+    environments: tuple[str | None, ...]
 
 
 def describe_metrics(frame: pd.DataFrame) -> pd.DataFrame:
@@ -50,7 +52,13 @@ def describe_metrics(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def measure(
-    frame: pd.DataFrame, build: Ints, builds: int, *, metrics: pd.DataFrame, cells: Sequence[str]
+    frame: pd.DataFrame,
+    build: Ints,
+    builds: int,
+    *,
+    metrics: pd.DataFrame,
+    cells: Sequence[str],
+    environments: Sequence[str | None] | None = None,
 ) -> Measured:
     """Return a tidy frame as arrays.
 
@@ -63,6 +71,8 @@ def measure(
         builds: how many builds there are.
         metrics: what `describe_metrics` returned, or some rows of it; other metrics are left out.
         cells: ids; other cells are left out.
+        environments: what each build's counts of work depend on beside itself, as `work_environments` returns
+            it; None where the caller has refused to compare such builds already.
     """
     metric, cell = _places(frame["metric"], list(metrics["metric"])), _places(frame["cell"], cells)
     drained = (frame["outcome"] == DRAINED).to_numpy(dtype=bool)
@@ -80,7 +90,14 @@ def measure(
     values.flat[place], known.flat[place] = given, True
     if int(known.sum()) < len(place):
         _merge_repeated(given, place, values, unstable, tolerances(metrics, {}))
-    return Measured(metrics=metrics, cells=tuple(cells), values=values, known=known, unstable=unstable)
+    return Measured(
+        metrics=metrics,
+        cells=tuple(cells),
+        values=values,
+        known=known,
+        unstable=unstable,
+        environments=tuple(environments or [None] * builds),
+    )
 
 
 def _places(column: pd.Series, names: Sequence[str]) -> Ints:

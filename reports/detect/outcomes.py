@@ -37,8 +37,7 @@ def cell_outcomes(frame: pd.DataFrame) -> pd.DataFrame:
     """Return one row per target and cell.
 
     Columns: target, cell, outcome (the worst of its runs), reason, decision_digest, log_path, stable (all
-        runs, and
-    all passes of each run, decided alike).
+    runs, and all passes of each run, decided alike).
     """
     columns = [*_KEY, "outcome", "reason", "decision_digest", "log_path", "provenance"]
     rows = frame.loc[frame["metric"] == OUTCOME, columns].astype(object)
@@ -106,9 +105,9 @@ def judge_outcome(base: str, head: str) -> tuple[str, str]:
 def detect_outcomes(base: pd.DataFrame, head: pd.DataFrame) -> pd.DataFrame:
     """Return one row per cell of either side.
 
-    Columns: cell, base_outcome, head_outcome, base_log, head_log, log_verdict (`same`, `changed`, or `not
-        judged`
-    where a side has no log to judge), verdict, reason.
+    Columns: cell, base_outcome, head_outcome, base_log, head_log, log_verdict (`same`, `changed`, `broken`
+    where one side decided differently from run to run, or `not judged` where a side has no log to judge),
+    verdict, reason.
     """
     sides = [cell_outcomes(frame).drop(columns="target") for frame in (base, head)]
     both = sides[0].merge(sides[1], on="cell", how="outer", suffixes=("_base", "_head"))
@@ -118,7 +117,7 @@ def detect_outcomes(base: pd.DataFrame, head: pd.DataFrame) -> pd.DataFrame:
         np.stack(
             [_judged_digests(outcomes[f"outcome_{side}"], both[f"decision_digest_{side}"]) for side in _SIDES]
         ),
-        np.zeros((2, len(both)), dtype=bool),
+        np.stack([both[f"stable_{side}"].eq(False).to_numpy(dtype=bool) for side in _SIDES]),
     )
     found = pd.DataFrame(
         {
