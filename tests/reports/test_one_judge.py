@@ -176,3 +176,40 @@ def test_a_loss_after_a_crash_is_worse_although_the_builds_side_by_side_are_brok
     metric = [one["name"] for one in page["metrics"]].index(METRIC)
     cell = [one["id"] for one in page["cells"]].index(CELL.id)
     assert page["ratios"][2][metric][cell] == pytest.approx(1.2)
+
+
+def test_an_unstable_log_is_broken_for_all(tmp_path: Path) -> None:
+    """A build whose own passes decided differently has a broken log for the gate and for the history."""
+    for number, repeatable in enumerate((True, True, False)):
+
+        def change(
+            one: dict[str, Any], repeatable: bool = repeatable, number: int = number
+        ) -> dict[str, Any]:
+            if one["cell"] == CONTROL.id:
+                return one
+            provenance = one["provenance"] | {"repeatable": repeatable}
+            return one | {"decision_digest": f"log {number}", "provenance": provenance}
+
+        write_sweep(tmp_path / str(number), _target(number), change, grid=(CELL, CONTROL))
+    report = make_report(load_results([tmp_path]), Config())
+    assert _gate(tmp_path, 1, 2, DECISION_LOG) == "broken"
+    assert _history(report, 2, DECISION_LOG) == (_target(1), "broken")
+
+
+def test_work_of_another_python_is_compared_by_none(tmp_path: Path) -> None:
+    """Counts by another Python are undecided for the gate and no change for the history and the dashboard."""
+    for number, (python, calls) in enumerate((("3.11.7", 1000), ("3.11.7", 1100), ("3.13.1", 1300))):
+
+        def change(one: dict[str, Any], python: str = python, calls: int = calls) -> dict[str, Any]:
+            provenance = one["provenance"] | {"python_version": python, "torch_version": "2.13.0"}
+            return one | {"metrics": METRICS | {"python_calls": calls}, "provenance": provenance}
+
+        write_sweep(tmp_path / str(number), _target(number), change, grid=(CELL, CONTROL))
+    report = make_report(load_results([tmp_path]), Config())
+    assert _history(report, 1, "python_calls") == (_target(0), "worse")
+    assert _history(report, 2, "python_calls") is None
+    assert _gate(tmp_path, 1, 2, "python_calls") == "undecided"
+    page = page_data(report)
+    metric = [one["name"] for one in page["metrics"]].index("python_calls")
+    cell = [one["id"] for one in page["cells"]].index(CELL.id)
+    assert [WORDS[page["letters"][build][metric][cell]] for build in (1, 2)] == ["worse", "not judged"]
