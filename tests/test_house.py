@@ -1,4 +1,4 @@
-"""The house: SGLang behind one seam, and packages that import only from those below them."""
+"""SGLang behind one seam, and packages that import only from those below them."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_contracts_hold(copy: Path) -> None:
             "from exhausters.engine.sglang import pools",
             "which engine it boots",
         ),
-        ("exhausters/sweep/table.py", "import pandas", "Records know nothing of reports"),
+        ("exhausters/sweep/table.py", "import pandas", "Nothing that writes records"),
         ("reports/detect/change.py", "from reports.render import markdown", "flow from load to render"),
     ],
 )

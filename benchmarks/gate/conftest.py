@@ -33,7 +33,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="append",
         default=[],
         choices=[outcome for outcome in OUTCOMES if outcome != DRAINED],
-        help="let cells end like this, beside draining; repeatable",
+        help="also accept this outcome; repeatable",
     )
 
 

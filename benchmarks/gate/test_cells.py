@@ -41,7 +41,7 @@ def test_evict(benchmark: Any, bench: Bench, cell_id: str, rounds: int, accepted
 def test_pin(
     benchmark: Any, bench: Bench, pinned_cell_id: str, rounds: int, accepted: tuple[str, ...]
 ) -> None:
-    """The exhauster of lock references, in cells that press on them."""
+    """The exhauster of lock references, in cells that limit them."""
     time_phase(benchmark, bench, pinned_cell_id, PIN, rounds, accepted)
 
 

@@ -33,7 +33,7 @@ def cells_by_values(grid: Grid) -> Mapping[tuple[Any, ...], Cell]:
     """Return the cell of each point of the axes' product.
 
     Raises:
-        GridError: the cells are no product of axes.
+        GridError: the cells are not the full product of the axes.
     """
     axes = axes_of(grid)
     known = {_key(_values(cell), axes): cell for cell in grid.cells}

@@ -173,7 +173,7 @@ def _resolve(text: str, listed: Mapping[str, str], releases: Mapping[Version, st
     near = get_close_matches(text, short, n=4, cutoff=0.5)
     hint = f"; nearest: {', '.join(near)}" if near else ""
     raise TargetNotFoundError(
-        f"--from {scrubbed(source)}: {text!r} is no release, tag, branch or full commit id there{hint}"
+        f"--from {scrubbed(source)}: {text!r} is not a release, tag, branch or full commit id there{hint}"
     )
 
 

@@ -36,7 +36,7 @@ def resummarize(record: RunRecord) -> dict[str, Value]:
 
     Raises:
         StoreError: the record has no facts, or its workload cannot be rebuilt as it was.
-        WorkloadError: the workload cannot be built, for instance because its trace is not at hand.
+        WorkloadError: the workload cannot be built, for instance because its trace is not available.
     """
     facts, cell = record.result.facts, record.cell
     if facts is None:

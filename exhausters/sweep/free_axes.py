@@ -75,7 +75,7 @@ def require_distinct(axis: str, values: Iterable[object]) -> None:
     for value in (_frozen(one, where=axis) for one in values):
         other = seen.setdefault(value, value)
         if text_of(other) != text_of(value):
-            raise GridError(f"{axis}: {other!r} and {value!r} cannot be told apart; keep one")
+            raise GridError(f"{axis}: {other!r} and {value!r} are equal in Python (1 == true); keep one")
 
 
 def checked_pairs(table: str, pairs: object) -> Pairs:
@@ -107,7 +107,7 @@ def checked_pairs(table: str, pairs: object) -> Pairs:
 def _checked_keyword(name: str, value: object) -> FreeValue:
     where = f"{SERVER_ARGS}.{name}"
     if not name.isidentifier():
-        raise GridError(f"{where}: is no keyword of ServerArgs; expected a name like max_prefill_tokens")
+        raise GridError(f"{where}: is not a ServerArgs keyword; expected a name like max_prefill_tokens")
     if name in NAMED_KEYWORDS:
         raise GridError(f"{where}: use the axis {NAMED_KEYWORDS[name]!r} instead")
     engine = reserved()
@@ -126,7 +126,7 @@ def _checked_keyword(name: str, value: object) -> FreeValue:
 def _checked_variable(name: str, value: object) -> FreeValue:
     where = f"{ENV}.{name}"
     if not _VARIABLE.fullmatch(name):
-        raise GridError(f"{where}: is no name of an environment variable")
+        raise GridError(f"{where}: is not a valid name of an environment variable")
     engine = reserved()
     if name == engine.TREE_CORE:
         raise GridError(f"{where}: use the axis 'tree_core' instead")

@@ -62,7 +62,7 @@ class Grid:
     Attributes:
         name: what the file calls itself.
         cells: all cells, engine settings outermost so that one boot serves neighbours.
-        left_out: optional workloads whose trace is not at hand, each with the reason.
+        left_out: optional workloads whose trace is not available, each with the reason.
     """
 
     name: str

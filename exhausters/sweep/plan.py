@@ -116,7 +116,7 @@ def plan_pairs(
 
 
 def require_pair(base: PreparedTarget, head: PreparedTarget, *, rounds: int) -> None:
-    """Raise UsageError unless there are two builds that records can be told apart by, and a round."""
+    """Raise UsageError unless there are two builds with different names, and a round."""
     if base.name == head.name:
         raise UsageError(f"pair {base.name} with itself: expected two builds; give the second another name")
     if rounds < 1:
