@@ -12,7 +12,7 @@ from exhausters.sweep.record import RunRecord
 from exhausters.sweep.runner import OnRecord
 from exhausters.targets import PreparedTarget
 
-# Fewer pairs say nothing (docs/verdicts.md); with twelve, one changed cell of about a hundred can be detected.
+# Fewer pairs say nothing (docs/verdicts.md); with twelve, one changed cell of a hundred can be detected.
 DEFAULT_ROUNDS = 12
 
 

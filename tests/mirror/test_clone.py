@@ -84,7 +84,7 @@ def test_errors(upstream: Path, tmp_path: Path) -> None:
     """A missing folder, a missing revision, another source and a mirror of releases are told apart."""
     with pytest.raises(TargetNotFoundError, match="no such folder"):
         mirror_clone(str(tmp_path / "none"), None, tmp_path / "m.git")
-    with pytest.raises(TargetNotFoundError, match=r"'0\.5\.9' is no release"):
+    with pytest.raises(TargetNotFoundError, match=r"'0\.5\.9' is not a release"):
         mirror_clone(str(upstream), "0.5.1..0.5.9", tmp_path / "m.git")
     mirror_clone(str(upstream), "0.5.1", tmp_path / "m.git")
     with pytest.raises(MirrorError, match="a mirror of"):

@@ -91,10 +91,10 @@ def test_they_are_part_of_the_digest_only_where_given() -> None:
         ({"server_args": {"tp_size": [2]}}, "server_args.tp_size: one scheduler runs alone here"),
         ({"server_args": {"model_path": ["x"]}}, "use the axis 'model' instead"),
         ({"server_args": {"moe_runner_backend": ["x"]}}, "has no meaning on a CPU without a model"),
-        ({"server_args": {"max-prefill-tokens": [1]}}, "is no keyword of ServerArgs"),
+        ({"server_args": {"max-prefill-tokens": [1]}}, "is not a ServerArgs keyword"),
         ({"server_args": {"x": [{"a": 1}]}}, "server_args.x={'a': 1}: expected text, a number"),
         ({"server_args": {"x": [float("nan")]}}, "server_args.x=nan: expected a finite number"),
-        ({"server_args": {"x": [1, True]}}, "server_args.x: 1 and True cannot be told apart"),
+        ({"server_args": {"x": [1, True]}}, "server_args.x: 1 and True are equal in Python"),
         ({"server_args": {"x": 1}}, "server_args.x = 1: expected a list"),
         ({"server_args": [1]}, "server_args = [1]: expected server_args.NAME = [...]"),
         ({"server": {"x": [1]}}, "no axis 'server'; the axes are workload,"),
@@ -107,7 +107,7 @@ def test_they_are_part_of_the_digest_only_where_given() -> None:
             "use the axis 'tree_core' instead",
         ),
         ({"env": {"SGLANG_X": [512]}}, 'env.SGLANG_X=512: expected text, e.g. "512"'),
-        ({"env": {"A B": ["1"]}}, "env.A B: is no name of an environment variable"),
+        ({"env": {"A B": ["1"]}}, "env.A B: is not a valid name of an environment variable"),
     ],
 )
 def test_what_a_grid_cannot_set_is_refused(axes: dict[str, Any], told: str) -> None:
