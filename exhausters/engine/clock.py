@@ -22,7 +22,6 @@ _MONOTONIC_START_NS = 1_000_000_000_000
 
 # The real clocks, kept before anything is replaced: host time is taken from these.
 real_monotonic_ns = time.monotonic_ns
-real_perf_counter_ns = time.perf_counter_ns
 real_thread_time_ns = time.thread_time_ns
 real_sleep = time.sleep
 
@@ -39,11 +38,6 @@ class VirtualClock:
     def elapsed_ns(self) -> int:
         """Modelled nanoseconds since the start: all that time was advanced by, without the read ticks."""
         return self._elapsed_ns
-
-    @property
-    def elapsed_seconds(self) -> float:
-        """The same in seconds."""
-        return self._elapsed_ns / 1e9
 
     def advance_ns(self, duration_ns: int) -> None:
         """Move time on by whole nanoseconds (>= 0)."""
@@ -107,11 +101,6 @@ class RealClock:
     def elapsed_ns(self) -> int:
         """Real nanoseconds since the worker made this clock."""
         return real_monotonic_ns() - self._start_ns
-
-    @property
-    def elapsed_seconds(self) -> float:
-        """The same in seconds."""
-        return self.elapsed_ns / 1e9
 
     def advance_ns(self, duration_ns: int) -> None:
         """Let `duration_ns` of real time pass."""

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
+from exhausters.engine.api import Engine, PoolSnapshot
 from exhausters.errors import ConservationError
+from exhausters.observe.step_record import StepRecord
+from exhausters.pressure import PressureSet
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -12,7 +16,7 @@ class PoolCount:
     """Where every unit of one pool is.
 
     Attributes:
-        pool: `KV tokens` or `request rows`.
+        pool: `KV tokens`, `window tokens` or `request rows`.
         total, free, held, cached, in_use: units; `cached` is evictable and protected together, 0 for rows.
     """
 
@@ -29,16 +33,74 @@ class PoolCount:
         return self.total - (self.free + self.held + self.cached + self.in_use)
 
 
-def check(count: PoolCount, *, step: int) -> None:
-    """Raise when a pool does not add up.
+class ConservationCheck:
+    """Counts the pools of one engine, some of which pressure holds back, to their totals."""
 
-    Raises:
-        ConservationError: names the step and all numbers.
-    """
-    if count.missing == 0:
-        return
+    def __init__(self, engine: Engine, pressure: PressureSet) -> None:
+        self._pressure = pressure
+        self._total_tokens = engine.kv_pool.total_tokens
+        self._total_rows = engine.row_pool.total_rows
+        # None: there is no window pool, or none that can be counted.
+        self._total_window_tokens = engine.kv_pool.window_total_tokens
+
+    def check(self, record: StepRecord, pools: PoolSnapshot) -> None:
+        """Count one step.
+
+        Raises:
+            ConservationError: names the step, the pool and all numbers.
+        """
+        held = record.held_tokens
+        cached = pools.evictable_tokens + pools.protected_tokens
+        # Nearly every step adds up, and then nothing needs to be named.
+        if (
+            pools.free_tokens + held + cached + pools.in_use_tokens == self._total_tokens
+            and pools.free_rows + record.held_rows + pools.rows_in_use == self._total_rows
+            and self._total_window_tokens in (None, _window_tokens(pools) + held)
+        ):
+            return
+        for count in self._counts(record, pools):
+            if count.missing:
+                held_back = self._pressure.holdings()
+                raise ConservationError(f"{describe(count, step=record.step)}; held by pressure: {held_back}")
+
+    def _counts(self, record: StepRecord, pools: PoolSnapshot) -> Iterator[PoolCount]:
+        yield PoolCount(
+            pool="KV tokens",
+            total=self._total_tokens,
+            free=pools.free_tokens,
+            held=record.held_tokens,
+            cached=pools.evictable_tokens + pools.protected_tokens,
+            in_use=pools.in_use_tokens,
+        )
+        if self._total_window_tokens is not None:
+            yield PoolCount(
+                pool="window tokens",
+                total=self._total_window_tokens,
+                free=pools.window_free_tokens,
+                # What is taken is taken from both pools.
+                held=record.held_tokens,
+                cached=pools.window_evictable_tokens + pools.window_protected_tokens,
+                in_use=pools.window_in_use_tokens,
+            )
+        yield PoolCount(
+            pool="request rows",
+            total=self._total_rows,
+            free=pools.free_rows,
+            held=record.held_rows,
+            cached=0,
+            in_use=pools.rows_in_use,
+        )
+
+
+def describe(count: PoolCount, *, step: int) -> str:
+    """Say what does not add up in a pool, with all numbers."""
     what = "leaked" if count.missing > 0 else "counted twice (a double free)"
-    raise ConservationError(
+    return (
         f"step {step}: {abs(count.missing)} {count.pool} {what}: free {count.free} + held {count.held} + "
         f"cached {count.cached} + in use {count.in_use} != total {count.total}"
     )
+
+
+def _window_tokens(pools: PoolSnapshot) -> int:
+    cached = pools.window_evictable_tokens + pools.window_protected_tokens
+    return pools.window_free_tokens + cached + pools.window_in_use_tokens

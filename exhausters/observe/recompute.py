@@ -42,10 +42,6 @@ class ComputedPrefixes:
         """Note one decoded token."""
         self._extend(rid, self._own.get(rid, 0) + 1)
 
-    def computed_tokens(self, rid: str) -> int:
-        """Tokens of the request that it has computed itself, from its start."""
-        return self._own.get(rid, 0)
-
     def _extend(self, rid: str, length: int) -> None:
         if length <= self._own.get(rid, 0):
             return

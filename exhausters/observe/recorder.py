@@ -8,7 +8,7 @@ from pathlib import Path
 
 from exhausters.engine.api import BatchView, Engine, PoolSnapshot
 from exhausters.engine.clock import RealClock, VirtualClock
-from exhausters.observe import conservation
+from exhausters.observe.conservation import ConservationCheck
 from exhausters.observe.decision_log import DecisionLog
 from exhausters.observe.emitted_tokens import computes_token_for
 from exhausters.observe.forward_time import ForwardShape, ForwardTimeModel
@@ -47,8 +47,7 @@ class Recorder:
         self._pressure = pressure
         self._forward_time = forward_time
         self._spool = StepSpool(spool_path)
-        self._total_tokens = engine.kv_pool.total_tokens
-        self._total_rows = engine.row_pool.total_rows
+        self._conservation = ConservationCheck(engine, pressure)
         self._start_ns = clock.elapsed_ns
         self._steps: list[StepRecord] = []
         self._kv_tokens: Counter[str] = Counter()
@@ -111,7 +110,7 @@ class Recorder:
         self._steps.append(record)
         self._spool.offer(self._steps)
         self._open_step()
-        self._check(record, pools.rows_in_use)
+        self._conservation.check(record, pools)
 
     def _record(self, forward_ns: int, pools: PoolSnapshot) -> StepRecord:
         batch, pressure = self._batch, self._pressure
@@ -145,33 +144,6 @@ class Recorder:
             forward_ns=forward_ns,
             end_ns=self._clock.elapsed_ns - self._start_ns,
         )
-
-    def _check(self, record: StepRecord, rows_in_use: int) -> None:
-        cached = record.evictable_tokens + record.protected_tokens
-        # Nearly every step adds up, and then nothing needs to be named.
-        if (
-            record.free_tokens + record.held_tokens + cached + record.in_use_tokens == self._total_tokens
-            and record.free_rows + record.held_rows + rows_in_use == self._total_rows
-        ):
-            return
-        tokens = conservation.PoolCount(
-            pool="KV tokens",
-            total=self._total_tokens,
-            free=record.free_tokens,
-            held=record.held_tokens,
-            cached=cached,
-            in_use=record.in_use_tokens,
-        )
-        rows = conservation.PoolCount(
-            pool="request rows",
-            total=self._total_rows,
-            free=record.free_rows,
-            held=record.held_rows,
-            cached=0,
-            in_use=rows_in_use,
-        )
-        conservation.check(tokens, step=record.step)
-        conservation.check(rows, step=record.step)
 
     def _open_step(self) -> None:
         self._batch = _NO_BATCH

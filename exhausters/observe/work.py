@@ -7,8 +7,6 @@ whose own work is not counted. Both slow the loop, so a counted run never gives 
 from __future__ import annotations
 
 import cProfile
-import sys
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -124,17 +122,6 @@ class WorkCounter:
             if not isinstance(entry.code, str)
         )
 
-    def functions(self) -> dict[str, int]:
-        """Return calls by function, `file:line name` or the name of a C function, over all phases."""
-        found: Counter[str] = Counter()
-        for profile in self._profiles.values():
-            for entry in profile.getstats():
-                if isinstance(entry.code, str):
-                    found[entry.code] += entry.callcount
-                elif not _is_own(entry.code.co_filename):
-                    found[f"{_short(entry.code.co_filename)} {entry.code.co_qualname}"] += entry.callcount
-        return dict(found)
-
 
 def work_metrics(counter: WorkCounter, *, steps: int) -> dict[str, float | int | None]:
     """Return every metric of kind work: totals a step, and a step and phase."""
@@ -159,13 +146,6 @@ def work_metrics(counter: WorkCounter, *, steps: int) -> dict[str, float | int |
 
 def _is_own(file_name: str) -> bool:
     return file_name.startswith(_OWN_FOLDER) or file_name.endswith(_DISPATCH_FILES)
-
-
-def _short(file_name: str) -> str:
-    for folder in sys.path:
-        if folder and file_name.startswith(folder + "/"):
-            return file_name[len(folder) + 1 :]
-    return file_name
 
 
 def _operator_mode(counter: WorkCounter) -> Any:

@@ -30,5 +30,9 @@ class PressureHoldings(Mapping[str, int]):
             raise AttributeError(name)
         return self._amounts[name]
 
+    def __str__(self) -> str:
+        """Every amount that is not 0, for messages; `nothing` when there is none."""
+        return ", ".join(f"{name}={amount}" for name, amount in self._amounts.items() if amount) or "nothing"
+
     def __repr__(self) -> str:
         return f"PressureHoldings({', '.join(f'{name}={amount}' for name, amount in self._amounts.items())})"

@@ -62,15 +62,6 @@ class ScriptedLockRefExhauster(Exhauster):
         """Tokens of those nodes."""
         return sum(pin.token_count for pin in self._pins)
 
-    @property
-    def unlocked_nodes(self) -> int:
-        """Nodes without a lock now; walks the tree.
-
-        Raises:
-            WalkUnsupportedError: the tree cannot be walked.
-        """
-        return sum(1 for view in self._engine.tree.walk() if view.lock_refs == 0)
-
     def exhaust(self, leave_refs: int) -> None:
         """Lock nodes until at most `leave_refs` unlocked ones remain.
 

@@ -214,5 +214,6 @@ def _stall_reason(context: ScriptedContext, idle_steps: int) -> str:
     first = f" (first: {waiting[0]})" if waiting else ""
     return (
         f"no forward for {idle_steps} steps while {len(waiting)} requests wait{first}; "
-        f"{stats['kv_pool_free']} KV tokens and {stats['req_pool_free']} rows were free"
+        f"{stats['kv_pool_free']} KV tokens and {stats['req_pool_free']} rows were free; "
+        f"held by pressure: {context.pressure.holdings()}"
     )

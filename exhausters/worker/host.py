@@ -70,7 +70,6 @@ class Host:
         target: PreparedTarget,
         settings: HostSettings | None = None,
         *,
-        boot_timeout_seconds: float = BOOT_TIMEOUT_SECONDS,
         on_started: Callable[[Host], None] | None = None,
     ) -> None:
         """Boot; `on_started` is called before the wait for it, so that another thread can `interrupt` it."""
@@ -86,7 +85,7 @@ class Host:
             if on_started is not None:
                 on_started(self)
             self._send_config()
-            self.ready = self._await_ready(boot_timeout_seconds)
+            self.ready = self._await_ready()
         except BaseException:
             self._destroy()
             raise
@@ -225,8 +224,8 @@ class Host:
         with suppress(BrokenPipeError, ConnectionResetError):  # it has gone: reading tells how
             self._data.send(config)
 
-    def _await_ready(self, timeout_seconds: float) -> WorkerReady:
-        reply = self._receive(timeout_seconds, doing="boot")
+    def _await_ready(self) -> WorkerReady:
+        reply = self._receive(BOOT_TIMEOUT_SECONDS, doing="boot")
         if isinstance(reply, WorkerReady):
             return reply
         raise self._died(self._failure(reply))

@@ -55,12 +55,6 @@ def pack(page: Mapping[str, Any]) -> str:
     return base64.b64encode(gzip.compress(text.encode("utf-8", "replace"), compresslevel=9, mtime=0)).decode()
 
 
-def unpack(packed: str) -> dict[str, Any]:
-    """Read back what `pack` returned."""
-    page: dict[str, Any] = json.loads(gzip.decompress(base64.b64decode(packed)))
-    return page
-
-
 def _title(page: Mapping[str, Any]) -> str:
     builds = page["builds"]
     subject = builds[page["head"]]["name"]

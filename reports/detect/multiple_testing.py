@@ -23,10 +23,10 @@ def adjust(p_values: NDArray[np.float64]) -> NDArray[np.float64]:
     return adjusted
 
 
-def pairs_needed(tests: int, *, level: float = FDR_LEVEL) -> int:
+def pairs_needed(tests: int) -> int:
     """Return the pairs with which a single true change among `tests` can be found at all.
 
     The smallest p of Wilcoxon's signed-rank test with n pairs is 2^(1 - n); the first of m adjusted
-    values is below the level when p <= level / m.
+    values is below `FDR_LEVEL` when p <= FDR_LEVEL / m.
     """
-    return max(1, math.ceil(1 - math.log2(level / max(1, tests))))
+    return max(1, math.ceil(1 - math.log2(FDR_LEVEL / max(1, tests))))

@@ -24,7 +24,7 @@ def test_advance_adds_modelled_time() -> None:
     clock.advance(0.25)
     clock.advance(1e-9)
     assert clock.monotonic_ns() - before == 250_000_001 + READ_TICK_NS
-    assert clock.elapsed_seconds == 0.250000001
+    assert clock.elapsed_ns == 250_000_001
 
 
 def test_time_cannot_run_backwards() -> None:
@@ -59,11 +59,11 @@ assert abs(time.monotonic() * 1e9 - time.monotonic_ns()) < 1e5
 started_ns = real_monotonic_ns()
 time.sleep(3600)
 assert real_monotonic_ns() - started_ns < 60e9
-assert clock.elapsed_seconds == 3600
+assert clock.elapsed_ns == 3600 * 10**9
 thread = threading.Thread(target=lambda: time.sleep(0.01))
 thread.start()
 thread.join()
-assert clock.elapsed_seconds == 3600
+assert clock.elapsed_ns == 3600 * 10**9
 print("installed")
 """
 

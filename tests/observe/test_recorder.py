@@ -28,12 +28,12 @@ def _recorded(t: Any, steps: int) -> Any:
     recorder = _recorder(t)
     recorder.start()
     t.observers.append(recorder)
-    start = t.clock.elapsed_seconds
+    start_ns = t.clock.elapsed_ns
     for _ in range(steps):
         yield
     recorder.stop()
     recorder.stop()
-    return recorder.log, dict(recorder.outputs), t.clock.elapsed_seconds - start
+    return recorder.log, dict(recorder.outputs), (t.clock.elapsed_ns - start_ns) / 1e9
 
 
 def one_request(t: Any) -> Any:

@@ -134,13 +134,3 @@ def test_metrics_are_per_step() -> None:
     assert found["python_calls"] == 15
     without = work_metrics(counter, steps=0)
     assert {value for name, value in without.items() if "_per_step" in name} == {None}
-
-
-def test_functions_are_named() -> None:
-    """Calls by function tell what made a count: functions of the code under test, by file and name."""
-    counter = WorkCounter()
-    counter.enter(RUN)
-    _calls(6)
-    counter.leave()
-    named = {name.rsplit(" ", 1)[-1]: count for name, count in counter.functions().items()}
-    assert (named["_leaf"], named["_calls"]) == (6, 1)

@@ -67,7 +67,25 @@ def _free_rows_twice(t: Any) -> Undo:
     return lambda: rows.free_slots.remove(row)
 
 
+def _leak_window_tokens(t: Any) -> Undo:
+    """Take a page of the window pool alone, and forget it."""
+    window = t.scheduler.token_to_kv_pool_allocator.swa_attn_allocator
+    slots = window.alloc(t.scheduler.page_size)
+    return lambda: window.free(slots)
+
+
+def _free_window_tokens_twice(t: Any) -> Undo:
+    """Free a page of the window pool twice."""
+    window, page_size = t.scheduler.token_to_kv_pool_allocator.swa_attn_allocator, t.scheduler.page_size
+    slots = window.alloc(page_size)
+    window.free(slots)
+    window.free(slots)
+    return lambda: window.alloc(page_size)
+
+
 _PLANTS = {
+    "leak window tokens": _leak_window_tokens,
+    "free window tokens twice": _free_window_tokens_twice,
     "leak tokens": _leak_tokens,
     "leak rows": _leak_rows,
     "free tokens twice": _free_tokens_twice,

@@ -83,11 +83,13 @@ def others() -> Iterator[Hosts]:
         pool.close()
 
 
+_DOUBLE = r"counted twice \(a double free\)"
+HELD = r"held by pressure: held_tokens=\d+, held_pages=\d+"
 PLANTED = [
-    ("leak tokens", r"step 20: 32 KV tokens leaked: (.*) != total 4096"),
-    ("free tokens twice", r"step 20: \d+ KV tokens counted twice \(a double free\): (.*) != total 4096"),
-    ("leak rows", r"step 20: 1 request rows leaked: (.*) != total 32"),
-    ("free rows twice", r"step 20: 1 request rows counted twice \(a double free\): (.*) != total 32"),
+    ("leak tokens", rf"step 20: 32 KV tokens leaked: (.*) != total 4096; {HELD}"),
+    ("free tokens twice", rf"step 20: \d+ KV tokens {_DOUBLE}: (.*) != total 4096; {HELD}"),
+    ("leak rows", rf"step 20: 1 request rows leaked: (.*) != total 32; {HELD}"),
+    ("free rows twice", rf"step 20: 1 request rows {_DOUBLE}: (.*) != total 32; {HELD}"),
 ]
 
 
@@ -144,7 +146,7 @@ def test_a_stall_is_an_outcome(host: Host, levels: PressureLevels) -> None:
     assert result.outcome == STALLED
     told = re.fullmatch(
         r"no forward for 16 steps while (\d+) requests wait \(first: (shared-\d+)\); "
-        r"(\d+) KV tokens and (\d+) rows were free",
+        r"(\d+) KV tokens and (\d+) rows were free; held by pressure: ((?:held|pinned)_\w+=\d+.*)",
         result.reason,
     )
     assert told, result.reason
@@ -182,6 +184,17 @@ def test_window_tokens_of_a_hybrid_model(others: Hosts) -> None:
     assert len({one.window_free_tokens for one in result.log}) > 1
     assert (result.metrics["window_evicted_tokens"] or 0) > 0
     assert result.provenance["repeatable"] is True
+
+
+@pytest.mark.parametrize("plant", ["leak window tokens", "free window tokens twice"])
+def test_lost_and_doubled_window_tokens_are_found(others: Hosts, plant: str) -> None:
+    """A page that only the window pool lost or has twice is found in that very step, by its name."""
+    cell = Cell(workload="agents", levels=PressureLevels(leave_pages=80), engine=_HYBRID_ENGINE)
+    host = others.get(HYBRID)
+    what = "leaked" if plant.startswith("leak") else _DOUBLE
+    with pytest.raises(ConservationError, match=rf"^step 20: 16 window tokens {what}: .*; {HELD}$"):
+        host.run(scripts.planted, cell, parse_workload(cell.workload), plant, 20, True)
+    assert run(host, cell, count_work=False).outcome == DRAINED
 
 
 def test_a_failing_scheduler_leaves_its_numbers(others: Hosts) -> None:

@@ -30,11 +30,12 @@ from exhausters.sweep.table import records_table
 from exhausters.targets import PreparedTarget
 from reports import load_results
 from reports.cli.app import app
-from reports.dashboard.page import DASHBOARD_NAME, unpack
+from reports.dashboard.page import DASHBOARD_NAME
 from reports.detect.verdict import NOTHING_WORSE
 from tests.conftest import newest_release
 from tests.fakes.fake_engine import FakeEngine, FakeHost
 from tests.pressure.toy_exhauster import KIND, run_cell_with_it
+from tests.reports.dashboard.pages import unpack
 from tests.sweep.samples import a_grid, a_target
 
 _TIGHT = 32

@@ -238,11 +238,12 @@ class TestTheBootFails:
         assert list(folder.iterdir()) == []
         assert set(psutil.Process().children(recursive=True)) <= before
 
-    def test_boot_timeout(self, folder: Path) -> None:
+    def test_boot_timeout(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """A boot that takes longer than allowed is a hang, and leaves nothing behind."""
+        monkeypatch.setattr("exhausters.worker.host.BOOT_TIMEOUT_SECONDS", 0.5)
         before = set(psutil.Process().children(recursive=True))
         with pytest.raises(WorkerHungError, match=r"no answer to boot within 0\.5 s"):
-            Host(newest_release(), _SMALL, boot_timeout_seconds=0.5)
+            Host(newest_release(), _SMALL)
         assert list(folder.iterdir()) == []
         assert set(psutil.Process().children(recursive=True)) <= before
 

@@ -19,6 +19,13 @@ class KvPool(Protocol):
     def total_tokens(self) -> int:
         """KV tokens in all; of a hybrid model those of the full-attention pool."""
 
+    @property
+    def window_total_tokens(self) -> int | None:
+        """Tokens of a hybrid model's sliding-window pool; None without one, or where it has no fixed size.
+
+        Whatever is taken is taken from both pools.
+        """
+
     def available_tokens(self) -> int:
         """Tokens that can be taken now, whole pages; of a hybrid model the smaller of both pools."""
 

@@ -63,8 +63,8 @@ class PoolSnapshot:
         protected_tokens: cached in locked nodes.
         in_use_tokens: owned by requests, whole pages, without what the tree owns.
         free_rows, rows_in_use: request rows that are free and that requests own.
-        window_free_tokens, window_evictable_tokens, window_protected_tokens: the same of the sliding-window
-            pool of a hybrid model; 0 for a dense one.
+        window_free_tokens, window_evictable_tokens, window_protected_tokens, window_in_use_tokens: the same
+            of the sliding-window pool of a hybrid model; 0 for a dense one.
     """
 
     free_tokens: int
@@ -76,6 +76,7 @@ class PoolSnapshot:
     window_free_tokens: int = 0
     window_evictable_tokens: int = 0
     window_protected_tokens: int = 0
+    window_in_use_tokens: int = 0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

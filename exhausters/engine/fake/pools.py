@@ -14,8 +14,11 @@ class PagePool:
     Attributes:
         page_size: tokens per page.
         total_tokens: tokens of all pages.
+        window_total_tokens: None: there is no sliding-window pool.
         free_pages: numbers of the pages that nobody has.
     """
+
+    window_total_tokens: int | None = None
 
     def __init__(self, *, page_count: int, page_size: int) -> None:
         self.page_size = page_size

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from exhausters.engine.settings import HostSettings
+from exhausters.engine.sglang import window_pool
 from exhausters.errors import BootError
 
 _RUST = "rust"
@@ -34,7 +35,14 @@ def facts(scheduler: Any) -> dict[str, Any]:
         "max_running_requests": int(scheduler.max_running_requests),
         "overlap": bool(scheduler.enable_overlap),
         "policy": str(scheduler.schedule_policy),
+        **window_facts(scheduler),
     }
+
+
+def window_facts(scheduler: Any) -> dict[str, str]:
+    """Why the window pool of a hybrid model is counted in no step; empty when it is counted in all."""
+    reason = window_pool.why_uncounted(scheduler) if window_pool.is_hybrid(scheduler) else ""
+    return {"window_pool_unchecked": reason} if reason else {}
 
 
 def require_rust_core(settings: HostSettings, facts: Mapping[str, Any]) -> None:

@@ -48,12 +48,9 @@ class HandleTree(RadixTree):
         self,
         tree_cache: Any,
         submitted_prompts: SubmittedPrompts | None = None,
-        *,
-        max_probes: int = MAX_PROBES,
     ) -> None:
         super().__init__(tree_cache)
         self._submitted_prompts = submitted_prompts
-        self._max_probes = max_probes
         self._root_id: int | None = None
         # Nodes of the last walk, and the first number not asked for yet: dead numbers never come back.
         self._known: list[_Span] = []
@@ -120,7 +117,7 @@ class HandleTree(RadixTree):
         again = [self._span(old.node_id) for old in self._known]
         self._known = [span for span in again if span is not None]
         found_tokens = sum(span.token_count for span in self._known)
-        for _ in range(self._max_probes):
+        for _ in range(MAX_PROBES):
             if found_tokens >= wanted_tokens:
                 break
             span = self._span(self._next_id)

@@ -36,6 +36,11 @@ class Holders:
             rows += 1
         return tokens, rows
 
+    def owners(self) -> list[Any]:
+        """Every request that owns a row, once."""
+        row = self._row
+        return [req for req in self._candidates() if row(req) is not None]
+
     def own_tokens(self, req: Any) -> int:
         """KV tokens of one request that the tree does not own; 0 when it holds nothing."""
         if self._row(req) is None:
@@ -64,13 +69,14 @@ def _row_of(req: Any) -> Any:
 
 
 def _row_reader(req: Any) -> Callable[[Any], Any]:
-    return attrgetter(_path(req, "req_pool_idx"))
+    return attrgetter(path_on(req, "req_pool_idx"))
 
 
 def _lengths_reader(req: Any) -> Callable[[Any], tuple[int, int]]:
     """Counts of a request; kept on the request and, one by one from 0.5.16 on, on its KV record."""
-    return attrgetter(_path(req, "kv_allocated_len"), _path(req, "cache_protected_len"))
+    return attrgetter(path_on(req, "kv_allocated_len"), path_on(req, "cache_protected_len"))
 
 
-def _path(req: Any, name: str) -> str:
+def path_on(req: Any, name: str) -> str:
+    """Where a request keeps `name`: on its KV record, or on itself."""
     return f"kv.{name}" if hasattr(getattr(req, "kv", None), name) else name

@@ -6,6 +6,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from exhausters.engine.sglang import window_pool
 from exhausters.errors import AllocationShortError, ConservationError
 
 
@@ -55,8 +56,12 @@ class SGLangKvPool:
     def total_tokens(self) -> int:
         """KV tokens of the full-attention pool."""
         allocator = self._scheduler.token_to_kv_pool_allocator
-        is_hybrid = bool(getattr(self._scheduler, "is_hybrid_swa", False))
-        return int(allocator.size_full if is_hybrid else allocator.size)
+        return int(allocator.size_full if window_pool.is_hybrid(self._scheduler) else allocator.size)
+
+    @property
+    def window_total_tokens(self) -> int | None:
+        """KV tokens of the sliding-window pool."""
+        return window_pool.total_tokens(self._scheduler)
 
     def available_tokens(self) -> int:
         """Tokens that can be taken now."""

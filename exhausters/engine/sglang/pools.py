@@ -7,22 +7,18 @@ from typing import Any
 
 from exhausters.engine.api import PoolSnapshot
 from exhausters.engine.sglang.holdings import Holders
+from exhausters.engine.sglang.window_pool import WindowPool, is_hybrid
 
 
 class PoolReader:
-    """KV tokens and request rows of one scheduler; its pools and its cache are there from boot to end.
-
-    Attributes:
-        is_hybrid: whether there is a sliding-window pool beside the full one.
-    """
+    """KV tokens and request rows of one scheduler; its pools and its cache are there from boot to end."""
 
     def __init__(self, scheduler: Any, holders: Holders) -> None:
         self._holders = holders
-        self._allocator = allocator = scheduler.token_to_kv_pool_allocator
-        self._tree = tree = scheduler.tree_cache
+        allocator, tree = scheduler.token_to_kv_pool_allocator, scheduler.tree_cache
         self._rows = scheduler.req_to_token_pool
-        self.is_hybrid = bool(getattr(scheduler, "is_hybrid_swa", False))
-        prefix = "full_" if self.is_hybrid else ""
+        self._window = WindowPool(scheduler, holders) if is_hybrid(scheduler) else None
+        prefix = "full_" if self._window else ""
         self._free: Callable[[], Any] = getattr(allocator, f"{prefix}available_size")
         self._evictable: Callable[[], Any] = getattr(tree, f"{prefix}evictable_size")
         self._protected: Callable[[], Any] = getattr(tree, f"{prefix}protected_size")
@@ -30,7 +26,10 @@ class PoolReader:
     def snapshot(self) -> PoolSnapshot:
         """How full all pools are now."""
         in_use_tokens, rows_in_use = self._holders.in_use()
-        window_free, window_evictable, window_protected = self._window() if self.is_hybrid else (0, 0, 0)
+        window_free = window_evictable = window_protected = window_in_use = 0
+        if self._window is not None:
+            window_free, window_evictable, window_protected = self._window.free_and_cached()
+            window_in_use = self._window.in_use(in_use_tokens)
         return PoolSnapshot(
             free_tokens=int(self._free()),
             evictable_tokens=int(self._evictable()),
@@ -41,11 +40,5 @@ class PoolReader:
             window_free_tokens=window_free,
             window_evictable_tokens=window_evictable,
             window_protected_tokens=window_protected,
-        )
-
-    def _window(self) -> tuple[int, int, int]:
-        return (
-            int(self._allocator.swa_available_size()),
-            int(self._tree.swa_evictable_size()),
-            int(self._tree.swa_protected_size()),
+            window_in_use_tokens=window_in_use,
         )

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from exhausters.engine.api import NO_PARENT, NodeView
+from exhausters.engine.sglang import handle_tree
 from exhausters.engine.sglang.handle_tree import HandleTree
 from exhausters.engine.sglang.prefix_tree import open_tree
 from exhausters.engine.sglang.tree import Receipt, object_lock_refs
@@ -131,16 +132,18 @@ def test_lock_of_one_number() -> None:
     assert [lock_ref(cache, handle) for handle in (2, 3, 99, None)] == [1, 0, 0, 0]
 
 
-def test_unfound_tokens_without_prompts_are_an_error() -> None:
+def test_unfound_tokens_without_prompts_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     """Numbers that do not account for every cached token are not believed."""
+    monkeypatch.setattr(handle_tree, "MAX_PROBES", 50)
     cache = FakeHandleCache(random_tree(5, seed=1))
     cache.tree_core.denied = {3}
     with pytest.raises(WalkUnsupportedError, match="no submitted prompts"):
-        HandleTree(cache, max_probes=50).walk()
+        HandleTree(cache).walk()
 
 
 def test_prompts_lead_to_the_nodes_when_numbers_do_not(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every node on the path of a submitted prompt is found by read-only matches, and no other."""
+    monkeypatch.setattr(handle_tree, "MAX_PROBES", 0)
     tree = FakeTree()
     upper = tree.add(token_count=2)
     lower = tree.add(upper, token_count=3)
@@ -157,27 +160,30 @@ def test_prompts_lead_to_the_nodes_when_numbers_do_not(monkeypatch: pytest.Monke
     module = ModuleType("sglang.srt.mem_cache.radix_cache")
     module.RadixKey = lambda tokens, extra_key: tuple(tokens)  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, module.__name__, module)
-    found = HandleTree(cache, lambda: [prompt, [99, 98]], max_probes=0).walk()
+    found = HandleTree(cache, lambda: [prompt, [99, 98]]).walk()
     assert [view.node_id for view in found] == [upper.id, lower.id]
 
 
-def test_prompts_need_a_read_only_match() -> None:
+def test_prompts_need_a_read_only_match(monkeypatch: pytest.MonkeyPatch) -> None:
     """A core that could only match by touching its LRU order is not matched at all."""
+    monkeypatch.setattr(handle_tree, "MAX_PROBES", 0)
     cache = FakeHandleCache(random_tree(3, seed=1))
     with pytest.raises(WalkUnsupportedError, match="match_full_device_prefix"):
-        HandleTree(cache, lambda: [[1]], max_probes=0).walk()
+        HandleTree(cache, lambda: [[1]]).walk()
 
 
-def test_prompts_need_the_key_class() -> None:
+def test_prompts_need_the_key_class(monkeypatch: pytest.MonkeyPatch) -> None:
     """Outside a worker there is no RadixKey; the error says so."""
+    monkeypatch.setattr(handle_tree, "MAX_PROBES", 0)
     cache = FakeHandleCache(random_tree(3, seed=1))
     cache.tree_core.match_full_device_prefix = lambda key: (0, 0, 0)  # type: ignore[attr-defined]
     with pytest.raises(WalkUnsupportedError, match="RadixKey"):
-        HandleTree(cache, lambda: [array("q", [1])], max_probes=0).walk()
+        HandleTree(cache, lambda: [array("q", [1])]).walk()
 
 
-def test_nodes_off_the_device_are_left_out() -> None:
+def test_nodes_off_the_device_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
     """A node whose KV lives on the host, or that has no slots, is neither counted nor pinned."""
+    monkeypatch.setattr(handle_tree, "MAX_PROBES", 3)
     tree = FakeTree()
     for _ in range(3):
         tree.add(token_count=2)
@@ -186,7 +192,7 @@ def test_nodes_off_the_device_are_left_out() -> None:
     core.is_full_device_evicted = lambda number: number == 2  # type: ignore[method-assign]
     core._slots[2] = Slots()
     core._slots[1] = Slots()
-    assert [view.node_id for view in HandleTree(cache, max_probes=3).walk()] == [4]
+    assert [view.node_id for view in HandleTree(cache).walk()] == [4]
 
 
 @pytest.mark.parametrize("takes_window_id", [False, True])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import gzip
 import json
 from pathlib import Path
 from typing import Any
@@ -46,6 +48,12 @@ def write_log(path: Path, *, steps: int, seed: int) -> None:
             )
         )
     DecisionLog(tuple(records)).write(path)
+
+
+def unpack(packed: str) -> dict[str, Any]:
+    """Read the data that a page carries, as its script does."""
+    page: dict[str, Any] = json.loads(gzip.decompress(base64.b64decode(packed)))
+    return page
 
 
 def large_report(folder: Path, *, builds: int = 10) -> Path:

@@ -13,13 +13,20 @@ import numpy as np
 import pytest
 
 from exhausters.observe.step_record import StepRecord
-from reports.dashboard.page import pack, render_dashboard, unpack
+from reports.dashboard.page import pack, render_dashboard
 from reports.dashboard.report_folder import write_report
 from reports.dashboard.timeline import MAX_POINTS, timeline
 from reports.detect.config import Config
 from reports.explain.report import make_report
 from reports.load.load_results import load_results
-from tests.reports.dashboard.pages import HOSTILE, hostile_report, large_report, page_text, report_document
+from tests.reports.dashboard.pages import (
+    HOSTILE,
+    hostile_report,
+    large_report,
+    page_text,
+    report_document,
+    unpack,
+)
 from tests.reports.make import METRICS, cells, write_pairs, write_sweep
 
 LIMIT = 5_000_000
