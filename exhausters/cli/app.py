@@ -13,6 +13,7 @@ import typer
 from exhausters.cli.doctor import doctor
 from exhausters.cli.mirror import mirror
 from exhausters.cli.pair import pair
+from exhausters.cli.resummarize import resummarize
 from exhausters.cli.sweep import sweep
 from exhausters.cli.trace import trace
 from exhausters.cli.why import why
@@ -28,6 +29,7 @@ app.command(rich_help_panel="Measure")(doctor)
 app.command(rich_help_panel="Measure")(sweep)
 app.command(rich_help_panel="Measure")(pair)
 app.command(rich_help_panel="Measure")(mirror)
+app.command(rich_help_panel="Measure")(resummarize)
 app.command(rich_help_panel="Explain")(why)
 app.command(rich_help_panel="Explain")(trace)
 for command in REPORT_COMMANDS:
