@@ -14,7 +14,7 @@ from exhausters.engine.settings import HostSettings
 from exhausters.targets import NEWEST_RELEASE, prepare
 from exhausters.worker.host import Host
 from tests.engine import contract_scripts as scripts
-from tests.fakes.fake_engine import FakeEngine
+from tests.fakes.fake_engine import ScriptRunner
 
 _ENGINE = {
     "page_size": 16,
@@ -28,7 +28,7 @@ _ENGINE = {
 def _engine(request: pytest.FixtureRequest) -> Iterator[Any]:
     """Something with `run(script, *args)`: the fake, or a host of the newest release."""
     if request.param == "fake":
-        yield FakeEngine(**_ENGINE)
+        yield ScriptRunner(**_ENGINE)
         return
     settings = HostSettings(engine={**_ENGINE, "disable_overlap_schedule": True})
     with Host(prepare(f"release:{NEWEST_RELEASE}"), settings) as host:

@@ -13,7 +13,7 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from exhausters.asv_suite.axes import axes_of, cells_by_values
-from exhausters.engine.fake.engine import FakeEngine as FakeSchedulerEngine
+from exhausters.engine.fake.engine import FakeEngine
 from exhausters.errors import GridError, LevelError
 from exhausters.gate_suite.benchmark_info import axes_of_cell, every_axis
 from exhausters.observe.metrics import METRICS
@@ -34,7 +34,7 @@ from reports.dashboard.page import unpack
 from reports.dashboard.report_folder import DASHBOARD_NAME
 from reports.detect.verdict import NOTHING_WORSE
 from tests.conftest import newest_release
-from tests.fakes.fake_engine import FakeEngine, FakeHost
+from tests.fakes.fake_engine import FakeHost, ScriptRunner
 from tests.pressure.toy_exhauster import KIND, run_cell_with_it
 from tests.sweep.samples import a_grid, a_target
 
@@ -151,7 +151,7 @@ def test_records_from_before_it_joined_are_loaded(monkeypatch: pytest.MonkeyPatc
 
 def test_a_script_takes_any_level_by_name() -> None:
     """`t.exhaust(leave_budget=…)` works without a method of its own, once or held, and is released."""
-    engine = FakeEngine()
+    engine = ScriptRunner()
     assert engine.run(takes_by_name) == (32, 224, 0)
     assert engine.scheduler.chunked_prefill_size == 256
 
@@ -188,10 +188,10 @@ def test_unknown_levels_list_what_there_is() -> None:
 
 def test_a_set_takes_a_kind_that_was_registered_later() -> None:
     """A scheduler that is up already can be pressed by a kind that is registered now."""
-    engine = FakeEngine()
+    engine = ScriptRunner()
     scheduler = engine.scheduler
     unregister(KIND)
-    pressure = PressureSet(FakeSchedulerEngine(scheduler))
+    pressure = PressureSet(FakeEngine(scheduler))
     register(KIND)
     pressure.apply(PressureLevels(leave_budget=8, held=True))
     assert scheduler.chunked_prefill_size == 8
