@@ -161,9 +161,9 @@ def test_pools_give_all_or_nothing(engine: Any) -> None:
     assert seen["refused"] == [(4096, 0), (64, 0)]
 
 
-def test_pages_held_over_a_flush_are_refused(engine: Any) -> None:
-    """A flush hands out every page anew: giving held ones back would free them twice, and is an error."""
-    assert engine.run(scripts.flushed_while_held) == (True, 4096)
+def test_what_is_held_over_a_flush_is_refused(engine: Any) -> None:
+    """A flush hands out every page and row anew: giving held ones back would free them twice: an error."""
+    assert engine.run(scripts.flushed_while_held) == ([True, True], 4096, 64)
 
 
 def test_snapshots_add_up(engine: Any) -> None:
