@@ -58,7 +58,7 @@ _ALL = {
 # Classes and functions of modules that have no `__all__` and are used from outside their package.
 _DEFINED = {
     "exhausters.worker.host": {"Host"},
-    "exhausters.worker.script_ref": {"script_ref"},
+    "exhausters.worker.script_ref": {"module_ref", "script_ref"},
     "exhausters.scripted.context": {"Observer", "ScriptedContext"},
     "exhausters.scripted.req_handle": {"AnswersAboutRequests", "ScriptedReqHandle"},
     "exhausters.scripted.test_case": {"ScriptedServer", "ScriptedTestCase"},

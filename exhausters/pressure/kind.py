@@ -41,5 +41,10 @@ class ExhausterKind:
 
     @property
     def short_name(self) -> str:
-        """The level's name in ids of cells: `pages` for `leave_pages`."""
-        return self.level_name.removeprefix("leave_")
+        """The level's name in ids of cells."""
+        return short_name(self.level_name)
+
+
+def short_name(level_name: str) -> str:
+    """Return a level's name in ids of cells: `pages` for `leave_pages`."""
+    return level_name.removeprefix("leave_")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from exhausters.errors import LevelError
+from exhausters.pressure.kind import short_name
 from exhausters.pressure.level_values import ALL, check_level
 from exhausters.pressure.registry import kind_of, kinds, level_names
 
@@ -60,9 +61,8 @@ class PressureLevels:
         return dict(self._given)
 
     def as_axes(self) -> dict[str, int | str]:
-        """Every registered level by name, `"all"` where the resource is left alone."""
-        given = self.given()
-        return {name: given.get(name, ALL) for name in level_names()}
+        """Every registered level, and every given one, by name; `"all"` where the resource is left alone."""
+        return {**dict.fromkeys(level_names(), ALL), **self.given()}
 
     def to_json(self) -> dict[str, int | bool | None]:
         """The levels as records and digests hold them.
@@ -70,20 +70,18 @@ class PressureLevels:
         Levels that joined later are there only when they are given: what was written before they joined reads
         the same, and so do the digests.
         """
-        given = self.given()
-        shown = {
-            kind.level_name: given.get(kind.level_name)
-            for kind in kinds()
-            if kind.always_shown or kind.level_name in given
-        }
-        return {**shown, "held": self.held}
+        return {**self._shown(), "held": self.held}
 
     @property
     def label(self) -> str:
         """The levels in one word, as ids of cells have it: `pages=3,refs=all,rows=all`."""
-        given = self.given()
         return ",".join(
-            f"{kind.short_name}={given.get(kind.level_name, ALL)}"
-            for kind in kinds()
-            if kind.always_shown or kind.level_name in given
+            f"{short_name(name)}={ALL if level is None else level}" for name, level in self._shown().items()
         )
+
+    def _shown(self) -> dict[str, int | None]:
+        # What was given is shown even if this process has no exhauster for it: it was sent by one that has.
+        always = [kind.level_name for kind in kinds() if kind.always_shown]
+        given = self.given()
+        names = dict.fromkeys([name for name in level_names() if name in always or name in given])
+        return {name: given.get(name) for name in names | given}

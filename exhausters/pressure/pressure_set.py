@@ -57,9 +57,12 @@ class PressureSet:
         """Take down to every level given, once or held; all or nothing.
 
         Raises:
+            LevelError: a level that no exhauster of this process has; nothing was taken.
             PressureError: a level could not be taken; everything held was released.
         """
         given = levels.given()
+        for name in given:
+            kind_of(name)
         self._make_missing()
         try:
             for exhauster in self._order:

@@ -20,6 +20,7 @@ from exhausters.engine.clock import RealClock, VirtualClock, make_clock
 from exhausters.engine.load import load_boot
 from exhausters.engine.settings import HostSettings
 from exhausters.errors import ExhaustersError
+from exhausters.pressure.registry import register_extension
 from exhausters.scripted.hook import ScriptedSchedulerHook
 from exhausters.worker.out_of_memory import says_out_of_memory
 from exhausters.worker.protocol import SPOOL_NAME, WorkerConfig, WorkerFailed, WorkerReady
@@ -40,6 +41,8 @@ def main(data_fd: int) -> int:
         boot = load_boot(config.engine)
         clock = _install_clock(settings, boot)
         boot.load(settings, config.source_dirs)
+        for reference in config.extensions:
+            register_extension(reference)
         phase = "boot"
         serving = _Serving(connection, config, boot, clock)
         logged = boot.run(

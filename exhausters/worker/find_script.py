@@ -23,13 +23,19 @@ def find_script(ref: ScriptRef) -> Callable[..., Any]:
         UsageError: the module has no such function.
         ImportError: the module, or what it imports, is not there in the target's environment.
     """
-    found: Any = _import_module(ref)
-    for part in ref.qualname.split("."):
-        found = getattr(found, part, None)
+    found = find_object(ref)
     if not callable(found):
         raise UsageError(f"script {ref}: expected a function, found {found!r}")
     function: Callable[..., Any] = found
     return function
+
+
+def find_object(ref: ScriptRef) -> Any:
+    """Import the module and return what it has under that name, or None; raises ImportError."""
+    found: Any = _import_module(ref)
+    for part in ref.qualname.split("."):
+        found = getattr(found, part, None)
+    return found
 
 
 def _import_module(ref: ScriptRef) -> ModuleType:

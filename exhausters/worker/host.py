@@ -34,6 +34,7 @@ from exhausters.errors import (
 from exhausters.targets import PreparedTarget, explain_missing_module
 from exhausters.worker.environment import DROPPED_VARIABLES, WORKER_VARIABLES
 from exhausters.worker.exit_status import describe_end, kernel_kills
+from exhausters.worker.extensions import extensions
 from exhausters.worker.out_of_memory import says_out_of_memory
 from exhausters.worker.protocol import (
     SPOOL_NAME,
@@ -220,6 +221,7 @@ class Host:
             source_dirs=tuple(str(folder) for folder in self.target.source_dirs),
             run_dir=str(self._run_dir),
             target_name=self.target.name,
+            extensions=extensions(),
         )
         with suppress(BrokenPipeError, ConnectionResetError):  # it has gone: reading tells how
             self._data.send(config)

@@ -18,6 +18,7 @@ class WorkerConfig:
 
     Attributes:
         engine: which one, as in `exhausters.engine.load.load_boot`.
+        extensions: kinds of exhausters that the host's process has registered beside the built-in ones.
     """
 
     engine: str
@@ -25,6 +26,7 @@ class WorkerConfig:
     source_dirs: tuple[str, ...]
     run_dir: str
     target_name: str
+    extensions: tuple[ScriptRef, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +65,7 @@ class WorkerFailed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScriptRef:
-    """Where a script's function is found in the worker.
+    """Where a script's function, or another global of a module, is found in the worker.
 
     Attributes:
         module: dotted module name, `__main__` allowed.

@@ -20,11 +20,16 @@ def script_ref(script: Callable[..., Any]) -> ScriptRef:
             f"script {script!r}: expected a function at the top level of a module, because the worker "
             "imports it by name; move it there"
         )
+    return module_ref(module_name, qualname)
+
+
+def module_ref(module_name: str, qualname: str) -> ScriptRef:
+    """Return where the worker will find `qualname` of a module; raises UsageError if there is no file."""
     if module_name.split(".")[0] == "exhausters":
         return ScriptRef(module=module_name, qualname=qualname)
     file = getattr(sys.modules.get(module_name), "__file__", None)
     if file is None:
-        raise UsageError(f"script {script!r}: its module {module_name!r} has no source file")
+        raise UsageError(f"{module_name}:{qualname}: module {module_name!r} has no source file")
     path = Path(file).resolve()
     levels = 0 if module_name == "__main__" else module_name.count(".")
     if path.name == "__init__.py":

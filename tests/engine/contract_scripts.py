@@ -283,17 +283,19 @@ def pools_by_hand(t: Any) -> Any:
 
 
 def flushed_while_held(t: Any) -> Any:
-    """What giving pages back says after a flush, and what is free then."""
-    pool = t.engine.kv_pool
+    """What giving pages and rows back says after a flush, and what is free then."""
+    pages, rows = t.engine.kv_pool, t.engine.row_pool
     t.engine.set_idle_checks(False)
-    taking = pool.take(4 * pool.page_size)
+    takings = [(pages, pages.take(4 * pages.page_size)), (rows, rows.take(5))]
     t.flush_cache()
     yield
-    try:
-        pool.give_back(taking)
-    except ConservationError as error:
-        return "flush" in str(error), pool.available_tokens()
-    return None
+    refused = []
+    for pool, taking in takings:
+        try:
+            pool.give_back(taking)
+        except ConservationError as error:
+            refused.append("flush" in str(error))
+    return refused, pages.available_tokens(), rows.available_rows()
 
 
 def snapshots(t: Any) -> Any:

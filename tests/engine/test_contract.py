@@ -14,7 +14,7 @@ from exhausters.engine.settings import HostSettings
 from exhausters.targets import NEWEST_RELEASE, prepare
 from exhausters.worker.host import Host
 from tests.engine import contract_scripts as scripts
-from tests.fakes.fake_engine import FakeEngine
+from tests.fakes.fake_engine import ScriptRunner
 
 _ENGINE = {
     "page_size": 16,
@@ -28,7 +28,7 @@ _ENGINE = {
 def _engine(request: pytest.FixtureRequest) -> Iterator[Any]:
     """Something with `run(script, *args)`: the fake, or a host of the newest release."""
     if request.param == "fake":
-        yield FakeEngine(**_ENGINE)
+        yield ScriptRunner(**_ENGINE)
         return
     settings = HostSettings(engine={**_ENGINE, "disable_overlap_schedule": True})
     with Host(prepare(f"release:{NEWEST_RELEASE}"), settings) as host:
@@ -161,9 +161,9 @@ def test_pools_give_all_or_nothing(engine: Any) -> None:
     assert seen["refused"] == [(4096, 0), (64, 0)]
 
 
-def test_pages_held_over_a_flush_are_refused(engine: Any) -> None:
-    """A flush hands out every page anew: giving held ones back would free them twice, and is an error."""
-    assert engine.run(scripts.flushed_while_held) == (True, 4096)
+def test_what_is_held_over_a_flush_is_refused(engine: Any) -> None:
+    """A flush hands out every page and row anew: giving held ones back would free them twice: an error."""
+    assert engine.run(scripts.flushed_while_held) == ([True, True], 4096, 64)
 
 
 def test_snapshots_add_up(engine: Any) -> None:

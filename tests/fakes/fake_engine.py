@@ -10,7 +10,7 @@ from typing import Any
 
 from exhausters.engine.clock import VirtualClock
 from exhausters.engine.fake.boot import KEYWORDS
-from exhausters.engine.fake.engine import FakeEngine as Engine
+from exhausters.engine.fake.engine import FakeEngine
 from exhausters.engine.fake.scheduler import FakeScheduler
 from exhausters.engine.settings import HostSettings
 from exhausters.errors import HostError, ScriptFailedError
@@ -39,7 +39,7 @@ class FakeConnection:
         self.replies.append(pickle.loads(pickle.dumps(message)))
 
 
-class FakeEngine:
+class ScriptRunner:
     """One fake scheduler that scripts are run on, one after another.
 
     Attributes:
@@ -49,7 +49,7 @@ class FakeEngine:
 
     def __init__(self, **settings: Any) -> None:
         self.scheduler = FakeScheduler(**settings)
-        self.engine = Engine(self.scheduler)
+        self.engine = FakeEngine(self.scheduler)
         self.hook: ScriptedSchedulerHook | None = None
 
     def serve(self, messages: Sequence[Any]) -> list[ScriptSucceeded | ScriptFailed]:
@@ -74,7 +74,7 @@ class FakeEngine:
 
 
 class FakeHost:
-    """Stands where `exhausters.worker.host.Host` stands, over a `FakeEngine`.
+    """Stands where `exhausters.worker.host.Host` stands, over a `ScriptRunner`.
 
     Attributes:
         made: all fake hosts since the list was last cleared, oldest first.
@@ -103,7 +103,7 @@ class FakeHost:
         if on_started is not None:
             on_started(self)
         self.on_boot(settings)
-        self._engine = FakeEngine(**{name: settings.engine[name] for name in KEYWORDS})
+        self._engine = ScriptRunner(**{name: settings.engine[name] for name in KEYWORDS})
 
     @property
     def facts(self) -> dict[str, Any]:

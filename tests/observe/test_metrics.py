@@ -7,7 +7,7 @@ from exhausters.sweep.cell import Cell
 from exhausters.sweep.drain import RunOptions, run_cell
 from exhausters.sweep.record import CellResult
 from exhausters.workloads import parse_workload
-from tests.fakes.fake_engine import FakeEngine
+from tests.fakes.fake_engine import ScriptRunner
 
 
 def test_every_metric_is_described_well() -> None:
@@ -34,7 +34,7 @@ def test_only_noisy_kinds_have_a_smallest_effect() -> None:
 def test_a_run_yields_only_registered_metrics_and_every_decision() -> None:
     """What a run yields is in the registry, and every metric of the kind decision is yielded by a run."""
     cell = Cell(workload="bursts")
-    result: CellResult = FakeEngine().run(
+    result: CellResult = ScriptRunner().run(
         run_cell, cell, parse_workload(cell.workload), RunOptions(count_work=False)
     )
     yielded = set(result.metrics)

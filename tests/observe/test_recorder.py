@@ -12,7 +12,7 @@ from exhausters.observe.forward_time import ConstantForwardTime
 from exhausters.observe.recorder import Recorder
 from exhausters.observe.step_record import DECODE, IDLE, PREFILL
 from exhausters.pressure import PressureSet
-from tests.fakes.fake_engine import FakeEngine
+from tests.fakes.fake_engine import ScriptRunner
 
 
 def _recorder(t: Any) -> Recorder:
@@ -44,7 +44,7 @@ def one_request(t: Any) -> Any:
 
 def test_one_record_a_step() -> None:
     """Modes, requests, tokens, prefixes, pools and modelled time of a request's whole life."""
-    log, outputs, elapsed = FakeEngine().run(one_request)
+    log, outputs, elapsed = ScriptRunner().run(one_request)
     assert [one.mode for one in log] == [PREFILL, DECODE, DECODE, IDLE, IDLE]
     assert [one.step for one in log] == [0, 1, 2, 3, 4]
     assert [one.rids for one in log] == [("a",)] * 3 + [()] * 2
@@ -68,7 +68,7 @@ def chunk_and_retraction(t: Any) -> Any:
 
 def test_evictions_and_retractions_are_in_the_step_that_made_them() -> None:
     """The retracted request is told in the step of the short decode; withheld tokens in every step."""
-    log, _, _ = FakeEngine(max_total_tokens=1024).run(chunk_and_retraction)
+    log, _, _ = ScriptRunner(max_total_tokens=1024).run(chunk_and_retraction)
     retracting = [one for one in log if one.retracted_rids]
     assert [one.retracted_rids for one in retracting] == [("b",)]
     assert retracting[0].mode == DECODE
@@ -89,7 +89,7 @@ def parked(t: Any) -> Any:
 
 def test_a_parked_chunk_is_named_in_decode_steps_too() -> None:
     """A decode that leaves the chunked request out tells which one waits."""
-    log, _, _ = FakeEngine().run(parked)
+    log, _, _ = ScriptRunner().run(parked)
     assert [(one.mode, one.chunked_rid) for one in log] == [(DECODE, "long")] * 3
 
 
@@ -109,12 +109,12 @@ def starts_and_stops(t: Any) -> Any:
 
 def test_wrappers_are_removed() -> None:
     """Eviction and retraction are wrapped from `start` to `stop`, and as they were afterwards."""
-    assert FakeEngine().run(starts_and_stops) == ({"evict", "retract"}, set())
+    assert ScriptRunner().run(starts_and_stops) == ({"evict", "retract"}, set())
 
 
 def test_a_failed_start_can_be_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
     """When one thing cannot be observed, nothing stays wrapped, and `stop` is harmless."""
-    engine = FakeEngine()
+    engine = ScriptRunner()
     monkeypatch.delattr(type(engine.scheduler), "retract")
     recorder = Recorder(
         engine=engine.engine,

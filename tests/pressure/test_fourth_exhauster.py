@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,12 +14,13 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from exhausters.asv_suite.axes import axes_of, cells_by_values
-from exhausters.engine.fake.engine import FakeEngine as FakeSchedulerEngine
+from exhausters.engine.fake.engine import FakeEngine
+from exhausters.engine.settings import HostSettings
 from exhausters.errors import GridError, LevelError
 from exhausters.gate_suite.benchmark_info import axes_of_cell, every_axis
 from exhausters.observe.metrics import METRICS
 from exhausters.pressure import PressureLevels, PressureSet, kind_of, register, unregister
-from exhausters.sweep import execute, workers
+from exhausters.sweep import workers
 from exhausters.sweep.cell import Cell
 from exhausters.sweep.drain import RunOptions
 from exhausters.sweep.execute import LocalExecutor
@@ -28,13 +30,15 @@ from exhausters.sweep.runner import SweepOptions, sweep
 from exhausters.sweep.store import sweep_writer
 from exhausters.sweep.table import records_table
 from exhausters.targets import PreparedTarget
+from exhausters.worker.host import Host
 from reports import load_results
 from reports.cli.app import app
 from reports.dashboard.page import DASHBOARD_NAME
 from reports.detect.verdict import NOTHING_WORSE
 from tests.conftest import newest_release
-from tests.fakes.fake_engine import FakeEngine, FakeHost
-from tests.pressure.toy_exhauster import KIND, run_cell_with_it
+from tests.fakes.fake_engine import FakeHost, ScriptRunner
+from tests.fakes.fake_target import fake_target
+from tests.pressure.toy_exhauster import KIND
 from tests.reports.dashboard.pages import unpack
 from tests.sweep.samples import a_grid, a_target
 
@@ -113,11 +117,8 @@ def test_it_is_swept_to_a_dashboard(monkeypatch: pytest.MonkeyPatch, tmp_path: P
 
 
 @pytest.mark.real
-def test_it_is_swept_on_the_real_scheduler(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, grid: Grid
-) -> None:
-    """The same on SGLang's own scheduler, which prefills fewer tokens per batch."""
-    monkeypatch.setattr(execute, "run_cell", run_cell_with_it)
+def test_it_is_swept_on_the_real_scheduler(tmp_path: Path, grid: Grid) -> None:
+    """The same on SGLang's own scheduler, whose worker registers what this process has registered."""
     records = _swept(newest_release(), grid, tmp_path / "swept")
     _expect_everywhere(records, grid, tmp_path / "swept", tmp_path / "report")
 
@@ -151,7 +152,7 @@ def test_records_from_before_it_joined_are_loaded(monkeypatch: pytest.MonkeyPatc
 
 def test_a_script_takes_any_level_by_name() -> None:
     """`t.exhaust(leave_budget=…)` works without a method of its own, once or held, and is released."""
-    engine = FakeEngine()
+    engine = ScriptRunner()
     assert engine.run(takes_by_name) == (32, 224, 0)
     assert engine.scheduler.chunked_prefill_size == 256
 
@@ -188,15 +189,43 @@ def test_unknown_levels_list_what_there_is() -> None:
 
 def test_a_set_takes_a_kind_that_was_registered_later() -> None:
     """A scheduler that is up already can be pressed by a kind that is registered now."""
-    engine = FakeEngine()
+    engine = ScriptRunner()
     scheduler = engine.scheduler
     unregister(KIND)
-    pressure = PressureSet(FakeSchedulerEngine(scheduler))
+    pressure = PressureSet(FakeEngine(scheduler))
     register(KIND)
     pressure.apply(PressureLevels(leave_budget=8, held=True))
     assert scheduler.chunked_prefill_size == 8
     pressure.release()
     assert scheduler.chunked_prefill_size == 256
+
+
+def test_a_worker_registers_what_its_host_has_registered() -> None:
+    """A worker process takes a level whose exhauster is outside of the package."""
+    with Host(fake_target(), HostSettings(engine={"chunked_prefill_size": 256})) as host:
+        assert host.run(takes_by_name) == (32, 224, 0)
+
+
+def test_an_unknown_level_is_refused_and_shown() -> None:
+    """A process that lacks the exhauster of a level applies nothing, and still names the level."""
+    sent = pickle.dumps(PressureLevels(leave_rows=3, leave_budget=_TIGHT))
+    unregister(KIND)
+    levels = pickle.loads(sent)
+    engine = ScriptRunner()
+    with pytest.raises(LevelError, match="leave_budget: no exhauster has this level"):
+        engine.run(applies, levels)
+    assert engine.run(rows_left) == 64
+    assert levels.label == f"pages=all,refs=all,rows=3,budget={_TIGHT}"
+    assert levels.to_json()["leave_budget"] == levels.as_axes()["leave_budget"] == _TIGHT
+
+
+def applies(t: Any, levels: PressureLevels) -> Any:
+    t.apply_pressure(levels)
+    yield
+
+
+def rows_left(t: Any) -> int:
+    return t.engine.row_pool.available_rows()
 
 
 def test_metrics_do_not_name_levels() -> None:

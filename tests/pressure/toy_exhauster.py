@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from contextlib import suppress
 from typing import Any, ClassVar
 
-from exhausters.errors import LevelError
 from exhausters.pressure.base import Exhauster
 from exhausters.pressure.kind import ExhausterKind
-from exhausters.pressure.registry import register
-from exhausters.sweep.drain import run_cell
 
 
 class ChunkBudgetExhauster(Exhauster):
@@ -42,10 +37,3 @@ KIND = ExhausterKind(
     factory=ChunkBudgetExhauster,
     holds=("held_budget",),
 )
-
-
-def run_cell_with_it(*arguments: Any) -> Generator[None, None, Any]:
-    """A cell's script in a worker whose own registry lacks the kind, since it is in no registry's file."""
-    with suppress(LevelError):
-        register(KIND)
-    return (yield from run_cell(*arguments))

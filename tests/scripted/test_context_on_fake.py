@@ -12,7 +12,7 @@ from exhausters.scripted import reset
 from exhausters.scripted.helpers import run_until_finished
 from exhausters.worker.protocol import RunScript, ScriptFailed, ScriptRef, ScriptSucceeded, Shutdown
 from exhausters.worker.script_ref import script_ref
-from tests.fakes.fake_engine import FakeEngine
+from tests.fakes.fake_engine import ScriptRunner
 
 
 def takes_everything_and_fails(t: Any) -> Any:
@@ -59,7 +59,7 @@ def _run(script: Any, *args: Any) -> RunScript:
 
 def test_reset_order(monkeypatch: pytest.MonkeyPatch) -> None:
     """Between scripts: resume, release, abort, drain, flush, in that order, as SGLang's own hook does."""
-    engine = FakeEngine()
+    engine = ScriptRunner()
     told: list[str] = []
     scheduler, pool = engine.scheduler, engine.engine.kv_pool
 
@@ -87,7 +87,7 @@ def test_reset_order(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_failed_script_releases_exactly_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a script withheld is given back when it fails, once; the next script finds the engine whole."""
-    engine = FakeEngine()
+    engine = ScriptRunner()
     released: list[int] = []
     rows = engine.scheduler.rows
     give_back = rows.give_back
@@ -110,7 +110,7 @@ def test_a_failed_script_releases_exactly_once(monkeypatch: pytest.MonkeyPatch) 
 
 def test_an_engine_that_does_not_drain_is_a_reset_error(monkeypatch: pytest.MonkeyPatch) -> None:
     """When requests stay in spite of the abort, the script is not run, and the error says what is left."""
-    engine = FakeEngine()
+    engine = ScriptRunner()
     monkeypatch.setattr(engine.scheduler, "abort", lambda prefix: None)
     monkeypatch.setattr(reset, "DRAIN_MAX_STEPS", 5)
     engine.scheduler.receive("stuck", array("q", [1]), 10_000)
@@ -120,7 +120,7 @@ def test_an_engine_that_does_not_drain_is_a_reset_error(monkeypatch: pytest.Monk
 
 def test_without_reset_the_engine_is_left_as_it_was() -> None:
     """`reset=False` starts a script on whatever the one before left."""
-    engine = FakeEngine()
+    engine = ScriptRunner()
     engine.run(pauses_at_the_end)
     engine.run(takes_nothing, reset=False)
     assert engine.scheduler.is_paused
@@ -130,17 +130,17 @@ def test_without_reset_the_engine_is_left_as_it_was() -> None:
 @pytest.mark.parametrize("messages", [[], [Shutdown()], [Shutdown(), Shutdown()]])
 def test_the_hook_ends_the_loop(messages: list[Any]) -> None:
     """On Shutdown, and when the host has gone, the loop ends with SystemExit and no reply."""
-    assert FakeEngine().serve(messages) == []
+    assert ScriptRunner().serve(messages) == []
 
 
 def test_scripts_after_a_shutdown_are_not_run() -> None:
     """Shutdown is the last message that is read."""
-    assert len(FakeEngine().serve([_run(takes_nothing), Shutdown(), _run(takes_nothing)])) == 1
+    assert len(ScriptRunner().serve([_run(takes_nothing), Shutdown(), _run(takes_nothing)])) == 1
 
 
 def test_a_value_that_cannot_travel_fails_the_script() -> None:
     """A return value that cannot be pickled is a failure with a typed error; the next script runs."""
-    failed, succeeded = FakeEngine().serve([_run(returns_a_lambda), _run(takes_nothing)])
+    failed, succeeded = ScriptRunner().serve([_run(returns_a_lambda), _run(takes_nothing)])
     assert isinstance(failed, ScriptFailed)
     assert isinstance(failed.error, UsageError)
     assert "cannot be pickled" in str(failed.error)
@@ -149,12 +149,12 @@ def test_a_value_that_cannot_travel_fails_the_script() -> None:
 
 def test_a_plain_function_is_a_script_of_no_steps() -> None:
     """A function that is no generator runs between two steps, and its value comes back."""
-    assert FakeEngine().run(is_no_generator, 4) == 5
+    assert ScriptRunner().run(is_no_generator, 4) == 5
 
 
 def test_own_errors_travel_typed_and_others_as_text() -> None:
     """An error of this project arrives as itself; anything else as a ScriptFailedError with its traceback."""
-    engine = FakeEngine()
+    engine = ScriptRunner()
     with pytest.raises(UsageError, match="prompt_len=0"):
         engine.run(raises_usage_error)
     with pytest.raises(ScriptFailedError, match="three is not four") as caught:
@@ -167,7 +167,7 @@ def test_own_errors_travel_typed_and_others_as_text() -> None:
 )
 def test_a_script_that_is_not_there(qualname: str, told: str) -> None:
     """A name that is no function of the module is refused before the engine is touched."""
-    (failed,) = FakeEngine().serve([RunScript(script=ScriptRef(module=__name__, qualname=qualname))])
+    (failed,) = ScriptRunner().serve([RunScript(script=ScriptRef(module=__name__, qualname=qualname))])
     assert isinstance(failed, ScriptFailed)
     assert told in str(failed.error)
 
@@ -190,7 +190,7 @@ def bad_arguments(t: Any) -> Any:
 
 def test_bad_arguments_are_refused_at_once() -> None:
     """A wrong argument is a UsageError that names it, and nothing reaches the engine."""
-    found = FakeEngine().run(bad_arguments)
+    found = ScriptRunner().run(bad_arguments)
     assert [text.partition("=")[0] for text in found] == [
         "prompt_len",
         "prompt_len",
@@ -229,7 +229,7 @@ def looks_around(t: Any) -> Any:
 
 def test_questions_about_requests_and_nodes() -> None:
     """Handles and tree questions tell what the engine holds at that moment."""
-    assert FakeEngine().run(looks_around) == {
+    assert ScriptRunner().run(looks_around) == {
         "active": True,
         "locked": 1,  # nothing was cached: the request hangs at the root, which is always locked
         "locks": [1, 1],

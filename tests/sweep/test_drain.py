@@ -14,7 +14,7 @@ from exhausters.sweep.cell import Cell
 from exhausters.sweep.drain import DrainLimits, RunOptions, run_cell
 from exhausters.sweep.record import ABORTED, DRAINED, STALLED, TIMEOUT, CellResult
 from exhausters.workloads import Request, Segment, Workload, parse_workload
-from tests.fakes.fake_engine import FakeEngine
+from tests.fakes.fake_engine import ScriptRunner
 
 
 def _request(rid: str, *, prompt: int = 64, outputs: int = 20, **more: Any) -> Request:
@@ -37,7 +37,7 @@ _TWO = _workload(_request("a"), _request("b", at=0.01), warmup=(_request("w", ou
 def _run(
     workload: Workload = _TWO,
     *,
-    engine: FakeEngine | None = None,
+    engine: ScriptRunner | None = None,
     limits: DrainLimits | None = None,
     model: ForwardTimeModel | None = None,
     **levels: Any,
@@ -46,11 +46,11 @@ def _run(
     options = RunOptions(
         forward_time=model or LinearForwardTime(), limits=limits or DrainLimits(), count_work=False
     )
-    result: CellResult = (engine or FakeEngine()).run(run_cell, cell, workload, options)
+    result: CellResult = (engine or ScriptRunner()).run(run_cell, cell, workload, options)
     return result
 
 
-def _assert_clean(engine: FakeEngine) -> None:
+def _assert_clean(engine: ScriptRunner) -> None:
     """Nothing is held and nothing is wrapped."""
     assert engine.hook is not None
     assert engine.hook.context.pressure.holdings().held_tokens == 0
@@ -62,7 +62,7 @@ def _assert_clean(engine: FakeEngine) -> None:
 
 def test_drained() -> None:
     """A run in which every request emits all its tokens is drained, and the warm-up is not in its numbers."""
-    engine = FakeEngine()
+    engine = ScriptRunner()
     result = _run(engine=engine)
     assert (result.outcome, result.reason) == (DRAINED, "")
     assert result.metrics["output_tokens"] == 40
@@ -77,7 +77,7 @@ def test_drained() -> None:
 
 def test_the_same_cell_twice_is_the_same_log() -> None:
     """A run does not depend on what ran before it in the same engine."""
-    engine = FakeEngine()
+    engine = ScriptRunner()
     first = _run(engine=engine)
     _run(engine=engine, leave_pages=10)
     assert _run(engine=engine).log.digest == first.log.digest == _run().log.digest
@@ -85,7 +85,7 @@ def test_the_same_cell_twice_is_the_same_log() -> None:
 
 def test_no_page_stalls() -> None:
     """With no page left nothing can run: the run ends as stalled after the given number of idle steps."""
-    engine = FakeEngine()
+    engine = ScriptRunner()
     result = _run(engine=engine, limits=DrainLimits(stall_steps=9), leave_pages=0, held=True)
     assert result.outcome == STALLED
     # The request that arrives 10 ms later comes after ten idle steps of 1 ms.
@@ -98,7 +98,7 @@ def test_no_page_stalls() -> None:
 
 def test_too_many_steps_is_a_timeout() -> None:
     """A run that goes on for longer than allowed is given up."""
-    engine = FakeEngine()
+    engine = ScriptRunner()
     result = _run(engine=engine, limits=DrainLimits(max_steps=8))
     assert result.outcome == TIMEOUT
     assert result.reason == "not drained within 8 steps"
@@ -108,7 +108,7 @@ def test_too_many_steps_is_a_timeout() -> None:
 
 def test_a_request_that_cannot_grow_is_aborted() -> None:
     """When SGLang ends a request before its last token, the run is aborted and the request named."""
-    engine = FakeEngine()
+    engine = ScriptRunner()
     big = _workload(_request("big", prompt=64, outputs=200), _request("small", outputs=2))
     result = _run(big, engine=engine, leave_pages=8)
     assert result.outcome == ABORTED
@@ -127,7 +127,7 @@ def test_many_aborted_requests_are_not_all_named() -> None:
 
 def test_pressure_that_cannot_be_taken_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     """An exhauster that cannot take its level fails the run as itself, and leaves the engine usable."""
-    engine = FakeEngine()
+    engine = ScriptRunner()
     monkeypatch.setattr(engine.scheduler.pages, "take", _refuses)
     with pytest.raises(AllocationShortError, match="gave 0 of"):
         _run(engine=engine, leave_pages=0)
@@ -154,7 +154,7 @@ def breaks_allocator_later(t: Any) -> Iterator[None]:
 
 def test_held_pressure_that_fails_later_fails_the_script_and_not_the_engine() -> None:
     """A level that cannot be taken again is raised in the script, typed; the next script runs."""
-    engine = FakeEngine()
+    engine = ScriptRunner()
     with pytest.raises(AllocationShortError):
         engine.run(breaks_allocator_later)
     del engine.scheduler.pages.take  # type: ignore[method-assign]

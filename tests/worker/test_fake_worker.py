@@ -24,7 +24,7 @@ from exhausters.sweep.drain import RunOptions, run_cell
 from exhausters.sweep.record import DRAINED, CellResult
 from exhausters.worker.host import Host
 from exhausters.workloads import parse_workload
-from tests.fakes.fake_engine import FakeEngine
+from tests.fakes.fake_engine import ScriptRunner
 from tests.fakes.fake_target import fake_target
 from tests.worker import scripts_failures as scripts
 from tests.worker.footprint import Footprint
@@ -63,7 +63,7 @@ def test_a_cell_is_the_same_in_a_worker_and_in_this_process(host: Host) -> None:
     cell = Cell(workload="shared_prefix:requests=24")
     arguments = (cell, parse_workload(cell.workload), RunOptions(count_work=False))
     there: CellResult = host.run(run_cell, *arguments)
-    here: CellResult = FakeEngine().run(run_cell, *arguments)
+    here: CellResult = ScriptRunner().run(run_cell, *arguments)
     assert there.outcome == here.outcome == DRAINED
     assert there.log.digest == here.log.digest
 

@@ -65,7 +65,11 @@ class RowPool(Protocol):
         """
 
     def give_back(self, rows: Sequence[int]) -> None:
-        """Return the rows of one taking."""
+        """Return the rows of one taking.
+
+        Raises:
+            ConservationError: more rows would be free than there are, because the pool was flushed meanwhile.
+        """
 
 
 class PrefixTree(Protocol):

@@ -78,7 +78,8 @@ class RowTable:
 
     def __init__(self, *, row_count: int) -> None:
         self.total_rows = row_count
-        self._free_rows = list(range(1, row_count + 1))
+        self._free_rows: list[int] = []
+        self.reset()
 
     def available_rows(self) -> int:
         """Rows that are free."""
@@ -97,5 +98,15 @@ class RowTable:
         return [self._free_rows.pop() for _ in range(count)]
 
     def give_back(self, rows: Sequence[int]) -> None:
-        """Return rows."""
+        """Return rows; raises ConservationError, and takes none, when one of them is free already."""
+        free = set(self._free_rows)
+        if not free.isdisjoint(rows):
+            raise ConservationError(
+                f"request rows {sorted(free & set(rows))} are free already; if the pool was flushed while "
+                "they were held, release the pressure before a flush"
+            )
         self._free_rows.extend(rows)
+
+    def reset(self) -> None:
+        """Let every row be free."""
+        self._free_rows = list(range(1, self.total_rows + 1))

@@ -135,10 +135,11 @@ class FakeScheduler:
             request.is_aborted = request.is_aborted or request.rid.startswith(prefix)
 
     def flush(self) -> None:
-        """Empty the prefix cache and the pool of an idle engine."""
+        """Empty the prefix cache and the pools of an idle engine."""
         if self.is_fully_idle():
             self.trie.reset()
             self.pages.reset()
+            self.rows.reset()
             self.last = None
 
     # Questions.

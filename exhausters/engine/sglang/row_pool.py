@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from exhausters.errors import AllocationShortError
+from exhausters.errors import AllocationShortError, ConservationError
 
 Rows = list[int]
 
@@ -46,7 +46,14 @@ class SGLangRowPool:
         return list(rows)
 
     def give_back(self, rows: Sequence[int]) -> None:
-        """Return rows to the pool."""
+        """Return rows to the pool; raises ConservationError when a flush has made them free already."""
+        available, total = self.available_rows(), self.total_rows
+        # SGLang would take them a second time, and give one row to two requests.
+        if available + len(rows) > total:
+            raise ConservationError(
+                f"{available} request rows are free and {len(rows)} held, of {total}: SGLang's cache was "
+                "flushed while rows were held; release the pressure before a flush"
+            )
         _, free = _row_interface(self._scheduler.req_to_token_pool)
         free(list(rows))
 

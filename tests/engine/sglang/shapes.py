@@ -98,6 +98,7 @@ class FakeRowPool:
     """Rows as in SGLang's middle releases: `alloc` takes requests and replaces the list."""
 
     def __init__(self, *, row_count: int) -> None:
+        self.size = row_count
         self.free_slots = list(range(1, row_count + 1))
 
     def available_size(self) -> int:
