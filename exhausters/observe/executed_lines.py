@@ -31,8 +31,8 @@ class ExecutedLines:
         """A phase begins or goes on: count, in the functions that are running already too."""
         frame: FrameType | None = sys._getframe(1)
         while frame is not None:
-            if frame.f_trace is None:
-                frame.f_trace = self._trace(frame, "call", None)
+            # Functions that never return, such as the event loop, still have the tracer of an earlier pass.
+            frame.f_trace = self._trace(frame, "call", None)
             frame = frame.f_back
         sys.settrace(self._trace)
 

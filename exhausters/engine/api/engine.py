@@ -8,7 +8,14 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from exhausters.engine.api.parts import KvPool, PrefixTree, RowPool
-from exhausters.engine.api.records import BatchView, Facts, LastBatch, MethodPoint, PoolSnapshot
+from exhausters.engine.api.records import (
+    BatchView,
+    Facts,
+    LastBatch,
+    MethodPoint,
+    PoolSnapshot,
+    SourceFolders,
+)
 from exhausters.engine.settings import HostSettings
 from exhausters.errors import UnsupportedSettingError
 
@@ -188,6 +195,9 @@ class Engine(Protocol):
 
     def facts(self) -> Facts:
         """Describe what was booted, in plain values; `pid` is among them."""
+
+    def source_folders(self) -> SourceFolders:
+        """Return where the engine's source is."""
 
     # Observation. Wrappers stay until they are taken off.
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from exhausters.engine.api import (
@@ -25,6 +26,7 @@ from exhausters.engine.api import (
     LastBatch,
     MethodPoint,
     PoolSnapshot,
+    SourceFolders,
 )
 from exhausters.engine.fake.page_trie import PageTrie
 from exhausters.engine.fake.pools import PagePool, RowTable
@@ -228,6 +230,11 @@ class FakeEngine:
             "max_running_requests": self.row_pool.total_rows,
             "overlap": self.is_overlapped,
         }
+
+    def source_folders(self) -> SourceFolders:
+        """The fake scheduler is part of this package."""
+        here = Path(__file__).resolve().parent
+        return SourceFolders(root=str(here.parents[2]), watched=str(here))
 
     def watch(self, listener: EngineListener) -> Callable[[], None]:
         """Tell `listener` of evictions and retractions until the result is called."""

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
+from exhausters.engine.api import SourceFolders
 from exhausters.engine.settings import HostSettings
+from exhausters.engine.sglang.source_tree import WATCHED
 from exhausters.errors import BootError
 
 _RUST = "rust"
@@ -35,6 +39,14 @@ def facts(scheduler: Any) -> dict[str, Any]:
         "overlap": bool(scheduler.enable_overlap),
         "policy": str(scheduler.schedule_policy),
     }
+
+
+def source_folders() -> SourceFolders:
+    """Return where SGLang was imported from."""
+    import sglang
+
+    root = Path(inspect.getfile(sglang)).parent.parent
+    return SourceFolders(root=str(root), watched=str(root / WATCHED))
 
 
 def require_rust_core(settings: HostSettings, facts: Mapping[str, Any]) -> None:
