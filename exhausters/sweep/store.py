@@ -31,6 +31,7 @@ def sweep_writer(folder: Path, *, target: PreparedTarget, grid: Grid) -> RecordW
         "target_version": target.version,
         "target_commit": target.commit,
         "target_dirty": target.dirty,
+        "target_changes": target.changes,
     }
     return RecordWriter(folder, kind=SWEEP, grid=grid, expected=len(grid.cells), header=header)
 
@@ -45,7 +46,13 @@ def pairs_writer(
     """
     require_pair(base, head, rounds=rounds)
     targets = {
-        one.name: {"version": one.version, "commit": one.commit, "date": None, "dirty": one.dirty}
+        one.name: {
+            "version": one.version,
+            "commit": one.commit,
+            "date": None,
+            "dirty": one.dirty,
+            "changes": one.changes,
+        }
         for one in (base, head)
     }
     expected = len(grid.cells) * rounds * len(targets)
