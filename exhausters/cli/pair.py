@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from exhausters.cli.options import GRID_HELP
+from exhausters.cli.options import GRID_HELP, CellsOption, print_dropped_variables
 from exhausters.console import FAILED, error_console, errors_shown, output_console
 from exhausters.sweep.record import FAILURES, RunRecord
 
@@ -16,6 +16,7 @@ def pair(
     base: Annotated[str, typer.Argument(metavar="BASE", help="release:X, path:DIR or git:DIR@REV.")],
     head: Annotated[str, typer.Argument(metavar="HEAD", help="The build to be judged.")],
     grid: Annotated[str, typer.Option(help=GRID_HELP)] = "quick",
+    cells: CellsOption = None,
     rounds: Annotated[int, typer.Option(min=1, help="Pairs per cell; the gate needs at least 10.")] = 12,
     out: Annotated[Path, typer.Option(help="Folder for the records.")] = Path("results/pairs"),
 ) -> None:
@@ -28,18 +29,19 @@ def pair(
 
     console, errors = output_console(), error_console()
     with errors_shown(errors):
-        cells = load_grid(grid)
-        total = len(cells.cells) * rounds * 2
+        chosen = load_grid(grid).select(cells or ())
+        print_dropped_variables(errors)
+        total = len(chosen.cells) * rounds * 2
         with SweepProgress(errors, total=total) as progress:
             first, second = (prepare(text, on_progress=progress.say) for text in (base, head))
-            with pairs_writer(out, base=first, head=second, grid=cells, rounds=rounds) as writer:
+            with pairs_writer(out, base=first, head=second, grid=chosen, rounds=rounds) as writer:
 
                 def keep(record: RunRecord) -> None:
                     writer.add(record)
                     progress.cell_ended(record)
 
-                records = run_pairs(first, second, cells, rounds=rounds, on_record=keep)
+                records = run_pairs(first, second, chosen, rounds=rounds, on_record=keep)
                 writer.finish()
-    console.print(f"{len(records)} runs of {len(cells.cells)} cells. Records: {out}", highlight=False)
+    console.print(f"{len(records)} runs of {len(chosen.cells)} cells. Records: {out}", highlight=False)
     if any(record.result.outcome in FAILURES for record in records):
         raise typer.Exit(FAILED)

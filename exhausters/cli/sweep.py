@@ -9,7 +9,13 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from exhausters.cli.options import DEFAULT_TARGET, GRID_HELP, TargetOption
+from exhausters.cli.options import (
+    DEFAULT_TARGET,
+    GRID_HELP,
+    CellsOption,
+    TargetOption,
+    print_dropped_variables,
+)
 from exhausters.console import FAILED, error_console, errors_shown, output_console
 from exhausters.sweep.record import DRAINED, FAILURES, RunRecord
 
@@ -17,6 +23,7 @@ from exhausters.sweep.record import DRAINED, FAILURES, RunRecord
 def sweep(
     target: TargetOption = DEFAULT_TARGET,
     grid: Annotated[str, typer.Option(help=GRID_HELP)] = "quick",
+    cells: CellsOption = None,
     out: Annotated[Path, typer.Option(help="Folder for the records.")] = Path("results/sweep"),
     workers: Annotated[
         int | None, typer.Option(min=1, help="Schedulers side by side (default: one per core).")
@@ -42,23 +49,24 @@ def sweep(
 
     console, errors = output_console(), error_console()
     with errors_shown(errors):
-        cells = load_grid(grid, skip_bad_lines=skip_bad_lines)
-        for left_out in cells.left_out:
+        chosen = load_grid(grid, skip_bad_lines=skip_bad_lines).select(cells or ())
+        print_dropped_variables(errors)
+        for left_out in chosen.left_out:
             errors.print(f"left out: {left_out}", markup=False, highlight=False)
         run = RunOptions(forward_time=forward_time_model(forward_time), count_work=work)
         options, executor = SweepOptions(clock=clock, run=run), LocalExecutor(workers)
-        with SweepProgress(errors, total=len(cells.cells)) as progress:
+        with SweepProgress(errors, total=len(chosen.cells)) as progress:
             prepared = prepare(target, on_progress=progress.say)
-            with sweep_writer(out, target=prepared, grid=cells) as writer:
+            with sweep_writer(out, target=prepared, grid=chosen) as writer:
 
                 def keep(record: RunRecord) -> None:
                     writer.add(record)
                     progress.cell_ended(record)
 
                 progress.say(f"booting {prepared.name}")
-                records = run_sweep(prepared, cells, options, executor=executor, on_record=keep)
+                records = run_sweep(prepared, chosen, options, executor=executor, on_record=keep)
                 writer.finish()
-    console.print(records_table(records, title=f"{prepared.name}, grid {cells.name}"))
+    console.print(records_table(records, title=f"{prepared.name}, grid {chosen.name}"))
     _print_outcomes(console, records, out)
     if any(record.result.outcome in FAILURES for record in records):
         raise typer.Exit(FAILED)

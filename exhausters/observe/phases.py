@@ -33,6 +33,16 @@ class PhaseListener(Protocol):
         """The step has ended: the harness's own code runs until the next phase begins."""
 
 
+class Unmeasured:
+    """A phase listener for runs of which only the decisions are wanted."""
+
+    def enter(self, phase: str) -> None:
+        """Nothing is measured."""
+
+    def leave(self) -> None:
+        """Nothing was measured."""
+
+
 class PhaseSwitch:
     """Wraps the engine's methods for as long as a run is observed.
 

@@ -44,6 +44,7 @@ class ScriptedContext:
         observers: are told of every step and batch until the script ends.
         phases: splits steps into phases while a run is timed or counted.
         emitted_token: what the null model emits for every request and step.
+        cells_run: ids of the cells that have run to their end in this worker.
         salvage: returns what the running script has so far; asked for when the scheduler fails.
     """
 
@@ -70,6 +71,7 @@ class ScriptedContext:
         self.observers: list[Observer] = []
         self.phases: PhaseSwitch | None = None
         self.salvage: Callable[[], Any] | None = None
+        self.cells_run: set[str] = set()
         self.spool_path = spool_path
         self.emitted_token = emitted_token
         self.pressure = PressureSet(engine)

@@ -1,15 +1,21 @@
-"""The script of a cell, run inside the worker: one timed pass over its workload, one counted pass."""
+"""The script of a cell, run inside the worker: one or more passes over its workload.
+
+Every pass starts from a reset engine and takes the same decisions; they differ in what is measured beside.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 
-from exhausters.errors import ScriptFailedError
+from exhausters.errors import ScriptFailedError, UsageError
+from exhausters.observe.executed_lines import ExecutedLines
+from exhausters.observe.executed_source import executed_source
 from exhausters.observe.forward_time import ForwardTimeModel, LinearForwardTime
 from exhausters.observe.host_time import HostTimer, host_metrics
 from exhausters.observe.latency import GoodputLimits
-from exhausters.observe.phases import PhaseListener, PhaseSwitch
+from exhausters.observe.phases import PhaseListener, PhaseSwitch, Unmeasured
 from exhausters.observe.recorder import Recorder
 from exhausters.observe.step_record import IDLE
 from exhausters.observe.summary import summarize
@@ -28,6 +34,11 @@ STALL_STEPS = 64
 MAX_STEPS = 50_000
 # A pass in which torch met an operator for the first time is counted again; one more is enough.
 _COUNT_ATTEMPTS = 3
+
+
+# Decisions alone; with host time; with work; with the lines that were executed.
+DECIDE, TIMED, COUNTED, LINES = "decide", "timed", "counted", "lines"
+PASSES = (DECIDE, TIMED, COUNTED, LINES)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,14 +61,34 @@ class RunOptions:
     Attributes:
         forward_time: the model that moves the virtual clock.
         limits: when a run is given up.
-        count_work: run a second pass that counts calls and operators.
+        count_work: whether counting is among the passes where `passes` does not say.
         goodput: limits that a request must keep to count towards goodput.
+        passes: which passes are made, in this order, each of `PASSES`; None for a timed one and, with
+            `count_work`, a counted one.
+
+    Raises:
+        UsageError: no pass, or one that there is not.
     """
 
     forward_time: ForwardTimeModel = field(default_factory=LinearForwardTime)
     limits: DrainLimits = field(default_factory=DrainLimits)
     count_work: bool = True
     goodput: GoodputLimits = field(default_factory=GoodputLimits)
+    passes: tuple[str, ...] | None = None
+
+    def __post_init__(self) -> None:
+        if self.passes is not None and (not self.passes or set(self.passes) - set(PASSES)):
+            raise UsageError(f"passes={self.passes!r}: expected one or more of {', '.join(PASSES)}")
+
+    @property
+    def wanted_passes(self) -> tuple[str, ...]:
+        """The passes that are made."""
+        if self.passes is not None:
+            return self.passes
+        return (TIMED, COUNTED) if self.count_work else (TIMED,)
+
+
+_PassScript = Callable[..., Generator[None, None, CellResult]]
 
 
 def run_cell(
@@ -65,9 +96,9 @@ def run_cell(
 ) -> Generator[None, None, CellResult]:
     """Run one cell and return its result; every way a run can end is an outcome, not an exception.
 
-    The first pass takes decisions, modelled time and host time; the second counts work, because counting
-    slows the loop. Both start from a reset engine, so both must decide the same: `repeatable` in the
-    provenance says whether they did.
+    By default the first pass takes decisions, modelled time and host time; the second counts work, because
+    counting slows the loop. All start from a reset engine, so all must decide the same: with several passes,
+    `repeatable` in the provenance says whether they did.
 
     Raises:
         ScriptFailedError: the warm-up, which runs without pressure, did not drain.
@@ -75,27 +106,61 @@ def run_cell(
         ConservationError: pages or rows did not add up after a step.
     """
     options = options or RunOptions()
+    result: CellResult | None = None
+    for name in options.wanted_passes:
+        if result is not None:
+            context.salvage = partial(_kept, result)
+            yield from _begin_again(context)
+        found = yield from _PASS_SCRIPTS[name](context, cell, workload, options)
+        result = found if result is None else joined(result, found)
+    assert result is not None, "options without a pass"
+    return result
+
+
+def joined(result: CellResult, later: CellResult) -> CellResult:
+    """Return the result with what a later pass over the same cell measured beside."""
+    repeatable = result.provenance.get("repeatable", True) and result.log.digest == later.log.digest
+    return replace(
+        result,
+        metrics={**later.metrics, **result.metrics},
+        provenance={**result.provenance, "repeatable": repeatable},
+        executed=result.executed or later.executed,
+    )
+
+
+def _kept(result: CellResult) -> CellResult:
+    return result
+
+
+def _begin_again(context: ScriptedContext) -> Generator[None, None, None]:
+    yield from reset_engine(context)
+    context.begin_script()
+
+
+def _decide(
+    context: ScriptedContext, cell: Cell, workload: Workload, options: RunOptions
+) -> Generator[None, None, CellResult]:
+    return (yield from one_pass(context, cell, workload, options, Unmeasured()))
+
+
+def _time(
+    context: ScriptedContext, cell: Cell, workload: Workload, options: RunOptions
+) -> Generator[None, None, CellResult]:
     timer = HostTimer()
     timed = yield from one_pass(context, cell, workload, options, timer)
-    result = replace(timed, metrics={**timed.metrics, **host_metrics(timer, timed.metrics)})
-    if options.count_work:
-        context.salvage = lambda: result
-        counter, counted = yield from _count(context, cell, workload, options)
-        repeatable = counted.log.digest == timed.log.digest
-        return replace(
-            result,
-            metrics={**result.metrics, **work_metrics(counter, steps=len(counted.log))},
-            provenance={**result.provenance, "repeatable": repeatable},
-        )
-    return result
+    return replace(timed, metrics={**timed.metrics, **host_metrics(timer, timed.metrics)})
 
 
 def _count(
     context: ScriptedContext, cell: Cell, workload: Workload, options: RunOptions
-) -> Generator[None, None, tuple[WorkCounter, CellResult]]:
-    for _ in range(_COUNT_ATTEMPTS):
-        yield from reset_engine(context)
-        context.begin_script()
+) -> Generator[None, None, CellResult]:
+    # What a worker makes only once (caches, lazy imports) would be counted in a cell's first run.
+    if cell.id not in context.cells_run:
+        yield from _decide(context, cell, workload, options)
+        yield from _begin_again(context)
+    for attempt in range(_COUNT_ATTEMPTS):
+        if attempt:
+            yield from _begin_again(context)
         counter = WorkCounter()
         counter.start()
         try:
@@ -104,7 +169,27 @@ def _count(
             counter.stop()
         if not counter.is_cold:
             break
-    return counter, result
+    return replace(result, metrics={**result.metrics, **work_metrics(counter, steps=len(result.log))})
+
+
+def _record_lines(
+    context: ScriptedContext, cell: Cell, workload: Workload, options: RunOptions
+) -> Generator[None, None, CellResult]:
+    folders = context.engine.source_folders()
+    lines = ExecutedLines([folders.watched])
+    try:
+        result = yield from one_pass(context, cell, workload, options, lines)
+    finally:
+        lines.leave()
+    return replace(result, executed=executed_source(lines.by_file(), root=folders.root))
+
+
+_PASS_SCRIPTS: Mapping[str, _PassScript] = {
+    DECIDE: _decide,
+    TIMED: _time,
+    COUNTED: _count,
+    LINES: _record_lines,
+}
 
 
 def one_pass(
@@ -139,6 +224,7 @@ def one_pass(
         recorder.stop()
         context.observers.clear()
     context.release_pressure()
+    context.cells_run.add(cell.id)
     return _result(context, cell, workload, options, recorder, feeder, ended)
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from exhausters.errors import LogFormatError, StoreError
 from exhausters.observe.decision_log import DecisionLog
+from exhausters.observe.executed_source import ExecutedSource
 from exhausters.observe.run_facts import RunFacts
 from exhausters.sweep.record import SCHEMA_VERSION, RunRecord
 from exhausters.sweep.store import HEADER_NAME, RECORDS_NAME
@@ -73,7 +74,9 @@ def _record(folder: Path, line: str, *, place: str) -> RunRecord:
         log = _log(folder / values["log"], digest=str(values.get("decision_digest")))
         # Absent in older records, None where a run failed before its first step.
         facts = RunFacts.read(folder / values["facts"]) if values.get("facts") else None
-        return RunRecord.from_json(values, log=log, facts=facts)
+        # Absent unless the run recorded its lines.
+        executed = ExecutedSource.read(folder / values["executed"]) if values.get("executed") else None
+        return RunRecord.from_json(values, log=log, facts=facts, executed=executed)
     except (OSError, AttributeError, TypeError, LogFormatError, StoreError) as error:
         raise StoreError(f"{place}: {error}") from error
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from exhausters.errors import StoreError, UsageError
 from exhausters.observe.decision_log import DecisionLog
+from exhausters.observe.executed_source import ExecutedSource
 from exhausters.observe.run_facts import RunFacts
 from exhausters.pressure.levels import PressureLevels
 from exhausters.sweep.cell import Cell, EngineSettings
@@ -38,6 +39,8 @@ class CellResult:
         provenance: what the numbers depend on: forward-time model, workload digest, versions.
         facts: what else is needed to compute the metrics again from the log, without token sequences; None
             when the run failed before its first step.
+        executed: lines that the run executed and files that the worker imported; None where no pass
+            recorded them.
     """
 
     outcome: str
@@ -46,6 +49,7 @@ class CellResult:
     metrics: Mapping[str, float | int | None]
     provenance: Mapping[str, Any] = field(default_factory=dict)
     facts: RunFacts | None = None
+    executed: ExecutedSource | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +71,7 @@ class RunRecord:
     order: str | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """Return the record in plain values, without log and facts (they have files of their own)."""
+        """Return the record in plain values, without log, facts and lines (they have files of their own)."""
         paired = {} if self.round is None else {"round": self.round, "order": self.order}
         return {
             "schema": SCHEMA_VERSION,
@@ -83,7 +87,14 @@ class RunRecord:
         }
 
     @classmethod
-    def from_json(cls, values: Mapping[str, Any], *, log: DecisionLog, facts: RunFacts | None) -> RunRecord:
+    def from_json(
+        cls,
+        values: Mapping[str, Any],
+        *,
+        log: DecisionLog,
+        facts: RunFacts | None,
+        executed: ExecutedSource | None = None,
+    ) -> RunRecord:
         """Return the record that `to_json` wrote, given what it left out.
 
         Raises:
@@ -105,6 +116,7 @@ class RunRecord:
                     metrics=values["metrics"],
                     provenance=values["provenance"],
                     facts=facts,
+                    executed=executed,
                 ),
                 round=values.get("round"),
                 order=values.get("order"),

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -20,7 +21,7 @@ from exhausters.targets import PreparedTarget
 
 HEADER_NAME, RECORDS_NAME, LOGS_NAME = "sweep.json", "records.jsonl", "logs"
 SWEEP, PAIRS = "sweep", "pairs"
-_LOG_ENDING, _FACTS_ENDING = ".log.gz", ".facts.json.gz"
+_LOG_ENDING, _FACTS_ENDING, _LINES_ENDING = ".log.gz", ".facts.json.gz", ".lines.json.gz"
 
 
 def sweep_writer(folder: Path, *, target: PreparedTarget, grid: Grid) -> RecordWriter:
@@ -30,6 +31,7 @@ def sweep_writer(folder: Path, *, target: PreparedTarget, grid: Grid) -> RecordW
         "target_version": target.version,
         "target_commit": target.commit,
         "target_dirty": target.dirty,
+        "target_changes": target.changes,
     }
     return RecordWriter(folder, kind=SWEEP, grid=grid, expected=len(grid.cells), header=header)
 
@@ -44,7 +46,13 @@ def pairs_writer(
     """
     require_pair(base, head, rounds=rounds)
     targets = {
-        one.name: {"version": one.version, "commit": one.commit, "date": None, "dirty": one.dirty}
+        one.name: {
+            "version": one.version,
+            "commit": one.commit,
+            "date": None,
+            "dirty": one.dirty,
+            "changes": one.changes,
+        }
         for one in (base, head)
     }
     expected = len(grid.cells) * rounds * len(targets)
@@ -57,12 +65,13 @@ class RecordWriter:
     """A folder that fills with records while they are made; a context manager.
 
     `sweep.json` says what was run and, at the end, that it is complete; `records.jsonl` has one line per run;
-    `logs/` has the decision logs and the facts of the runs, named by their content, so that runs with the
-    same decisions share a file. Each record is on disk when `add` returns, and stays there after an
-    interruption.
+    `logs/` has the decision logs, the facts and the executed lines of the runs, named by their content, so
+    that runs with the same decisions share a file. Each record is on disk when `add` returns, and stays there
+    after an interruption.
 
     Raises:
         UsageError: the folder holds anything but earlier records of this kind. Those are replaced.
+        StoreError: the folder cannot be written: a full disk, a folder that is read-only; also by `add`.
     """
 
     def __init__(
@@ -70,37 +79,51 @@ class RecordWriter:
     ) -> None:
         """Open the folder for `expected` records of the grid's cells; the header says so."""
         self._folder = folder
-        self._places = {cell.id: place for place, cell in enumerate(grid.cells)}
+        self._grid = grid
         self._expected = expected
-        self._added: list[tuple[int, int]] = []
-        _make_room(folder, kind)
-        (folder / LOGS_NAME).mkdir(parents=True, exist_ok=True)
-        self._header = {
-            "schema": SCHEMA_VERSION,
-            "kind": kind,
-            "harness_version": __version__,
-            "grid": grid.name,
-            "grid_digest": grid.digest,
-            "cells": len(grid.cells),
-            "runs": expected,
-            "machine": machine_kind(),
-            "started": datetime.now(UTC).isoformat(timespec="seconds"),
-            **header,
-            "complete": False,
-        }
-        self._write_header()
-        self._records = (folder / RECORDS_NAME).open("w")
+        # By place in the grid, then round: the lines of `records.jsonl`.
+        self._lines: dict[tuple[int, int, str], str] = {}
+        with _written(folder):
+            _make_room(folder, kind)
+            (folder / LOGS_NAME).mkdir(parents=True, exist_ok=True)
+            self._header = {
+                "schema": SCHEMA_VERSION,
+                "kind": kind,
+                "harness_version": __version__,
+                **_header_of(grid),
+                "runs": expected,
+                "machine": machine_kind(),
+                "started": datetime.now(UTC).isoformat(timespec="seconds"),
+                **header,
+                "complete": False,
+            }
+            self._write_header()
+            self._records = (folder / RECORDS_NAME).open("w")
 
     def add(self, record: RunRecord) -> None:
-        """Write one record, its decision log and its facts."""
-        line = record.to_json()
-        line["log"] = log = f"{LOGS_NAME}/{line['decision_digest'][:16]}{_LOG_ENDING}"
-        if not (self._folder / log).exists():
-            record.result.log.write(self._folder / log)
-        line["facts"] = self._write_facts(record)
-        self._records.write(json.dumps(line) + "\n")
-        self._records.flush()
-        self._added.append((self._places[record.cell.id], record.round or 0))
+        """Write one record, its decision log, its facts and its lines.
+
+        A record of the same cell, target and round takes the place of the one before: a later pass over the
+        cell has measured more of it.
+        """
+        place = self._place(record)
+        with _written(self._folder):
+            line = self._write_files(record)
+            is_new = place not in self._lines
+            self._lines[place] = line
+            if is_new:
+                self._records.write(line)
+                self._records.flush()
+            else:
+                self._rewrite(list(self._lines.values()))
+
+    def extend(self, grid: Grid) -> None:
+        """Go on with a grid that has further cells after those of the present one, one run each."""
+        self._expected += len(grid.cells) - len(self._grid.cells)
+        self._grid = grid
+        self._header |= {**_header_of(grid), "runs": self._expected}
+        with _written(self._folder):
+            self._write_header()
 
     def finish(self) -> None:
         """Say that no run is missing, and put the lines in the grid's order, then by round.
@@ -111,16 +134,24 @@ class RecordWriter:
             StoreError: there are fewer records than were announced, or more.
         """
         self._records.close()
-        if len(self._added) != self._expected:
+        if len(self._lines) != self._expected:
             raise StoreError(
-                f"{self._folder}: {len(self._added)} records, expected {self._expected}: it stays incomplete"
+                f"{self._folder}: {len(self._lines)} records, expected {self._expected}: it stays incomplete"
             )
-        path = self._folder / RECORDS_NAME
-        lines = path.read_text().splitlines(keepends=True)
-        in_order = sorted(range(len(lines)), key=lambda number: self._added[number])
-        _replace(path, "".join(lines[number] for number in in_order))
-        self._header["complete"] = True
-        self._write_header()
+        order = sorted(self._lines, key=lambda place: place[:2])
+        with _written(self._folder):
+            _replace(self._folder / RECORDS_NAME, "".join(self._lines[place] for place in order))
+            self._header["complete"] = True
+            self._write_header()
+
+    def _place(self, record: RunRecord) -> tuple[int, int, str]:
+        places = {cell.id: place for place, cell in enumerate(self._grid.cells)}
+        return places[record.cell.id], record.round or 0, record.target
+
+    def _rewrite(self, lines: list[str]) -> None:
+        self._records.close()
+        _replace(self._folder / RECORDS_NAME, "".join(lines))
+        self._records = (self._folder / RECORDS_NAME).open("a")
 
     def __enter__(self) -> RecordWriter:
         return self
@@ -128,19 +159,46 @@ class RecordWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._records.close()
+        with suppress(OSError):  # what could not be written has raised before
+            self._records.close()
 
-    def _write_facts(self, record: RunRecord) -> str | None:
-        if record.result.facts is None:
-            return None
-        content = record.result.facts.to_bytes()
-        name = f"{LOGS_NAME}/{hashlib.sha256(content).hexdigest()[:16]}{_FACTS_ENDING}"
+    def _write_files(self, record: RunRecord) -> str:
+        """Write what has files of its own; return the line with the rest."""
+        line = record.to_json()
+        line["log"] = log = f"{LOGS_NAME}/{line['decision_digest'][:16]}{_LOG_ENDING}"
+        if not (self._folder / log).exists():
+            record.result.log.write(self._folder / log)
+        facts, executed = record.result.facts, record.result.executed
+        line["facts"] = None if facts is None else self._write_content(facts.to_bytes(), _FACTS_ENDING)
+        if executed is not None:
+            line["executed"] = self._write_content(executed.to_bytes(), _LINES_ENDING)
+        return json.dumps(line) + "\n"
+
+    def _write_content(self, content: bytes, ending: str) -> str:
+        """Write a file that is named by its content; return its name."""
+        name = f"{LOGS_NAME}/{hashlib.sha256(content).hexdigest()[:16]}{ending}"
         if not (self._folder / name).exists():
             (self._folder / name).write_bytes(content)
         return name
 
     def _write_header(self) -> None:
         _replace(self._folder / HEADER_NAME, json.dumps(self._header, indent=1) + "\n")
+
+
+def _header_of(grid: Grid) -> dict[str, object]:
+    return {"grid": grid.name, "grid_digest": grid.digest, "cells": len(grid.cells)}
+
+
+@contextmanager
+def _written(folder: Path) -> Iterator[None]:
+    """Raise StoreError, naming the folder, where the disk refuses what is written."""
+    try:
+        yield
+    except OSError as error:
+        raise StoreError(
+            f"{folder}: cannot be written ({error.strerror or error}); what was written until now stays; "
+            "make room, or choose another folder with --out"
+        ) from error
 
 
 def _make_room(folder: Path, kind: str) -> None:
@@ -161,7 +219,7 @@ def _make_room(folder: Path, kind: str) -> None:
         )
     header.unlink()
     (folder / RECORDS_NAME).unlink(missing_ok=True)
-    for ending in (_LOG_ENDING, _FACTS_ENDING):
+    for ending in (_LOG_ENDING, _FACTS_ENDING, _LINES_ENDING):
         for path in (folder / LOGS_NAME).glob(f"*{ending}"):
             path.unlink()
 

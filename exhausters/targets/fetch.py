@@ -9,6 +9,7 @@ from pathlib import Path
 from exhausters.errors import InstallError, TargetNotFoundError
 from exhausters.targets import git
 from exhausters.targets.cache import Progress, build_once, cache_root
+from exhausters.targets.changes import changes_digest
 from exhausters.targets.environments import Interpreter
 from exhausters.targets.installer import Installer, UvInstaller
 from exhausters.targets.target_spec import SUPPORTED_RELEASES
@@ -24,12 +25,14 @@ class Sources:
         source_dir: the folder that contains `sglang/`.
         commit: 40 hexadecimal digits, or None if unknown.
         dirty: whether the files differ from `commit`.
+        changes: short digest of what no commit describes (see `changes_digest`).
         is_ours: whether the folder belongs to this project's cache, so that bytecode may be written there.
     """
 
     source_dir: Path
     commit: str | None = None
     dirty: bool = False
+    changes: str | None = None
     is_ours: bool
 
 
@@ -76,7 +79,8 @@ def fetch_path(directory: Path) -> Sources:
     for source_dir in (directory / "python", directory):
         if (source_dir / "sglang" / "srt").is_dir():
             commit, dirty = git.checkout_state(source_dir)
-            return Sources(source_dir=source_dir, commit=commit, dirty=dirty, is_ours=False)
+            changes = changes_digest(source_dir, commit, dirty=dirty)
+            return Sources(source_dir=source_dir, commit=commit, dirty=dirty, changes=changes, is_ours=False)
     problem = "contains no SGLang" if directory.is_dir() else "no such folder"
     raise TargetNotFoundError(
         f"path:{directory}: {problem}; expected a checkout (python/sglang/srt inside) or a folder with "

@@ -13,6 +13,7 @@ from pathlib import Path
 from exhausters.errors import TargetError
 
 __all__ = [
+    "checkout_diff",
     "checkout_state",
     "export_folder",
     "git_dir",
@@ -20,6 +21,7 @@ __all__ = [
     "has_folder",
     "resolve_commit",
     "run_git",
+    "untracked_files",
 ]
 
 
@@ -60,6 +62,21 @@ def checkout_state(source_dir: Path) -> tuple[str | None, bool]:
     # Without this option git would rewrite the index of a repository that is only read.
     status = _git(["--no-optional-locks", *here, "status", "--porcelain", "--", "."])
     return _text(head), bool(_text(status))
+
+
+def checkout_diff(source_dir: Path) -> bytes:
+    """Return what differs below `source_dir` between the working tree and its commit, as git prints it."""
+    # Neither the user's settings nor the folder that git is asked from may change the text.
+    plain = ["--no-ext-diff", "--no-color", "--no-textconv", "--binary", "--full-index", "--no-relative"]
+    done = _git(["--no-optional-locks", "-C", str(source_dir), "diff", *plain, "HEAD", "--", "."])
+    return done.stdout
+
+
+def untracked_files(source_dir: Path, pattern: str) -> list[str]:
+    """Return files below `source_dir` that match, and that git neither tracks nor ignores, relative to it."""
+    here = ["--no-optional-locks", "-C", str(source_dir)]
+    done = _git([*here, "ls-files", "-z", "--others", "--exclude-standard", "--", pattern])
+    return [file for file in done.stdout.decode(errors="surrogateescape").split("\0") if file]
 
 
 def has_folder(repository: Path, commit: str, folder: str) -> bool:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from exhausters.errors import TargetError
 from exhausters.targets.cache import Progress, cache_root
+from exhausters.targets.entry_point import require_entry_point
 from exhausters.targets.environments import (
     Interpreter,
     current_interpreter,
@@ -30,10 +31,13 @@ class PreparedTarget:
 
     Attributes:
         spec: what the user asked for.
-        name: the spec's canonical text, such as "release:0.5.23".
+        name: the spec's canonical text, such as "release:0.5.23"; of sources that no commit describes, with
+            their `changes`: "path:/home/me/sglang+3f9c01b2a".
         version: the version the sources state, or "unknown" (checkouts seldom state one).
         commit: 40 hexadecimal digits, or None for releases and for folders that git does not track.
         dirty: whether the files differ from `commit`.
+        changes: short digest of what differs from `commit`, or of all Python files where there is no commit;
+            None for a release and for what is just as committed.
         source_dirs: what goes first on the worker's `sys.path`, in order.
         python: the interpreter to run the worker with.
         pins: the requirements of its environment, sorted; `--no-deps` marks those without dependencies.
@@ -53,6 +57,7 @@ class PreparedTarget:
     pins: tuple[str, ...]
     environment_key: str
     pycache_prefix: Path | None
+    changes: str | None = None
     engine: str = "sglang"
 
 
@@ -73,6 +78,7 @@ def prepare(
         TargetSpecError: the text names no target.
         TargetNotFoundError: no such release, folder or commit.
         InstallError: the package index or uv failed.
+        SeamError: the target's scheduler has no entry point for scripts.
         TargetError: the target does not support this Python, or states no requirements.
     """
     spec = parse_target(target) if isinstance(target, str) else target
@@ -80,13 +86,15 @@ def prepare(
     sources = _sources(spec, python, installer, on_progress)
     statement = read_statement(sources.source_dir)
     _check_python(spec, statement, python)
+    require_entry_point(spec.text, sources.source_dir)
     pins = pins_for(statement)
     return PreparedTarget(
         spec=spec,
-        name=spec.text,
+        name=spec.text if sources.changes is None else f"{spec.text}+{sources.changes}",
         version=statement.version or _version_in(sources.source_dir),
         commit=sources.commit,
         dirty=sources.dirty,
+        changes=sources.changes,
         source_dirs=(sources.source_dir,),
         python=environment_for(pins, python, installer=installer, on_progress=on_progress),
         pins=pins.lines(),

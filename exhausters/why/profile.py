@@ -94,7 +94,7 @@ def profile_cell(
     Raises:
         ScriptFailedError, PressureError, ConservationError: as `run_cell`.
     """
-    folders = context.engine.source_folders()
+    folders = (context.engine.source_folders().watched,)
     plain = yield from one_pass(context, cell, workload, options, _NoListener())
     yield from _again(context)
     tree = CallTree(folders)

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
+#: Tells a worker from the process that starts workers.
+IN_WORKER = "EXHAUSTERS_IN_WORKER"
+
 #: Set for every worker before it starts.
 WORKER_VARIABLES: Mapping[str, str] = MappingProxyType(
     {
@@ -19,6 +22,7 @@ WORKER_VARIABLES: Mapping[str, str] = MappingProxyType(
         "OPENBLAS_NUM_THREADS": "1",
         "PYTHONHASHSEED": "0",
         "PYTHONUNBUFFERED": "1",
+        IN_WORKER: "1",
     }
 )
 

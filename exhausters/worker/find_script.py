@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import importlib.util
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -20,7 +22,7 @@ def find_script(ref: ScriptRef) -> Callable[..., Any]:
     """Import the script's module and return its function.
 
     Raises:
-        UsageError: the module has no such function.
+        UsageError: the module has no such function, or is a program that would start again in the worker.
         ImportError: the module, or what it imports, is not there in the target's environment.
     """
     found = find_object(ref)
@@ -58,5 +60,24 @@ def _load_file(file: str) -> ModuleType:
         raise UsageError(f"script file {file}: not a Python source file")
     module = importlib.util.module_from_spec(spec)
     sys.modules[_MAIN_ALIAS] = module
-    spec.loader.exec_module(module)
+    try:
+        spec.loader.exec_module(module)
+    except BaseException as error:
+        del sys.modules[_MAIN_ALIAS]
+        if _has_guard(file) or isinstance(error, KeyboardInterrupt):
+            raise
+        first_line = str(error).split("\n", 1)[0]
+        raise UsageError(
+            f"script file {file}: the worker imports it to find the script, which runs its top level again, "
+            f"and that raised {type(error).__name__}: {first_line}; put what starts the run below "
+            '`if __name__ == "__main__":`'
+        ) from error
     return module
+
+
+def _has_guard(file: str) -> bool:
+    """Tell whether a file keeps what it runs as a program apart from what an import runs."""
+    tests = (
+        ast.unparse(node.test) for node in ast.parse(Path(file).read_text()).body if isinstance(node, ast.If)
+    )
+    return any("__name__" in test for test in tests)

@@ -32,7 +32,7 @@ from exhausters.errors import (
     WorkerOutOfMemoryError,
 )
 from exhausters.targets import PreparedTarget, explain_missing_module
-from exhausters.worker.environment import DROPPED_VARIABLES, WORKER_VARIABLES
+from exhausters.worker.environment import DROPPED_VARIABLES, IN_WORKER, WORKER_VARIABLES
 from exhausters.worker.exit_status import describe_end, kernel_kills
 from exhausters.worker.extensions import extensions
 from exhausters.worker.out_of_memory import says_out_of_memory
@@ -74,6 +74,12 @@ class Host:
         on_started: Callable[[Host], None] | None = None,
     ) -> None:
         """Boot; `on_started` is called before the wait for it, so that another thread can `interrupt` it."""
+        if os.environ.get(IN_WORKER):
+            # A program without a guard: each worker would start the next one.
+            raise UsageError(
+                "a worker cannot start a worker: the file that holds the script starts one when it is "
+                'imported; put what starts the run below `if __name__ == "__main__":`'
+            )
         self.target = target
         self.settings = settings or HostSettings()
         self._run_dir = Path(tempfile.mkdtemp(prefix="exhausters-"))

@@ -15,7 +15,7 @@ from exhausters.engine.fake.scheduler import FakeScheduler
 from exhausters.engine.settings import HostSettings
 from exhausters.errors import HostError, ScriptFailedError
 from exhausters.scripted.hook import ScriptedSchedulerHook
-from exhausters.sweep.drain import RunOptions, run_cell
+from exhausters.sweep.drain import COUNTED, DECIDE, TIMED, RunOptions, run_cell
 from exhausters.worker.protocol import RunScript, ScriptFailed, ScriptSucceeded, WorkerReady
 from exhausters.worker.script_ref import script_ref
 
@@ -124,7 +124,9 @@ class FakeHost:
         if script is run_cell:
             # Counting operators needs torch.
             cell, workload, *options = args
-            args = (cell, workload, replace(options[0] if options else RunOptions(), count_work=False))
+            given = options[0] if options else RunOptions()
+            asked = tuple(DECIDE if name == COUNTED else name for name in given.passes or (TIMED,))
+            args = (cell, workload, replace(given, passes=asked))
         return self._engine.run(script, *args)
 
     @property

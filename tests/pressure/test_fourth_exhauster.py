@@ -225,7 +225,7 @@ def applies(t: Any, levels: PressureLevels) -> Any:
 
 
 def rows_left(t: Any) -> int:
-    return t.engine.row_pool.available_rows()
+    return int(t.engine.row_pool.available_rows())
 
 
 def test_metrics_do_not_name_levels() -> None:

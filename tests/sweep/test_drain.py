@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from exhausters.errors import AllocationShortError, ScriptFailedError
+from exhausters.errors import AllocationShortError, ScriptFailedError, UsageError
 from exhausters.observe.forward_time import ConstantForwardTime, ForwardTimeModel, LinearForwardTime
 from exhausters.pressure.levels import PressureLevels
 from exhausters.sweep.cell import Cell
-from exhausters.sweep.drain import DrainLimits, RunOptions, run_cell
+from exhausters.sweep.drain import DECIDE, LINES, TIMED, DrainLimits, RunOptions, run_cell
 from exhausters.sweep.record import ABORTED, DRAINED, STALLED, TIMEOUT, CellResult
 from exhausters.workloads import Request, Segment, Workload, parse_workload
 from tests.fakes.fake_engine import ScriptRunner
@@ -194,3 +194,39 @@ def test_built_in_workloads_end(text: str, levels: dict[str, int]) -> None:
     if result.outcome == DRAINED:
         assert result.metrics["output_tokens"] == sum(r.max_new_tokens for r in workload.requests)
         assert result.metrics["wait_steps_max"] is not None
+
+
+def _passes(engine: ScriptRunner, *passes: str) -> CellResult:
+    cell = Cell(workload="mine")
+    result: CellResult = engine.run(run_cell, cell, _TWO, RunOptions(passes=passes))
+    return result
+
+
+def test_a_pass_alone_decides_the_same() -> None:
+    """Decisions do not depend on which pass is made; only a timed one has host time."""
+    engine = ScriptRunner()
+    decided, timed = _passes(engine, DECIDE), _passes(engine, TIMED)
+    assert decided.log == timed.log
+    assert set(timed.metrics) > set(decided.metrics)
+    assert "repeatable" not in decided.provenance
+    assert _passes(engine, DECIDE, TIMED).provenance["repeatable"] is True
+
+
+def test_lines_are_recorded_where_they_are_asked_for() -> None:
+    """The lines pass names executed lines and imported files by paths below the engine's source folder."""
+    engine = ScriptRunner()
+    assert _passes(engine, DECIDE).executed is None
+    first, again = _passes(engine, LINES).executed, _passes(engine, LINES).executed
+    assert first is not None
+    assert first == again  # the event loop's own lines too
+    scheduler = "exhausters/engine/fake/scheduler.py"
+    assert set(first.lines) <= set(first.imported)
+    assert len(first.lines[scheduler]) > 50
+    assert list(first.lines[scheduler]) == sorted(first.lines[scheduler])
+
+
+@pytest.mark.parametrize("passes", [(), ("guessed",)])
+def test_unknown_passes_are_refused(passes: tuple[str, ...]) -> None:
+    """A run without a pass would measure nothing."""
+    with pytest.raises(UsageError, match="expected one or more of decide, timed, counted, lines"):
+        RunOptions(passes=passes)

@@ -10,6 +10,7 @@ import pytest
 from exhausters.errors import GridError
 from exhausters.pressure.levels import PressureLevels
 from exhausters.sweep.grid import BUILT_IN, Grid, axis_names, load_grid, parse_grid
+from tests.sweep.samples import a_grid
 
 
 def _grid(**axes: Any) -> Grid:
@@ -151,3 +152,23 @@ def test_the_default_grid_is_worth_a_night() -> None:
     generated = [cell for cell in grid.cells if not cell.workload.startswith("mooncake")]
     assert len(generated) >= 96
     assert len({cell.workload for cell in generated}) >= 4
+
+
+def test_cells_are_chosen_by_pattern() -> None:
+    """Patterns are those of a shell, several add up, and the grid's order and name stay."""
+    grid = a_grid(workload=["bursts", "agents"], leave_pages=["all", 64])
+    assert grid.select(()) is grid
+    chosen = grid.select(["*pages=64*", "agents/*"])
+    assert [cell.id.split("/")[0] for cell in chosen.cells] == ["bursts", "agents", "agents"]
+    assert chosen.name == grid.name
+    assert chosen.digest != grid.digest
+    exact = grid.cells[0].id
+    assert [cell.id for cell in grid.select([exact]).cells] == [exact]
+
+
+def test_a_pattern_that_matches_nothing_is_refused() -> None:
+    """The error names the pattern and the nearest cells."""
+    with pytest.raises(
+        GridError, match=r"--cells '\*agent_\*': matches no cell of grid 'sample'.*agents/p16"
+    ):
+        a_grid(workload=["bursts", "agents"]).select(["*agent_*"])

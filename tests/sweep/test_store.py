@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from collections.abc import Callable
 from dataclasses import replace
@@ -10,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from exhausters.errors import StoreError, UsageError
+from exhausters.observe.decision_log import DecisionLog
+from exhausters.observe.executed_source import ExecutedSource
 from exhausters.observe.latency import GoodputLimits
 from exhausters.observe.run_facts import RunFacts
 from exhausters.sweep.read_records import read_records
@@ -199,3 +202,45 @@ def test_one_build_is_no_pair(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="rounds=0"):
         pairs_writer(tmp_path, base=a_target("0.5.22"), head=a_target(), grid=_GRID, rounds=0)
     assert len((tmp_path / RECORDS_NAME).read_text().splitlines()) == 1
+
+
+def test_a_later_pass_takes_the_place_of_a_record(tmp_path: Path) -> None:
+    """A cell that is measured further stays one line, readable at every moment, with its executed lines."""
+    executed = ExecutedSource(lines={"a.py": (1, 2)}, imported=("a.py", "b.py"))
+    fuller = replace(RECORDS[0], result=replace(RECORDS[0].result, metrics={"more": 1}, executed=executed))
+    with open_sweep(tmp_path / "out") as writer:
+        writer.add(RECORDS[0])
+        writer.add(fuller)
+        assert read_records(tmp_path / "out").records == (fuller,)
+        writer.add(RECORDS[1])
+        writer.finish()
+    assert read_records(tmp_path / "out").records == (fuller, RECORDS[1])
+
+
+def test_a_grid_can_get_further_cells(tmp_path: Path) -> None:
+    """A sweep that goes on with more cells is complete when they are there, under the larger digest."""
+    larger = a_grid(leave_pages=["all", 3, 5])
+    with open_sweep(tmp_path / "out") as writer:
+        for record in RECORDS:
+            writer.add(record)
+        writer.extend(larger)
+        writer.add(a_record(larger.cells[2]))
+        writer.finish()
+    stored = read_records(tmp_path / "out")
+    assert stored.is_complete
+    assert (stored.header["grid_digest"], stored.header["runs"]) == (larger.digest, 3)
+
+
+def test_a_disk_that_refuses_is_a_typed_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A full disk names the folder and what to do; what was written before stays readable."""
+    with open_sweep(tmp_path / "out") as writer:
+        writer.add(RECORDS[0])
+
+        def full(log: object, path: Path) -> None:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        monkeypatch.setattr(DecisionLog, "write", full)
+        other = replace(RECORDS[1], result=replace(RECORDS[1].result, log=DecisionLog(())))
+        with pytest.raises(StoreError, match=r"out: cannot be written \(No space left on device\)"):
+            writer.add(other)
+    assert read_records(tmp_path / "out").records == (RECORDS[0],)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import exhausters.targets as targets
-from exhausters.errors import InstallError, TargetError, TargetNotFoundError
+from exhausters.errors import InstallError, SeamError, TargetError, TargetNotFoundError
 from exhausters.targets import PreparedTarget, prepare
 from exhausters.targets.git import run_git
 from exhausters.targets.target_spec import NEWEST_RELEASE, SUPPORTED_RELEASES
@@ -326,3 +326,46 @@ def test_unpublished_release_for_real() -> None:
 def test_every_supported_release_for_real(version: str) -> None:
     """The table of distributions suffices for the scheduler of every supported release."""
     import_scheduler(prepare(f"release:{version}"))
+
+
+def test_uncommitted_changes_are_part_of_the_identity(checkout: Path) -> None:
+    """Two states of one checkout have two names, the same state always the same, and a clean one its own."""
+    clean = prepare(f"path:{checkout}", installer=FakeInstaller())
+    assert (clean.name, clean.changes) == (f"path:{checkout}", None)
+    (checkout / "python/sglang/__init__.py").write_text("changed = 1\n")
+    edited = prepare(f"path:{checkout}", installer=FakeInstaller())
+    assert edited.name == f"path:{checkout}+{edited.changes}"
+    assert prepare(f"path:{checkout}", installer=FakeInstaller()).name == edited.name
+    (checkout / "python/sglang/srt/added.py").write_text("added = 1\n")
+    added = prepare(f"path:{checkout}", installer=FakeInstaller())
+    assert len({clean.name, edited.name, added.name}) == 3
+    git(checkout, "add", ".")
+    git(checkout, "commit", "--quiet", "-m", "all of it")
+    assert prepare(f"path:{checkout}", installer=FakeInstaller()).changes is None
+
+
+def test_sources_without_a_commit_are_identified_by_their_files(tmp_path: Path) -> None:
+    """A folder that git does not track has the digest of its Python files in its name."""
+    srt = tmp_path / "loose" / "sglang" / "srt"
+    srt.mkdir(parents=True)
+    (tmp_path / "loose" / "pyproject.toml").write_text('[project]\nversion = "1.2"\n')
+    (srt / "a.py").write_text("first = 1\n")
+    first = prepare(f"path:{tmp_path / 'loose'}", installer=FakeInstaller())
+    (srt / "a.py").write_text("second = 1\n")
+    second = prepare(f"path:{tmp_path / 'loose'}", installer=FakeInstaller())
+    assert first.commit is second.commit is None
+    assert first.name != second.name
+    assert first.name.startswith(f"path:{tmp_path / 'loose'}+")
+
+
+def test_a_build_without_the_hook_is_refused_before_its_environment_is_built(checkout: Path) -> None:
+    """What could never boot is refused once, with the reason, and nothing is installed for it."""
+    managers = checkout / "python/sglang/srt/managers"
+    managers.mkdir()
+    (managers / "scheduler.py").write_text("class Scheduler:\n    pass\n")
+    fake = FakeInstaller()
+    with pytest.raises(SeamError, match="has no maybe_init_scripted_scheduler_hook"):
+        prepare(f"path:{checkout}", installer=fake)
+    assert fake.calls == []
+    (managers / "scheduler_mixin.py").write_text("def maybe_init_scripted_scheduler_hook(self): ...\n")
+    prepare(f"path:{checkout}", installer=fake)

@@ -25,6 +25,7 @@ from exhausters.engine.api.records import (
     MethodPoint,
     NodeView,
     PoolSnapshot,
+    SourceFolders,
 )
 
 __all__ = [
@@ -53,4 +54,5 @@ __all__ = [
     "PrefixTree",
     "RequestView",
     "RowPool",
+    "SourceFolders",
 ]

@@ -8,7 +8,14 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from exhausters.engine.api.parts import KvPool, PrefixTree, RowPool
-from exhausters.engine.api.records import BatchView, Facts, LastBatch, MethodPoint, PoolSnapshot
+from exhausters.engine.api.records import (
+    BatchView,
+    Facts,
+    LastBatch,
+    MethodPoint,
+    PoolSnapshot,
+    SourceFolders,
+)
 from exhausters.engine.settings import HostSettings
 from exhausters.errors import UnsupportedSettingError
 
@@ -189,6 +196,9 @@ class Engine(Protocol):
     def facts(self) -> Facts:
         """Describe what was booted, in plain values; `pid` is among them."""
 
+    def source_folders(self) -> SourceFolders:
+        """Return where the engine's source is."""
+
     # Observation. Wrappers stay until they are taken off.
 
     def watch(self, listener: EngineListener) -> Callable[[], None]:
@@ -197,9 +207,6 @@ class Engine(Protocol):
         Raises:
             SeamError: the engine has no such method; nothing stays wrapped.
         """
-
-    def source_folders(self) -> tuple[str, ...]:
-        """Return the absolute folders that hold the engine's own code, for profiles."""
 
     def phase_points(self) -> Sequence[MethodPoint]:
         """Return the methods that are phases of a step."""

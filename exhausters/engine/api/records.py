@@ -118,4 +118,17 @@ class MethodPoint:
     phase: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceFolders:
+    """Where the engine's source is.
+
+    Attributes:
+        root: absolute folder that the paths of its files are relative to.
+        watched: absolute folder below it that holds the code whose executed lines are recorded.
+    """
+
+    root: str
+    watched: str
+
+
 Facts = Mapping[str, Any]

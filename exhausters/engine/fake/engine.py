@@ -26,6 +26,7 @@ from exhausters.engine.api import (
     LastBatch,
     MethodPoint,
     PoolSnapshot,
+    SourceFolders,
 )
 from exhausters.engine.fake.page_trie import PageTrie
 from exhausters.engine.fake.pools import PagePool, RowTable
@@ -230,6 +231,11 @@ class FakeEngine:
             "overlap": self.is_overlapped,
         }
 
+    def source_folders(self) -> SourceFolders:
+        """The fake scheduler is part of this package."""
+        here = Path(__file__).resolve().parent
+        return SourceFolders(root=str(here.parents[2]), watched=str(here))
+
     def watch(self, listener: EngineListener) -> Callable[[], None]:
         """Tell `listener` of evictions and retractions until the result is called."""
 
@@ -243,10 +249,6 @@ class FakeEngine:
             wrappers.callback(wrap_calls(self.tree, "evict", note_eviction))
             wrappers.callback(wrap_calls(self.native, "retract", note_retraction))
             return wrappers.pop_all().close
-
-    def source_folders(self) -> tuple[str, ...]:
-        """This package."""
-        return (str(Path(__file__).resolve().parent),)
 
     def phase_points(self) -> tuple[MethodPoint, ...]:
         """The methods that are phases of a step."""

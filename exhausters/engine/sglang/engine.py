@@ -7,11 +7,18 @@ from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import Any
 
-from exhausters.engine.api import BatchView, EngineListener, LastBatch, MethodPoint, PoolSnapshot
+from exhausters.engine.api import (
+    BatchView,
+    EngineListener,
+    LastBatch,
+    MethodPoint,
+    PoolSnapshot,
+    SourceFolders,
+)
 from exhausters.engine.sglang import batches, observation
 from exhausters.engine.sglang import request_messages as messages
 from exhausters.engine.sglang.carryover import Carryover
-from exhausters.engine.sglang.facts import facts
+from exhausters.engine.sglang.facts import facts, source_folders
 from exhausters.engine.sglang.holdings import Holders
 from exhausters.engine.sglang.idle_checks import set_idle_checks
 from exhausters.engine.sglang.inbox import Inbox
@@ -199,13 +206,13 @@ class SGLangEngine:
         """What was booted."""
         return facts(self.native)
 
+    def source_folders(self) -> SourceFolders:
+        """Where SGLang was imported from."""
+        return source_folders()
+
     def watch(self, listener: EngineListener) -> Callable[[], None]:
         """Tell `listener` of evictions and retractions until the result is called."""
         return observation.watch(self.native, self._holders, listener)
-
-    def source_folders(self) -> tuple[str, ...]:
-        """SGLang's package."""
-        return observation.source_folders()
 
     def phase_points(self) -> tuple[MethodPoint, ...]:
         """The methods that are phases of a step."""

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
+from exhausters.engine.api import SourceFolders
 from exhausters.engine.settings import HostSettings
 from exhausters.engine.sglang import window_pool
+from exhausters.engine.sglang.source_tree import WATCHED
 from exhausters.errors import BootError
 
 _RUST = "rust"
@@ -43,6 +47,14 @@ def window_facts(scheduler: Any) -> dict[str, str]:
     """Why the window pool of a hybrid model is counted in no step; empty when it is counted in all."""
     reason = window_pool.why_uncounted(scheduler) if window_pool.is_hybrid(scheduler) else ""
     return {"window_pool_unchecked": reason} if reason else {}
+
+
+def source_folders() -> SourceFolders:
+    """Return where SGLang was imported from."""
+    import sglang
+
+    root = Path(inspect.getfile(sglang)).parent.parent
+    return SourceFolders(root=str(root), watched=str(root / WATCHED))
 
 
 def require_rust_core(settings: HostSettings, facts: Mapping[str, Any]) -> None:
