@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from exhausters.cli.options import GRID_HELP, CellsOption, print_dropped_variables
+from exhausters.cli.outcomes import print_left_out, print_outcomes
 from exhausters.console import FAILED, error_console, errors_shown, output_console
 from exhausters.sweep.record import FAILURES, RunRecord
 
@@ -31,6 +32,7 @@ def pair(
     with errors_shown(errors):
         chosen = load_grid(grid).select(cells or ())
         print_dropped_variables(errors)
+        print_left_out(errors, chosen)
         total = len(chosen.cells) * rounds * 2
         with SweepProgress(errors, total=total) as progress:
             first, second = (prepare(text, on_progress=progress.say) for text in (base, head))
@@ -38,10 +40,10 @@ def pair(
 
                 def keep(record: RunRecord) -> None:
                     writer.add(record)
-                    progress.cell_ended(record)
+                    progress.run_ended(record)
 
                 records = run_pairs(first, second, chosen, rounds=rounds, on_record=keep)
                 writer.finish()
-    console.print(f"{len(records)} runs of {len(chosen.cells)} cells. Records: {out}", highlight=False)
+    print_outcomes(console, records, out, noun="runs")
     if any(record.result.outcome in FAILURES for record in records):
         raise typer.Exit(FAILED)

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from exhausters.cli.options import (
     DEFAULT_TARGET,
@@ -16,8 +14,9 @@ from exhausters.cli.options import (
     TargetOption,
     print_dropped_variables,
 )
+from exhausters.cli.outcomes import print_left_out, print_outcomes
 from exhausters.console import FAILED, error_console, errors_shown, output_console
-from exhausters.sweep.record import DRAINED, FAILURES, RunRecord
+from exhausters.sweep.record import FAILURES, RunRecord
 
 
 def sweep(
@@ -51,8 +50,7 @@ def sweep(
     with errors_shown(errors):
         chosen = load_grid(grid, skip_bad_lines=skip_bad_lines).select(cells or ())
         print_dropped_variables(errors)
-        for left_out in chosen.left_out:
-            errors.print(f"left out: {left_out}", markup=False, highlight=False)
+        print_left_out(errors, chosen)
         run = RunOptions(forward_time=forward_time_model(forward_time), count_work=work)
         options, executor = SweepOptions(clock=clock, run=run), LocalExecutor(workers)
         with SweepProgress(errors, total=len(chosen.cells)) as progress:
@@ -61,26 +59,12 @@ def sweep(
 
                 def keep(record: RunRecord) -> None:
                     writer.add(record)
-                    progress.cell_ended(record)
+                    progress.run_ended(record)
 
                 progress.say(f"booting {prepared.name}")
                 records = run_sweep(prepared, chosen, options, executor=executor, on_record=keep)
                 writer.finish()
     console.print(records_table(records, title=f"{prepared.name}, grid {chosen.name}"))
-    _print_outcomes(console, records, out)
+    print_outcomes(console, records, out, noun="cells")
     if any(record.result.outcome in FAILURES for record in records):
         raise typer.Exit(FAILED)
-
-
-def _print_outcomes(console: Console, records: tuple[RunRecord, ...], out: Path) -> None:
-    counts = Counter(record.result.outcome for record in records)
-    counted = ", ".join(f"{count} {outcome}" for outcome, count in counts.most_common())
-    console.print(f"{len(records)} cells: {counted}. Records: {out}", highlight=False)
-    # Identical ends are printed once: a grid has hundreds of cells.
-    ends: dict[tuple[str, str], list[str]] = {}
-    for record in records:
-        if record.result.outcome != DRAINED:
-            ends.setdefault((record.result.outcome, record.result.reason), []).append(record.cell.id)
-    for (outcome, reason), cells in ends.items():
-        where = cells[0] if len(cells) == 1 else f"{len(cells)} cells, the first {cells[0]}"
-        console.print(f"{outcome}: {where}: {reason}", markup=False, highlight=False, soft_wrap=True)

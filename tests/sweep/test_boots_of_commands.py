@@ -76,7 +76,9 @@ def test_sweep(grid: Path, tmp_path: Path, workers: int) -> None:
 
 
 def test_pair(grid: Path, tmp_path: Path) -> None:
-    """A pair tries each build once per engine setting, for any number of rounds, and has every record."""
+    """A pair tries each build once per engine setting, for any number of rounds, and has every record and
+    every reason printed once.
+    """
     command = [
         "pair",
         "release:0.5.22",
@@ -86,7 +88,10 @@ def test_pair(grid: Path, tmp_path: Path) -> None:
         "--out",
         str(tmp_path / "out"),
     ]
-    assert CliRunner().invoke(app, command).exit_code == 2
+    done = CliRunner().invoke(app, command)
+    assert done.exit_code == 2
+    assert done.output.count("does not boot") == 2  # once per build, with how many runs it explains
+    assert "release:0.5.22: 96 runs, the first" in done.output
     assert len(FakeHost.made) == 2 * SETTINGS
     found = read_records(tmp_path / "out")
     assert [one.result.outcome for one in found.records] == [CRASHED] * (8 * 12 * 2)
