@@ -104,10 +104,9 @@ class _Serving:
     def started(self, notes: tuple[str, ...]) -> None:
         """Report what came up, and end here when it is not what was asked for."""
         assert self._engine is not None, "the engine has started without a hook"
-        settings = self._config.settings
-        facts = {**self._engine.facts(), "clock": settings.clock}
+        facts = self._engine.facts()
         try:
-            self._boot.check(settings, facts)
+            self._boot.check(self._config.settings, facts)
         except ExhaustersError as error:
             self._connection.send(_failed("boot", str(error), error, limited=False))
             raise SystemExit(1) from None

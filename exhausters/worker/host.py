@@ -94,8 +94,8 @@ class Host:
 
     @property
     def facts(self) -> dict[str, Any]:
-        """What was booted: tree cache, tree core, allocator, pool sizes, Python and torch versions."""
-        return dict(self.ready.facts)
+        """What was booted, by the names of `BootFacts`, and its clock; for scripts and records."""
+        return {**self.ready.facts.to_json(), "clock": self.settings.clock}
 
     @property
     def pid(self) -> int:
@@ -105,7 +105,7 @@ class Host:
     @property
     def worker_pid(self) -> int:
         """Process id of the worker, the process that runs the scheduler."""
-        return int(self.ready.facts["pid"])
+        return self.ready.facts.pid
 
     @property
     def is_usable(self) -> bool:

@@ -282,6 +282,11 @@ def pools_by_hand(t: Any) -> Any:
     return {"page_size": kv.page_size, "rows": len(set(taken_rows)), "free": free, "refused": refused}
 
 
+def boot_facts(t: Any) -> Any:
+    """What the engine reports about itself."""
+    return t.engine.facts()
+
+
 def flushed_while_held(t: Any) -> Any:
     """What giving pages and rows back says after a flush, and what is free then."""
     pages, rows = t.engine.kv_pool, t.engine.row_pool

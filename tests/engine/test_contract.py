@@ -6,10 +6,12 @@ The fake side runs always; the real side has the marker `real`.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import fields
 from typing import Any
 
 import pytest
 
+from exhausters.engine.api import BootFacts
 from exhausters.engine.settings import HostSettings
 from exhausters.targets import NEWEST_RELEASE, prepare
 from exhausters.worker.host import Host
@@ -159,6 +161,16 @@ def test_pools_give_all_or_nothing(engine: Any) -> None:
     assert seen["page_size"] == 16
     assert seen["rows"] == 3
     assert seen["refused"] == [(4096, 0), (64, 0)]
+
+
+def test_every_fact_of_a_boot_is_reported(engine: Any) -> None:
+    """Both engines fill every field of the record; none is left to chance or to a reader's default."""
+    facts = engine.run(scripts.boot_facts)
+    assert isinstance(facts, BootFacts)
+    assert all(shown != "" for shown in facts.to_json().values())
+    assert (facts.page_size, facts.max_total_tokens, facts.max_running_requests) == (16, 4096, 64)
+    assert (facts.overlap, facts.policy) == (False, "fcfs")
+    assert set(facts.to_json()) == {one.name for one in fields(BootFacts)} - {"window_pool_unchecked"}
 
 
 def test_what_is_held_over_a_flush_is_refused(engine: Any) -> None:

@@ -107,11 +107,11 @@ class FakeHost:
 
     @property
     def facts(self) -> dict[str, Any]:
-        return {"pid": 1, "sglang_version": "fake", "page_size": self.settings.engine["page_size"]}
+        return {**self.ready.facts.to_json(), "clock": self.settings.clock}
 
     @property
     def ready(self) -> WorkerReady:
-        return WorkerReady(facts=self.facts, notes=())
+        return WorkerReady(facts=self._engine.engine.facts(), notes=())
 
     def run(self, script: Callable[..., Any], *args: Any, timeout_seconds: float = 0.0) -> Any:
         assert self.is_usable, "a host that is closed or gone was used"

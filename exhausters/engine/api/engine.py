@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from exhausters.engine.api.parts import KvPool, PrefixTree, RowPool
-from exhausters.engine.api.records import BatchView, Facts, LastBatch, MethodPoint, PoolSnapshot
+from exhausters.engine.api.records import BatchView, BootFacts, LastBatch, MethodPoint, PoolSnapshot
 from exhausters.engine.settings import HostSettings
 from exhausters.errors import UnsupportedSettingError
 
@@ -186,8 +186,8 @@ class Engine(Protocol):
     def restore_carryover(self) -> None:
         """Put back what earlier scripts left in counters (the first call only remembers them)."""
 
-    def facts(self) -> Facts:
-        """Describe what was booted, in plain values; `pid` is among them."""
+    def facts(self) -> BootFacts:
+        """Describe what was booted."""
 
     # Observation. Wrappers stay until they are taken off.
 
@@ -242,7 +242,7 @@ class Boot(Protocol):
     def refusal(self, text: str, settings: HostSettings) -> UnsupportedSettingError | None:
         """Return what the text of a failed boot says about a setting; None when it failed otherwise."""
 
-    def check(self, settings: HostSettings, facts: Facts) -> None:
+    def check(self, settings: HostSettings, facts: BootFacts) -> None:
         """Refuse an engine that came up as something else than was asked for.
 
         Raises:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 # Forward modes of a step. `idle` steps run no forward.
@@ -117,4 +116,40 @@ class MethodPoint:
     phase: str
 
 
-Facts = Mapping[str, Any]
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BootFacts:
+    """What an engine reports about itself once it is up.
+
+    Attributes:
+        pid: process id of the worker.
+        sglang_version, python_version, torch_version: versions; `fake` or `none` where there is none.
+        tree_cache, tree_core, allocator: class names; `none` for a tree cache without a core of its own.
+        page_size: tokens per KV page.
+        max_total_tokens: KV tokens in all.
+        max_running_requests: request rows.
+        overlap: whether a step's result is processed one step later.
+        policy: the scheduling policy, by the engine's name.
+        window_pool_unchecked: why the window pool of a hybrid model is counted in no step; empty if it is
+            counted.
+    """
+
+    pid: int
+    sglang_version: str
+    python_version: str
+    torch_version: str
+    tree_cache: str
+    tree_core: str
+    allocator: str
+    page_size: int
+    max_total_tokens: int
+    max_running_requests: int
+    overlap: bool
+    policy: str
+    window_pool_unchecked: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the facts by name, as records have them; without a reason that does not apply."""
+        shown = asdict(self)
+        if not self.window_pool_unchecked:
+            del shown["window_pool_unchecked"]
+        return shown

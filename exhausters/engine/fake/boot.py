@@ -7,8 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from exhausters.engine.api import Engine, EngineHook
-from exhausters.engine.api.records import Facts
+from exhausters.engine.api import BootFacts, Engine, EngineHook
 from exhausters.engine.fake.engine import FakeEngine
 from exhausters.engine.fake.scheduler import FakeScheduler
 from exhausters.engine.settings import HostSettings
@@ -37,7 +36,7 @@ def refusal(text: str, settings: HostSettings) -> UnsupportedSettingError | None
     return None
 
 
-def check(settings: HostSettings, facts: Facts) -> None:
+def check(settings: HostSettings, facts: BootFacts) -> None:
     """What comes up is what was asked for."""
 
 

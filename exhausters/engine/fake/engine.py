@@ -21,6 +21,7 @@ from exhausters.engine.api import (
     RETRACT,
     RUN,
     BatchView,
+    BootFacts,
     EngineListener,
     LastBatch,
     MethodPoint,
@@ -217,17 +218,22 @@ class FakeEngine:
     def restore_carryover(self) -> None:
         """There are no counters that run on."""
 
-    def facts(self) -> dict[str, Any]:
+    def facts(self) -> BootFacts:
         """What was booted."""
-        return {
-            "pid": os.getpid(),
-            "sglang_version": "fake",
-            "python_version": platform.python_version(),
-            "page_size": self.kv_pool.page_size,
-            "max_total_tokens": self.kv_pool.total_tokens,
-            "max_running_requests": self.row_pool.total_rows,
-            "overlap": self.is_overlapped,
-        }
+        return BootFacts(
+            pid=os.getpid(),
+            sglang_version="fake",
+            python_version=platform.python_version(),
+            torch_version="none",
+            tree_cache=type(self.tree).__name__,
+            tree_core="none",
+            allocator=type(self.kv_pool).__name__,
+            page_size=self.kv_pool.page_size,
+            max_total_tokens=self.kv_pool.total_tokens,
+            max_running_requests=self.row_pool.total_rows,
+            overlap=self.is_overlapped,
+            policy="fcfs",
+        )
 
     def watch(self, listener: EngineListener) -> Callable[[], None]:
         """Tell `listener` of evictions and retractions until the result is called."""

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import Any
 
-from exhausters.engine.api import BatchView, EngineListener, LastBatch, MethodPoint, PoolSnapshot
+from exhausters.engine.api import BatchView, BootFacts, EngineListener, LastBatch, MethodPoint, PoolSnapshot
 from exhausters.engine.sglang import batches, observation
 from exhausters.engine.sglang import request_messages as messages
 from exhausters.engine.sglang.carryover import Carryover
@@ -195,7 +195,7 @@ class SGLangEngine:
             self._carryover = Carryover(self.native)
         self._carryover.restore()
 
-    def facts(self) -> dict[str, Any]:
+    def facts(self) -> BootFacts:
         """What was booted."""
         return facts(self.native)
 
