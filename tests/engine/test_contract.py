@@ -13,10 +13,12 @@ import pytest
 
 from exhausters.engine.api import BootFacts
 from exhausters.engine.settings import HostSettings
+from exhausters.errors import UnsupportedSettingError
 from exhausters.targets import NEWEST_RELEASE, prepare
 from exhausters.worker.host import Host
 from tests.engine import contract_scripts as scripts
 from tests.fakes.fake_engine import ScriptRunner
+from tests.fakes.fake_target import fake_target
 
 _ENGINE = {
     "page_size": 16,
@@ -161,6 +163,16 @@ def test_pools_give_all_or_nothing(engine: Any) -> None:
     assert seen["page_size"] == 16
     assert seen["rows"] == 3
     assert seen["refused"] == [(4096, 0), (64, 0)]
+
+
+@pytest.mark.parametrize("target", ["fake", pytest.param("real", marks=pytest.mark.real)])
+def test_a_switch_that_it_lacks_is_refused(target: str) -> None:
+    """A switch that an engine does not have fails its boot by name: it is never dropped."""
+    made = fake_target() if target == "fake" else prepare(f"release:{NEWEST_RELEASE}")
+    with pytest.raises(
+        UnsupportedSettingError, match=r"server_args\.no_such_switch=1: .* has no such switch"
+    ):
+        Host(made, HostSettings(engine=_ENGINE, switches={"no_such_switch": 1}))
 
 
 def test_every_fact_of_a_boot_is_reported(engine: Any) -> None:

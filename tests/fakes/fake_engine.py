@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from exhausters.engine.clock import VirtualClock
-from exhausters.engine.fake.boot import KEYWORDS
+from exhausters.engine.fake.boot import KEYWORDS, require_switches
 from exhausters.engine.fake.engine import FakeEngine
 from exhausters.engine.fake.scheduler import FakeScheduler
 from exhausters.engine.settings import HostSettings
@@ -78,9 +78,12 @@ class FakeHost:
 
     Attributes:
         made: all fake hosts since the list was last cleared, oldest first.
+        known_switches: switches that do not make a boot fail.
     """
 
     made: list[FakeHost] = []  # noqa: RUF012  one list for the class is the point
+
+    known_switches: tuple[str, ...] = KEYWORDS
 
     @staticmethod
     def on_boot(settings: HostSettings) -> None:
@@ -103,6 +106,7 @@ class FakeHost:
         if on_started is not None:
             on_started(self)
         self.on_boot(settings)
+        require_switches(settings.switches, known=self.known_switches)
         self._engine = ScriptRunner(**{name: settings.engine[name] for name in KEYWORDS})
 
     @property

@@ -153,8 +153,10 @@ def test_the_worker_gets_them_as_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     booted: list[HostSettings] = []
     monkeypatch.setattr(workers, "Host", FakeHost)
     monkeypatch.setattr(FakeHost, "on_boot", staticmethod(booted.append))
+    monkeypatch.setattr(FakeHost, "known_switches", ("max_prefill_tokens",))
     grid = a_grid(server_args={"max_prefill_tokens": [512]}, env={"SGLANG_X": ["0.5"]})
-    sweep(a_target(), grid, executor=LocalExecutor(workers=1))
+    (record,) = sweep(a_target(), grid, executor=LocalExecutor(workers=1))
+    assert record.result.outcome == DRAINED
     assert dict(booted[0].switches) == {"max_prefill_tokens": 512}
     assert dict(booted[0].environment) == {"SGLANG_X": "0.5"}
     assert "max_prefill_tokens" not in booted[0].engine
@@ -172,6 +174,7 @@ def test_a_refusal_is_an_outcome_of_its_cells(monkeypatch: pytest.MonkeyPatch) -
 
     monkeypatch.setattr(workers, "Host", FakeHost)
     monkeypatch.setattr(FakeHost, "on_boot", staticmethod(on_boot))
+    monkeypatch.setattr(FakeHost, "known_switches", ("x",))
     grid = a_grid(leave_pages=["all", 64], server_args={"x": [1, 2]})
     records = sweep(a_target(), grid, executor=LocalExecutor(workers=1))
     assert [record.result.outcome for record in records] == [DRAINED, DRAINED, UNSUPPORTED, UNSUPPORTED]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +32,22 @@ def load(settings: HostSettings, source_dirs: tuple[str, ...]) -> None:
 
 
 def refusal(text: str, settings: HostSettings) -> UnsupportedSettingError | None:
-    """Return None: the fake engine takes every setting, and notes what it ignores."""
+    """Return None: what the fake engine refuses, it refuses by an error of its own."""
     return None
+
+
+def require_switches(switches: Mapping[str, Any], *, known: Collection[str] = KEYWORDS) -> None:
+    """Refuse switches that mean nothing here: a switch must be taken as it is, not ignored.
+
+    Raises:
+        UnsupportedSettingError: names the first one.
+    """
+    for name, value in switches.items():
+        if name not in known:
+            raise UnsupportedSettingError(
+                f"server_args.{name}={value!r}: the fake engine has no such switch; "
+                f"it has {', '.join(KEYWORDS)}"
+            )
 
 
 def check(settings: HostSettings, facts: BootFacts) -> None:
@@ -48,13 +62,14 @@ def run(
     on_started: Callable[[tuple[str, ...]], None],
 ) -> str:
     """Run the event loop until the hook ends it with SystemExit; return the traceback of any other end."""
+    require_switches(settings.switches)
     known: dict[str, Any] = {name: settings.engine[name] for name in KEYWORDS if name in settings.engine}
     notes = [
         f"{name}={value!r}: the fake engine has no such keyword; ignored"
         for name, value in settings.engine.items()
         if name not in known
     ]
-    scheduler = FakeScheduler(**known, emitted_token=settings.emitted_token)
+    scheduler = FakeScheduler(**known | dict(settings.switches), emitted_token=settings.emitted_token)
     scheduler.hook = make_hook(FakeEngine(scheduler))
     on_started(tuple(notes))
     try:
