@@ -11,7 +11,7 @@
     │   ├── TargetNotFoundError         no such release, folder or commit
     │   ├── InstallError                the installer failed; carries its output
     │   ├── MissingModuleError          an import that no listed distribution provides
-    │   ├── SeamError                   the target lacks every known form of something we hold on to
+    │   ├── SeamError                   the target has none of the known forms of an interface we use
     │   └── MirrorError                 a local history of SGLang that cannot be made
     ├── HostError                       the worker is gone or unusable; carries SGLang's message and log tail
     │   ├── BootError                   the scheduler did not come up
@@ -95,7 +95,7 @@ class MissingModuleError(TargetError):
 
 
 class SeamError(TargetError):
-    """The target lacks every known form of something the harness must hold on to."""
+    """The target has none of the known forms of an interface that the harness uses."""
 
 
 class MirrorError(TargetError):

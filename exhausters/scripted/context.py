@@ -295,7 +295,7 @@ class ScriptedContext:
         return queries.batch_composition(self.engine)
 
     def engine_stats(self) -> dict[str, int]:
-        """Return free KV tokens, free and all request rows, and tokens a page."""
+        """Return free KV tokens, free and all request rows, and tokens per page."""
         return queries.engine_stats(self.engine)
 
     @property

@@ -1,4 +1,4 @@
-"""The program of a worker: boot one engine, then serve scripts until told to end.
+"""The program of a worker: boot one engine, then serve scripts until asked to shut down.
 
 The supervisor starts it by name, in the target's own environment.
 """
@@ -27,7 +27,7 @@ from exhausters.worker.protocol import SPOOL_NAME, WorkerConfig, WorkerFailed, W
 
 
 def main(data_fd: int) -> int:
-    """Boot as the first message says, then serve scripts until told to end; return the exit code."""
+    """Boot as the first message says, then serve scripts until asked to shut down; return the exit code."""
     connection = Connection(data_fd)
     config: WorkerConfig = connection.recv()
     settings = config.settings

@@ -299,7 +299,7 @@ class Host:
         if reply.missing_module is not None:
             return explain_missing_module(reply.missing_module, stated=self.target.pins)
         last_line = reply.traceback.strip().rsplit("\n", 1)[-1]
-        where = {"import": "importing SGLang", "boot": "booting the scheduler"}.get(
+        where = {"import": f"importing {self.target.engine}", "boot": "booting the scheduler"}.get(
             reply.phase, "the scheduler's event loop"
         )
         message = f"{self.target.name}: {where} failed: {last_line}\n{reply.traceback.strip()}"

@@ -50,7 +50,7 @@ class RequestView(Protocol):
 
 
 class EngineListener(Protocol):
-    """Told of what the engine does to its pools while it is watched.
+    """Receives the engine's evictions and retractions while it is watched.
 
     Plain arguments instead of records: a record's constructor would run inside the counted phases.
     """
@@ -243,8 +243,8 @@ class Boot(Protocol):
         """Return what the text of a failed boot says about a setting; None when it failed otherwise."""
 
     def check(self, settings: HostSettings, facts: BootFacts) -> None:
-        """Refuse an engine that came up as something else than was asked for.
+        """Refuse an engine that booted differently from what was requested.
 
         Raises:
-            BootError: names what came up and what was expected.
+            BootError: names what booted and what was expected.
         """

@@ -86,8 +86,8 @@ class NodeView:
         handle: what the tree's lock calls take; opaque.
         parent: position of the parent in the walk; NO_PARENT below the root.
         token_count: length of the node's key, in tokens.
-        lock_refs: locks on the node, summed over the cache's components. A core that only tells locked nodes
-            from unlocked ones gives 1 for "at least one".
+        lock_refs: locks on the node, summed over the cache's components. A core that only reports whether a
+            node is locked gives 1 for "at least one".
         hit_count: times a request matched the node; None where the core does not tell.
         pinnable: False when the cache would fail halfway through locking the node.
     """

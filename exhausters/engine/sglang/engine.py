@@ -31,7 +31,7 @@ class SGLangEngine:
     """
 
     def __init__(self, scheduler: Any, *, inbox: Inbox | None = None, emitted_token: int = 5) -> None:
-        """Stand before `scheduler`.
+        """Wrap `scheduler`.
 
         Args:
             scheduler: SGLang's scheduler; may still be in its constructor.

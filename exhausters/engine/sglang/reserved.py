@@ -52,7 +52,7 @@ _MEANINGLESS = frozenset(
     }
 )
 
-#: One process, one rank: a script for several must be told so, not silently run on one.
+#: One process, one rank: a script for several is refused rather than run on one rank.
 SINGLE_RANK = ("tp_size", "pp_size", "dp_size", "ep_size", "attn_cp_size", "nnodes")
 
 #: Every variable that a grid may not set, those of any worker aside.
