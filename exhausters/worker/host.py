@@ -201,7 +201,7 @@ class Host:
             )
 
     def _worker_environment(self) -> dict[str, str]:
-        ambient = ambient_prefixes()
+        ambient = ambient_prefixes(self.target.engine)
         kept = {
             name: value
             for name, value in os.environ.items()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -119,7 +120,19 @@ def test_what_a_grid_cannot_set_is_refused(axes: dict[str, Any], told: str) -> N
 
 def test_refusals_are_those_of_what_is_set() -> None:
     """Every keyword that an axis sets has its axis named, and what the harness sets is refused."""
-    assert set(NAMED_KEYWORDS) == set(EngineSettings().engine_keywords())
+    keywords = EngineSettings(policy="lpm", mixed_chunk=True, overlap=False).engine_keywords()
+    assert set(NAMED_KEYWORDS) == set(keywords)
+    assert set(NAMED_KEYWORDS.values()) == {one.name for one in fields(EngineSettings)} - {
+        "tree_core",
+        "model",
+        "server_args",
+        "env",
+    }
+    assert {name: keywords[name] for name in ("schedule_policy", "enable_mixed_chunk")} == {
+        "schedule_policy": "lpm",
+        "enable_mixed_chunk": True,
+    }
+    assert (keywords["disable_overlap_schedule"], keywords["disable_radix_cache"]) == (True, False)
     for name in reserved().FORCED:
         with pytest.raises(GridError, match=f"server_args.{name}"):
             EngineSettings(server_args=((name, 1),))

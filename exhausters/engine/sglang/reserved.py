@@ -11,6 +11,21 @@ from typing import Any
 
 from exhausters.engine.sglang.environment import TREE_CORE, VARIABLES
 
+#: Keywords of `ServerArgs` that a cell's settings give, by the name of the setting; `!` is for "not".
+NAMED: Mapping[str, str] = MappingProxyType(
+    {
+        "page_size": "page_size",
+        "policy": "schedule_policy",
+        "chunked_prefill_size": "chunked_prefill_size",
+        "mixed_chunk": "enable_mixed_chunk",
+        "overlap": "!disable_overlap_schedule",
+        "radix_cache": "!disable_radix_cache",
+        "priority_scheduling": "enable_priority_scheduling",
+        "max_total_tokens": "max_total_tokens",
+        "max_running_requests": "max_running_requests",
+    }
+)
+
 #: What makes SGLang run without a GPU, a network and a tokenizer. A script cannot change these.
 FORCED: Mapping[str, Any] = MappingProxyType(
     {
