@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-from exhausters.engine.api import BatchView, Engine
+from exhausters.engine.api import BatchView, Engine, Submission
 from exhausters.engine.clock import RealClock, VirtualClock
 from exhausters.errors import UsageError
 from exhausters.observe.phases import PhaseSwitch
@@ -125,13 +125,13 @@ class ScriptedContext:
             input_ids: the prompt's token ids.
             rid: request id; made up when None.
             sampling: keywords of SGLang's `SamplingParams`.
-            keywords: the further ones of `exhausters.engine.api.Engine.submit`.
+            keywords: the further fields of `exhausters.engine.api.Submission`.
         """
         if rid is None:
             rid = f"scripted-{self._started}-{uuid.uuid4().hex}"
         self._started += 1
         tokens = input_ids if isinstance(input_ids, array) else array("q", input_ids)
-        self.engine.submit(rid=rid, input_ids=tokens, sampling=sampling, **keywords)
+        self.engine.submit(Submission(rid=rid, input_ids=tokens, sampling=sampling, **keywords))
         return ScriptedReqHandle(rid=rid, context=self)
 
     def submit_request(self, request: Request) -> ScriptedReqHandle:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from exhausters.engine.api import BootFacts
+from exhausters.engine.api.records import DEFAULT_MAX_NEW_TOKENS
 from exhausters.engine.settings import HostSettings
 from exhausters.errors import UnsupportedSettingError
 from exhausters.targets import NEWEST_RELEASE, prepare
@@ -173,6 +174,11 @@ def test_a_switch_that_it_lacks_is_refused(target: str) -> None:
         UnsupportedSettingError, match=r"server_args\.no_such_switch=1: .* has no such switch"
     ):
         Host(made, HostSettings(engine=_ENGINE, switches={"no_such_switch": 1}))
+
+
+def test_a_request_without_a_length_has_sglangs(engine: Any) -> None:
+    """Sampling keywords that say no `max_new_tokens` mean SGLang's default, on every engine."""
+    assert engine.run(scripts.default_length) == DEFAULT_MAX_NEW_TOKENS
 
 
 def test_every_fact_of_a_boot_is_reported(engine: Any) -> None:

@@ -1,4 +1,6 @@
-"""The engine as the harness sees it: protocols and frozen records, without a word of SGLang.
+"""The engine as the harness sees it: protocols and frozen records, with no object of SGLang's in them.
+
+Names that scripts and grids know from SGLang (`sampling`, `lora_path`, `policy`) keep their meaning here.
 
 `records` has what is read (batches, pools, nodes), `parts` the pools and the tree that pressure is put on,
 `engine` the scheduler as a whole and what boots it. `exhausters.engine.sglang` implements all of it for the
@@ -26,6 +28,7 @@ from exhausters.engine.api.records import (
     MethodPoint,
     NodeView,
     PoolSnapshot,
+    Submission,
 )
 
 __all__ = [
@@ -55,4 +58,5 @@ __all__ = [
     "PrefixTree",
     "RequestView",
     "RowPool",
+    "Submission",
 ]

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
 from exhausters.engine.api.parts import KvPool, PrefixTree, RowPool
-from exhausters.engine.api.records import BatchView, BootFacts, LastBatch, MethodPoint, PoolSnapshot
+from exhausters.engine.api.records import (
+    BatchView,
+    BootFacts,
+    LastBatch,
+    MethodPoint,
+    PoolSnapshot,
+    Submission,
+)
 from exhausters.engine.settings import HostSettings
 from exhausters.errors import UnsupportedSettingError
 
@@ -143,20 +149,8 @@ class Engine(Protocol):
 
     # Actions. Those up to `flush` are received in the iteration that follows.
 
-    def submit(
-        self,
-        *,
-        rid: str,
-        input_ids: array[int],
-        sampling: Mapping[str, Any],
-        return_logprob: bool = False,
-        logprob_start_len: int | None = None,
-        top_logprobs_num: int | None = None,
-        priority: int | None = None,
-        dp_rank: int | None = None,
-        lora_path: str | None = None,
-    ) -> None:
-        """Send a request; `sampling` has the engine's own sampling keywords."""
+    def submit(self, submission: Submission) -> None:
+        """Send a request."""
 
     def pause(self, mode: str) -> None:
         """Pause generation; `retract` gives the KV of running requests back, `in_place` keeps it."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from array import array
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -14,6 +16,41 @@ FORM_BATCH, RUN, PROCESS_RESULT, EVICT, RETRACT = "form_batch", "run", "process_
 MATCH = "match"
 
 NO_PARENT = -1
+
+# What SGLang's `SamplingParams` take where nothing is said.
+DEFAULT_MAX_NEW_TOKENS = 128
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Submission:
+    """A request on its way to an engine.
+
+    Attributes:
+        rid: its id.
+        input_ids: its prompt.
+        sampling: keywords of SGLang's `SamplingParams`.
+        return_logprob, logprob_start_len, top_logprobs_num: what is asked for beside the tokens; None for the
+            engine's own default.
+        priority: its priority, where the engine orders by it.
+        dp_rank: the rank it is meant for.
+        lora_path: keeps its prefix apart from those of other paths.
+    """
+
+    rid: str
+    input_ids: array[int]
+    sampling: Mapping[str, Any]
+    return_logprob: bool = False
+    logprob_start_len: int | None = None
+    top_logprobs_num: int | None = None
+    priority: int | None = None
+    dp_rank: int | None = None
+    lora_path: str | None = None
+
+    @property
+    def max_new_tokens(self) -> int:
+        """Tokens it may emit: what `sampling` says, else SGLang's default."""
+        asked = self.sampling.get("max_new_tokens")
+        return DEFAULT_MAX_NEW_TOKENS if asked is None else int(asked)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
-from array import array
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -26,6 +25,7 @@ from exhausters.engine.api import (
     LastBatch,
     MethodPoint,
     PoolSnapshot,
+    Submission,
 )
 from exhausters.engine.fake.page_trie import PageTrie
 from exhausters.engine.fake.pools import PagePool, RowTable
@@ -178,11 +178,11 @@ class FakeEngine:
         """Whether generation is paused."""
         return self.native.is_paused
 
-    def submit(
-        self, *, rid: str, input_ids: array[int], sampling: Mapping[str, Any], **_ignored: Any
-    ) -> None:
+    def submit(self, submission: Submission) -> None:
         """Send a request; of `sampling` only `max_new_tokens` is read."""
-        self._send(partial(self.native.receive, rid, input_ids, int(sampling["max_new_tokens"])))
+        self._send(
+            partial(self.native.receive, submission.rid, submission.input_ids, submission.max_new_tokens)
+        )
 
     def pause(self, mode: str) -> None:
         """Pause generation."""

@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
-from exhausters.engine.api import BatchView, BootFacts, EngineListener, LastBatch, MethodPoint, PoolSnapshot
+from exhausters.engine.api import (
+    BatchView,
+    BootFacts,
+    EngineListener,
+    LastBatch,
+    MethodPoint,
+    PoolSnapshot,
+    Submission,
+)
 from exhausters.engine.sglang import batches, observation
 from exhausters.engine.sglang import request_messages as messages
 from exhausters.engine.sglang.carryover import Carryover
@@ -127,33 +135,11 @@ class SGLangEngine:
         """Whether generation is paused."""
         return bool(self.native._engine_paused)
 
-    def submit(
-        self,
-        *,
-        rid: str,
-        input_ids: array[int],
-        sampling: Mapping[str, Any],
-        return_logprob: bool = False,
-        logprob_start_len: int | None = None,
-        top_logprobs_num: int | None = None,
-        priority: int | None = None,
-        dp_rank: int | None = None,
-        lora_path: str | None = None,
-    ) -> None:
-        """Send a request; `sampling` has keywords of SGLang's `SamplingParams`."""
-        request = messages.generate_request(
-            rid=rid,
-            input_ids=input_ids,
-            sampling=sampling,
-            return_logprob=return_logprob,
-            logprob_start_len=logprob_start_len,
-            top_logprobs_num=top_logprobs_num,
-            priority=priority,
-            dp_rank=dp_rank,
-            lora_path=lora_path,
-        )
-        outputs = array("q", [self._emitted_token]) * int(sampling.get("max_new_tokens") or 0)
-        self._submitted.append(input_ids + outputs)
+    def submit(self, submission: Submission) -> None:
+        """Send a request."""
+        request = messages.generate_request(submission)
+        outputs = array("q", [self._emitted_token]) * submission.max_new_tokens
+        self._submitted.append(submission.input_ids + outputs)
         self._inbox.put(request)
 
     def pause(self, mode: str) -> None:
