@@ -140,12 +140,12 @@ class NodeView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MethodPoint:
-    """A method of the engine that may be wrapped while a run is measured.
+    """A method of the engine, or of an exhauster, that may be wrapped while a run is measured.
 
     Attributes:
         owner: the object or class that has it.
         name: the method's name.
-        phase: what it does: `form_batch`, `run`, `process_result`, `evict`, `retract` or `match`.
+        phase: what it does: `form_batch`, `run`, `process_result`, `evict`, `retract`, `match` or `take`.
     """
 
     owner: Any
