@@ -107,10 +107,11 @@ class HostError(ExhaustersError):
 
     Attributes:
         log_tail: last lines the worker wrote to its log, newest last; may be empty.
-        salvaged: what the running script had measured until then; None when it offers nothing.
+        salvaged: what the running script had measured until then, of whatever type; None when it offers
+            nothing. A reader checks the type.
     """
 
-    def __init__(self, message: str, *, log_tail: str = "", salvaged: Any = None) -> None:
+    def __init__(self, message: str, *, log_tail: str = "", salvaged: object = None) -> None:
         super().__init__(message)
         self.log_tail = log_tail
         self.salvaged = salvaged

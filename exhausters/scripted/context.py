@@ -69,7 +69,7 @@ class ScriptedContext:
         self.batch_log = BatchLog()
         self.observers: list[Observer] = []
         self.phases: PhaseSwitch | None = None
-        self.salvage: Callable[[], Any] | None = None
+        self.salvage: Callable[[], object] | None = None
         self.spool_path = spool_path
         self.emitted_token = emitted_token
         self.pressure = PressureSet(engine)

@@ -13,7 +13,6 @@ import traceback
 from dataclasses import replace
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
 
 from exhausters.engine.api import Boot, Engine
 from exhausters.engine.clock import RealClock, VirtualClock, make_clock
@@ -89,7 +88,7 @@ class _Serving:
         )
         return self._hook
 
-    def salvage(self) -> Any:
+    def salvage(self) -> object:
         """What the running script has until now; None when it offers nothing, or cannot."""
         ask = self._hook.context.salvage if self._hook is not None else None
         if ask is None:

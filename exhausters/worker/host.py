@@ -288,7 +288,7 @@ class Host:
             kind = WorkerOutOfMemoryError
         return kind(message, log_tail=self.log_tail(), salvaged=self._spooled())
 
-    def _spooled(self) -> Any:
+    def _spooled(self) -> object:
         return read_spool(self._run_dir / SPOOL_NAME) or None
 
     def _failure(self, reply: Any) -> BaseException:

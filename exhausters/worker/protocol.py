@@ -60,7 +60,7 @@ class WorkerFailed:
     error: BaseException | None = None
     missing_module: str | None = None
     out_of_memory: bool = False
-    salvaged: Any = None
+    salvaged: object = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
