@@ -11,7 +11,7 @@
     │   ├── TargetNotFoundError         no such release, folder or commit
     │   ├── InstallError                the installer failed; carries its output
     │   ├── MissingModuleError          an import that no listed distribution provides
-    │   ├── SeamError                   the target lacks every known form of something we hold on to
+    │   ├── SeamError                   the target has none of the known forms of an interface we use
     │   └── MirrorError                 a local history of SGLang that cannot be made
     ├── HostError                       the worker is gone or unusable; carries SGLang's message and log tail
     │   ├── BootError                   the scheduler did not come up
@@ -95,7 +95,7 @@ class MissingModuleError(TargetError):
 
 
 class SeamError(TargetError):
-    """The target lacks every known form of something the harness must hold on to."""
+    """The target has none of the known forms of an interface that the harness uses."""
 
 
 class MirrorError(TargetError):
@@ -107,10 +107,11 @@ class HostError(ExhaustersError):
 
     Attributes:
         log_tail: last lines the worker wrote to its log, newest last; may be empty.
-        salvaged: what the running script had measured until then; None when it offers nothing.
+        salvaged: what the running script had measured until then, of whatever type; None when it offers
+            nothing. A reader checks the type.
     """
 
-    def __init__(self, message: str, *, log_tail: str = "", salvaged: Any = None) -> None:
+    def __init__(self, message: str, *, log_tail: str = "", salvaged: object = None) -> None:
         super().__init__(message)
         self.log_tail = log_tail
         self.salvaged = salvaged

@@ -8,6 +8,7 @@ from typing import Any, Protocol, cast
 
 from exhausters.engine.api import Boot
 
+#: The engine whose switches a grid may set.
 SGLANG = "sglang"
 
 
@@ -16,24 +17,29 @@ def load_boot(engine: str) -> Boot:
     return cast("Boot", importlib.import_module(f"exhausters.engine.{engine}.boot"))
 
 
-def ambient_prefixes() -> tuple[str, ...]:
-    """How the variables begin that SGLang reads: a worker does not inherit them from the caller's shell."""
-    prefixes: tuple[str, ...] = importlib.import_module(
-        f"exhausters.engine.{SGLANG}.environment"
-    ).AMBIENT_PREFIXES
+def ambient_prefixes(engine: str = SGLANG) -> tuple[str, ...]:
+    """How the variables begin that an engine reads: its worker does not inherit them from the shell."""
+    try:
+        module = importlib.import_module(f"exhausters.engine.{engine}.environment")
+    except ModuleNotFoundError:
+        return ()  # the worker reports an engine that does not exist
+    prefixes: tuple[str, ...] = module.AMBIENT_PREFIXES
     return prefixes
 
 
 class Reserved(Protocol):
-    """What the harness sets of SGLang itself, so that a grid cannot: a module without sglang or torch.
+    """What the harness sets of an engine itself, so that a grid cannot: a module without sglang or torch.
 
     Attributes:
+        NAMED: keywords of `ServerArgs`, by the setting of a cell that gives them; `!` before those that say
+            the opposite.
         FORCED: keywords of `ServerArgs` with the value that they always have.
         SINGLE_RANK: keywords that must be 1.
         RESERVED_VARIABLES: environment variables.
         TREE_CORE: the variable that the axis `tree_core` sets.
     """
 
+    NAMED: Mapping[str, str]
     FORCED: Mapping[str, Any]
     SINGLE_RANK: tuple[str, ...]
     RESERVED_VARIABLES: frozenset[str]
@@ -43,6 +49,6 @@ class Reserved(Protocol):
         """Tell whether a keyword means nothing on a CPU without a model."""
 
 
-def reserved() -> Reserved:
-    """Return what a grid cannot set of SGLang."""
-    return cast("Reserved", importlib.import_module(f"exhausters.engine.{SGLANG}.reserved"))
+def reserved(engine: str = SGLANG) -> Reserved:
+    """Return what a grid cannot set of an engine."""
+    return cast("Reserved", importlib.import_module(f"exhausters.engine.{engine}.reserved"))

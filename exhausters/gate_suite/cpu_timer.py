@@ -1,4 +1,4 @@
-"""The timer of the suite: CPU time that the scheduler's thread has spent, as it told itself.
+"""The timer of the suite: CPU time that the scheduler's thread has spent, as the worker reported it.
 
 pytest-benchmark reads its timer before and after the benchmarked function. That function runs something in
 a worker, which returns the CPU time it took; `spend` puts the timer forward by it. So what is reported is
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 __all__ = ["RESOLUTION_SECONDS", "TIMER", "scheduler_cpu_seconds", "spend"]
 
-# What the timer tells, for the readers of a file.
+# What the timer measures, for the readers of a file.
 TIMER = "CPU time of the scheduler's thread"
 
 # The least that is ever spent: pytest-benchmark calls any change from zero an infinite one, even to zero.

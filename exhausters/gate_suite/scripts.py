@@ -57,7 +57,7 @@ def time_cell(
     context: ScriptedContext, cell: Cell, workload: Workload, options: RunOptions
 ) -> Generator[None, None, TimedCell]:
     """Run a cell as a sweep does, and time its pinning."""
-    watch = _Watch(context.pressure.lock_refs, "_take")
+    watch = _watch_point(context.pressure.lock_refs.taking_point())
     try:
         result = yield from run_cell(context, cell, workload, options)
     finally:
@@ -68,7 +68,7 @@ def time_cell(
 def time_pinning(context: ScriptedContext, leaves: int) -> Generator[None, None, Timed]:
     """Fill the tree with `leaves` leaves and time the exhauster that pins all of them."""
     yield from _grow(context, leaves)
-    watch = _Watch(context.pressure.lock_refs, "_take")
+    watch = _watch_point(context.pressure.lock_refs.taking_point())
     try:
         context.exhaust_lock_refs(leave_refs=0)
         pinned = context.pressure.lock_refs.pinned_nodes

@@ -1,4 +1,4 @@
-"""Splits a step into phases by wrapping methods of the engine; one listener is told whenever a phase begins.
+"""Splits a step into phases by wrapping methods of the engine; one listener is notified when a phase begins.
 
 A step goes receive -> form_batch (evict, retract within it) -> run (evict within it) -> process_result. What
 the loop does between them is `other`; what the harness itself does between two steps is no phase at all.

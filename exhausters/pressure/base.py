@@ -7,8 +7,12 @@ from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import ClassVar, Self
 
+from exhausters.engine.api import MethodPoint
 from exhausters.errors import PressureError
 from exhausters.pressure.level_values import check_level
+
+# What an exhauster's method does, among the names of `MethodPoint.phase`.
+TAKE = "take"
 
 
 class Exhauster(ABC):
@@ -70,6 +74,10 @@ class Exhauster(ABC):
         """
         self._held_level = None
         self._give_back()
+
+    def taking_point(self) -> MethodPoint:
+        """Return the method that all taking goes through, for what times it."""
+        return MethodPoint(owner=self, name="_take", phase=TAKE)
 
     def __enter__(self) -> Self:
         return self

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-from exhausters.engine.api import BatchView, Engine
+from exhausters.engine.api import BatchView, Engine, Submission
 from exhausters.engine.clock import RealClock, VirtualClock
 from exhausters.errors import UsageError
 from exhausters.observe.phases import PhaseSwitch
@@ -70,7 +70,7 @@ class ScriptedContext:
         self.batch_log = BatchLog()
         self.observers: list[Observer] = []
         self.phases: PhaseSwitch | None = None
-        self.salvage: Callable[[], Any] | None = None
+        self.salvage: Callable[[], object] | None = None
         self.cells_run: set[str] = set()
         self.spool_path = spool_path
         self.emitted_token = emitted_token
@@ -127,13 +127,13 @@ class ScriptedContext:
             input_ids: the prompt's token ids.
             rid: request id; made up when None.
             sampling: keywords of SGLang's `SamplingParams`.
-            keywords: the further ones of `exhausters.engine.api.Engine.submit`.
+            keywords: the further fields of `exhausters.engine.api.Submission`.
         """
         if rid is None:
             rid = f"scripted-{self._started}-{uuid.uuid4().hex}"
         self._started += 1
         tokens = input_ids if isinstance(input_ids, array) else array("q", input_ids)
-        self.engine.submit(rid=rid, input_ids=tokens, sampling=sampling, **keywords)
+        self.engine.submit(Submission(rid=rid, input_ids=tokens, sampling=sampling, **keywords))
         return ScriptedReqHandle(rid=rid, context=self)
 
     def submit_request(self, request: Request) -> ScriptedReqHandle:
@@ -297,7 +297,7 @@ class ScriptedContext:
         return queries.batch_composition(self.engine)
 
     def engine_stats(self) -> dict[str, int]:
-        """Return free KV tokens, free and all request rows, and tokens a page."""
+        """Return free KV tokens, free and all request rows, and tokens per page."""
         return queries.engine_stats(self.engine)
 
     @property

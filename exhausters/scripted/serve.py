@@ -1,4 +1,4 @@
-"""The program of a worker: boot one engine, then serve scripts until told to end.
+"""The program of a worker: boot one engine, then serve scripts until asked to shut down.
 
 The supervisor starts it by name, in the target's own environment.
 """
@@ -13,7 +13,6 @@ import traceback
 from dataclasses import replace
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
 
 from exhausters.engine.api import Boot, Engine
 from exhausters.engine.clock import RealClock, VirtualClock, make_clock
@@ -27,7 +26,7 @@ from exhausters.worker.protocol import SPOOL_NAME, WorkerConfig, WorkerFailed, W
 
 
 def main(data_fd: int) -> int:
-    """Boot as the first message says, then serve scripts until told to end; return the exit code."""
+    """Boot as the first message says, then serve scripts until asked to shut down; return the exit code."""
     connection = Connection(data_fd)
     config: WorkerConfig = connection.recv()
     settings = config.settings
@@ -89,7 +88,7 @@ class _Serving:
         )
         return self._hook
 
-    def salvage(self) -> Any:
+    def salvage(self) -> object:
         """What the running script has until now; None when it offers nothing, or cannot."""
         ask = self._hook.context.salvage if self._hook is not None else None
         if ask is None:
@@ -104,10 +103,9 @@ class _Serving:
     def started(self, notes: tuple[str, ...]) -> None:
         """Report what came up, and end here when it is not what was asked for."""
         assert self._engine is not None, "the engine has started without a hook"
-        settings = self._config.settings
-        facts = {**self._engine.facts(), "clock": settings.clock}
+        facts = self._engine.facts()
         try:
-            self._boot.check(settings, facts)
+            self._boot.check(self._config.settings, facts)
         except ExhaustersError as error:
             self._connection.send(_failed("boot", str(error), error, limited=False))
             raise SystemExit(1) from None

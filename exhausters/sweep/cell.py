@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from exhausters.engine.load import reserved
 from exhausters.engine.settings import MODELS
 from exhausters.errors import GridError
 from exhausters.pressure.levels import PressureLevels
@@ -70,15 +71,10 @@ class EngineSettings:
     def engine_keywords(self) -> dict[str, Any]:
         """Return the keywords of SGLang's `ServerArgs` that say the same, without the free ones."""
         return {
-            "page_size": self.page_size,
-            "schedule_policy": self.policy,
-            "chunked_prefill_size": self.chunked_prefill_size,
-            "enable_mixed_chunk": self.mixed_chunk,
-            "disable_overlap_schedule": not self.overlap,
-            "disable_radix_cache": not self.radix_cache,
-            "enable_priority_scheduling": self.priority_scheduling,
-            "max_total_tokens": self.max_total_tokens,
-            "max_running_requests": self.max_running_requests,
+            keyword.removeprefix("!"): (
+                not getattr(self, name) if keyword.startswith("!") else getattr(self, name)
+            )
+            for name, keyword in reserved().NAMED.items()
         }
 
     def to_json(self) -> dict[str, Any]:

@@ -99,11 +99,14 @@ def _execute(owner: Workers, task: Task, ended: SimpleQueue[RunRecord | BaseExce
 
 
 def _record(lease: Lease, run: PlannedRun) -> RunRecord:
+    host: Host | None = None
     try:
         host = lease.host(run.target, run.cell.engine, clock=run.clock)
         result = run_on(host, run)
     except ExhaustersError as error:
         result = failed_result(error, run.cell, run.workload, run.options)
+        if host is not None:
+            result = _with_boot(result, host)
     return RunRecord(cell=run.cell, target=run.target.name, result=result, round=run.round, order=run.order)
 
 
@@ -112,8 +115,12 @@ def run_on(host: Host, run: PlannedRun) -> CellResult:
     result: CellResult = host.run(
         run_cell, run.cell, run.workload, run.options, timeout_seconds=run.timeout_seconds
     )
-    provenance = {**boot_facts(host), "engine_notes": list(host.ready.notes), **result.provenance}
-    return replace(result, provenance=provenance)
+    return _with_boot(result, host)
+
+
+def _with_boot(result: CellResult, host: Host) -> CellResult:
+    booted = {**boot_facts(host), "engine_notes": list(host.ready.notes)}
+    return replace(result, provenance={**booted, **result.provenance})
 
 
 def boot_facts(host: Host) -> dict[str, object]:

@@ -29,15 +29,7 @@ Pairs = tuple[tuple[str, FreeValue], ...]
 
 #: Keywords of `ServerArgs` that an axis of another name sets, with that axis.
 NAMED_KEYWORDS: Mapping[str, str] = {
-    "page_size": "page_size",
-    "schedule_policy": "policy",
-    "chunked_prefill_size": "chunked_prefill_size",
-    "enable_mixed_chunk": "mixed_chunk",
-    "disable_overlap_schedule": "overlap",
-    "disable_radix_cache": "radix_cache",
-    "enable_priority_scheduling": "priority_scheduling",
-    "max_total_tokens": "max_total_tokens",
-    "max_running_requests": "max_running_requests",
+    keyword.removeprefix("!"): axis for axis, keyword in reserved().NAMED.items()
 }
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 

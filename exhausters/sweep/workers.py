@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from copy import copy
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import TypeVar
 
 from exhausters.engine.settings import HostSettings
-from exhausters.errors import ExhaustersError, UsageError
+from exhausters.errors import ExhaustersError, UnsupportedSettingError, UsageError
 from exhausters.sweep.cell import EngineSettings
 from exhausters.targets import PreparedTarget, prepare
 from exhausters.worker.host import Host
@@ -48,8 +49,12 @@ class _Key:
 
 @dataclass(slots=True)
 class _Attempt:
-    """The outcome of something that is tried once; the lock is held during the first try."""
+    """The outcome of something that is tried once; the lock is held during the first try.
 
+    What has succeeded before can succeed again: then, and only then, the first failure is retried once.
+    """
+
+    done: str
     lock: threading.Lock = field(default_factory=threading.Lock)
     succeeded: bool = False
     error: ExhaustersError | None = None
@@ -63,22 +68,35 @@ class _Attempt:
 
     def _again(self, act: Callable[[], _Value]) -> _Value:
         if self.error is not None:
-            raise self.error.with_traceback(None)
+            raise _not_again(self.error, self.done)
         try:
             value = act()
         except ExhaustersError as error:
-            self.error = error
-            raise
+            if not self.succeeded:
+                self.error = error
+                raise
+            self.succeeded = False
+            return self._again(act)
         self.succeeded = True
         return value
+
+
+def _not_again(error: ExhaustersError, done: str) -> ExhaustersError:
+    """A copy of a remembered error that says so: threads would share one object, its traceback included."""
+    again = copy(error)
+    # What an SGLang lacks, it lacks at every try: there is one reason for all cells that ask for it.
+    if not isinstance(error, UnsupportedSettingError):
+        again.args = (f"not {done} again: {error.args[0]}", *error.args[1:])
+    return again
 
 
 class Workers:
     """Owns every worker of a command; shared by threads; a context manager that closes all of them.
 
     A boot is tried once per target, engine settings and clock: after a failure, whatever its reason, each
-    further request for such a worker raises the same error. Threads that request a worker while the first of
-    its kind boots wait for the result of that boot.
+    further request for such a worker raises that error again, as "not booted again: …". Settings that have
+    booted before are booted once more when a boot of them fails. Threads that request a worker while the
+    first of its kind boots wait for the result of that boot.
     """
 
     def __init__(self, *, limit: int) -> None:
@@ -109,7 +127,7 @@ class Workers:
                 self._prepared[target] = prepare(target)
             return self._prepared[target]
 
-        return self._attempt(target).first(once)
+        return self._attempt(target, done="prepared").first(once)
 
     def lease(self) -> Lease:
         """Return a context manager that lends workers until it ends."""
@@ -137,8 +155,9 @@ class Workers:
         with self._lock:
             self._interrupted = True
             idle, self._idle = self._idle, []
-        for _, host in idle:
-            host.close()
+        with ExitStack() as closing:
+            for _, host in idle:
+                closing.callback(host.close)
 
     def __enter__(self) -> Workers:
         return self
@@ -155,7 +174,7 @@ class Workers:
         try:
             if surplus is not None:
                 surplus.close()
-            return self._attempt(key).first(lambda: self._boot(key))
+            return self._attempt(key, done="booted").first(lambda: self._boot(key))
         except BaseException:
             with self._lock:
                 self._lent -= 1
@@ -164,8 +183,7 @@ class Workers:
     def _reserve(self, key: _Key) -> tuple[Host | None, Host | None]:
         """Count one more as lent; return an idle worker, or none and one that must make room for a boot."""
         with self._lock:
-            if self._interrupted:
-                raise UsageError("the workers were closed: make new ones to go on")
+            self._require_open()
             self._lent += 1
             for index, (known, host) in enumerate(self._idle):
                 if known == key:
@@ -176,7 +194,12 @@ class Workers:
                 return None, self._idle.pop(0)[1]
             return None, None
 
+    def _require_open(self) -> None:
+        if self._interrupted:
+            raise UsageError("the workers were closed: make new ones to go on")
+
     def _boot(self, key: _Key) -> Host:
+        self._require_open()  # not between the two tries of a boot that was interrupted
         starting: list[Host] = []
 
         def started(host: Host) -> None:
@@ -204,9 +227,9 @@ class Workers:
         if not keep:
             host.close()
 
-    def _attempt(self, what: object) -> _Attempt:
+    def _attempt(self, what: object, *, done: str) -> _Attempt:
         with self._lock:
-            return self._attempts.setdefault(what, _Attempt())
+            return self._attempts.setdefault(what, _Attempt(done))
 
 
 class Lease:
@@ -239,8 +262,9 @@ class Lease:
     ) -> None:
         # Anything but an error of ours (Ctrl-C, a mistake) may have left a script running in the worker.
         keep = error is None or isinstance(error, ExhaustersError)
-        for key, host in self._hosts.items():
-            if not keep:
-                host.interrupt()
-            self._owner._give_back(key, host, keep=keep)
-        self._hosts.clear()
+        hosts, self._hosts = self._hosts, {}
+        with ExitStack() as giving_back:
+            for key, host in hosts.items():
+                giving_back.callback(self._owner._give_back, key, host, keep=keep)
+                if not keep:
+                    giving_back.callback(host.interrupt)

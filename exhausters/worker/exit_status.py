@@ -18,7 +18,7 @@ def describe_end(exit_code: int | None) -> str:
 
 
 def kernel_kills() -> int:
-    """Kernel out-of-memory kills in this process's control group (0 where that is not told)."""
+    """Kernel out-of-memory kills in this process's control group (0 where it is not reported)."""
     try:
         fields = dict(line.split() for line in _CGROUP_EVENTS.read_text().splitlines())
     except (OSError, ValueError):

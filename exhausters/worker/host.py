@@ -99,8 +99,8 @@ class Host:
 
     @property
     def facts(self) -> dict[str, Any]:
-        """What was booted: tree cache, tree core, allocator, pool sizes, Python and torch versions."""
-        return dict(self.ready.facts)
+        """What was booted, by the names of `BootFacts`, and its clock; for scripts and records."""
+        return {**self.ready.facts.to_json(), "clock": self.settings.clock}
 
     @property
     def pid(self) -> int:
@@ -110,7 +110,7 @@ class Host:
     @property
     def worker_pid(self) -> int:
         """Process id of the worker, the process that runs the scheduler."""
-        return int(self.ready.facts["pid"])
+        return self.ready.facts.pid
 
     @property
     def is_usable(self) -> bool:
@@ -206,7 +206,7 @@ class Host:
             )
 
     def _worker_environment(self) -> dict[str, str]:
-        ambient = ambient_prefixes()
+        ambient = ambient_prefixes(self.target.engine)
         kept = {
             name: value
             for name, value in os.environ.items()
@@ -293,7 +293,7 @@ class Host:
             kind = WorkerOutOfMemoryError
         return kind(message, log_tail=self.log_tail(), salvaged=self._spooled())
 
-    def _spooled(self) -> Any:
+    def _spooled(self) -> object:
         return read_spool(self._run_dir / SPOOL_NAME) or None
 
     def _failure(self, reply: Any) -> BaseException:
@@ -304,7 +304,7 @@ class Host:
         if reply.missing_module is not None:
             return explain_missing_module(reply.missing_module, stated=self.target.pins)
         last_line = reply.traceback.strip().rsplit("\n", 1)[-1]
-        where = {"import": "importing SGLang", "boot": "booting the scheduler"}.get(
+        where = {"import": f"importing {self.target.engine}", "boot": "booting the scheduler"}.get(
             reply.phase, "the scheduler's event loop"
         )
         message = f"{self.target.name}: {where} failed: {last_line}\n{reply.traceback.strip()}"

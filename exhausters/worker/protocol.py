@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from exhausters.engine.api import BootFacts
 from exhausters.engine.settings import HostSettings
 
 # Step records of the running script, in the run folder: what is left of it when the worker is killed.
@@ -34,11 +34,11 @@ class WorkerReady:
     """The scheduler is up and its event loop waits for a script.
 
     Attributes:
-        facts: what was booted, e.g. `pid`, `sglang_version`, `page_size`, `max_total_tokens`.
+        facts: what was booted.
         notes: engine keywords that were mapped or ignored, one sentence each.
     """
 
-    facts: Mapping[str, Any]
+    facts: BootFacts
     notes: tuple[str, ...]
 
 
@@ -60,7 +60,7 @@ class WorkerFailed:
     error: BaseException | None = None
     missing_module: str | None = None
     out_of_memory: bool = False
-    salvaged: Any = None
+    salvaged: object = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -74,7 +74,7 @@ def _wait(child_fd: int, child: int, life: socket.socket) -> None:
 
 def _report(life: socket.socket, status: int, sigquits: int) -> None:
     ended = {"exit_code": os.waitstatus_to_exitcode(status), "sigquits": sigquits}
-    with contextlib.suppress(OSError):  # the host is gone: nobody is left to be told
+    with contextlib.suppress(OSError):  # the host is gone: nobody is left to read it
         life.sendall(json.dumps(ended).encode())
 
 
@@ -108,7 +108,7 @@ def main(data_fd: int, life_fd: int, run_dir: str, program: str) -> None:
     _wait(os.pidfd_open(child), child, life)
     _, status = os.waitpid(child, 0)
     _report(life, status, len(sigquits))
-    # Until the host has read the status and the log, or is gone (with what it was told unread, perhaps).
+    # Until the host has read the status and the log, or is gone (perhaps without having read them).
     with contextlib.suppress(ConnectionResetError):
         life.recv(1)
     shutil.rmtree(run_dir, ignore_errors=True)

@@ -282,6 +282,18 @@ def pools_by_hand(t: Any) -> Any:
     return {"page_size": kv.page_size, "rows": len(set(taken_rows)), "free": free, "refused": refused}
 
 
+def default_length(t: Any) -> Any:
+    """Tokens that a request emits when nothing says how many."""
+    handle = t.submit([7] * 20, sampling={"ignore_eos": True})
+    yield from run_until_finished(handle)
+    return handle.output_tokens
+
+
+def boot_facts(t: Any) -> Any:
+    """What the engine reports about itself."""
+    return t.engine.facts()
+
+
 def flushed_while_held(t: Any) -> Any:
     """What giving pages and rows back says after a flush, and what is free then."""
     pages, rows = t.engine.kv_pool, t.engine.row_pool

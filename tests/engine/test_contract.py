@@ -6,15 +6,20 @@ The fake side runs always; the real side has the marker `real`.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import fields
 from typing import Any
 
 import pytest
 
+from exhausters.engine.api import BootFacts
+from exhausters.engine.api.records import DEFAULT_MAX_NEW_TOKENS
 from exhausters.engine.settings import HostSettings
+from exhausters.errors import UnsupportedSettingError
 from exhausters.targets import NEWEST_RELEASE, prepare
 from exhausters.worker.host import Host
 from tests.engine import contract_scripts as scripts
 from tests.fakes.fake_engine import ScriptRunner
+from tests.fakes.fake_target import fake_target
 
 _ENGINE = {
     "page_size": 16,
@@ -159,6 +164,31 @@ def test_pools_give_all_or_nothing(engine: Any) -> None:
     assert seen["page_size"] == 16
     assert seen["rows"] == 3
     assert seen["refused"] == [(4096, 0), (64, 0)]
+
+
+@pytest.mark.parametrize("target", ["fake", pytest.param("real", marks=pytest.mark.real)])
+def test_a_switch_that_it_lacks_is_refused(target: str) -> None:
+    """A switch that an engine does not have fails its boot by name: it is never dropped."""
+    made = fake_target() if target == "fake" else prepare(f"release:{NEWEST_RELEASE}")
+    with pytest.raises(
+        UnsupportedSettingError, match=r"server_args\.no_such_switch=1: .* has no such switch"
+    ):
+        Host(made, HostSettings(engine=_ENGINE, switches={"no_such_switch": 1}))
+
+
+def test_a_request_without_a_length_has_sglangs(engine: Any) -> None:
+    """Sampling keywords that say no `max_new_tokens` mean SGLang's default, on every engine."""
+    assert engine.run(scripts.default_length) == DEFAULT_MAX_NEW_TOKENS
+
+
+def test_every_fact_of_a_boot_is_reported(engine: Any) -> None:
+    """Both engines fill every field of the record; none is left to chance or to a reader's default."""
+    facts = engine.run(scripts.boot_facts)
+    assert isinstance(facts, BootFacts)
+    assert all(shown != "" for shown in facts.to_json().values())
+    assert (facts.page_size, facts.max_total_tokens, facts.max_running_requests) == (16, 4096, 64)
+    assert (facts.overlap, facts.policy) == (False, "fcfs")
+    assert set(facts.to_json()) == {one.name for one in fields(BootFacts)} - {"window_pool_unchecked"}
 
 
 def test_what_is_held_over_a_flush_is_refused(engine: Any) -> None:

@@ -4,24 +4,42 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from typing import TYPE_CHECKING
 
 import pytest
 
+from exhausters.engine.api import Boot
 from exhausters.engine.load import ambient_prefixes, load_boot
 from exhausters.engine.settings import MODELS
 from exhausters.engine.sglang.null_models import MODELS as NULL_MODELS
+
+if TYPE_CHECKING:
+    # mypy checks this file: every boot module is a `Boot`, which `load_boot` takes on trust.
+    from exhausters.engine.fake import boot as fake_boot
+    from exhausters.engine.sglang import boot as sglang_boot
+
+    _FAKE: Boot = fake_boot
+    _SGLANG: Boot = sglang_boot
 
 
 def test_an_engine_is_found_by_name() -> None:
     """The fake engine's boot has everything that the worker asks of a boot."""
     boot = load_boot("fake")
-    assert all(callable(getattr(boot, name)) for name in ("import_before_clock", "load", "check", "run"))
+    asked = [name for name in vars(Boot) if not name.startswith("_")]
+    assert asked
+    assert all(callable(getattr(boot, name)) for name in asked)
 
 
 def test_an_engine_that_is_not_there() -> None:
     """An unknown name is an ImportError that names it."""
     with pytest.raises(ImportError, match="none_such"):
         load_boot("none_such")
+
+
+def test_what_a_worker_does_not_inherit_is_up_to_its_engine() -> None:
+    """Each engine has its own prefixes, and one that does not exist has none: its worker reports the lack."""
+    assert ambient_prefixes("sglang") == ambient_prefixes() == ("SGLANG_", "SGL_")
+    assert ambient_prefixes("none_such") == ()
 
 
 def test_the_parent_reads_only_names_of_sglang() -> None:

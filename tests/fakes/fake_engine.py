@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from exhausters.engine.clock import VirtualClock
-from exhausters.engine.fake.boot import KEYWORDS
+from exhausters.engine.fake.boot import KEYWORDS, require_switches
 from exhausters.engine.fake.engine import FakeEngine
 from exhausters.engine.fake.scheduler import FakeScheduler
 from exhausters.engine.settings import HostSettings
@@ -78,9 +78,12 @@ class FakeHost:
 
     Attributes:
         made: all fake hosts since the list was last cleared, oldest first.
+        known_switches: switches that do not make a boot fail.
     """
 
     made: list[FakeHost] = []  # noqa: RUF012  one list for the class is the point
+
+    known_switches: tuple[str, ...] = KEYWORDS
 
     @staticmethod
     def on_boot(settings: HostSettings) -> None:
@@ -103,15 +106,16 @@ class FakeHost:
         if on_started is not None:
             on_started(self)
         self.on_boot(settings)
+        require_switches(settings.switches, known=self.known_switches)
         self._engine = ScriptRunner(**{name: settings.engine[name] for name in KEYWORDS})
 
     @property
     def facts(self) -> dict[str, Any]:
-        return {"pid": 1, "sglang_version": "fake", "page_size": self.settings.engine["page_size"]}
+        return {**self.ready.facts.to_json(), "clock": self.settings.clock}
 
     @property
     def ready(self) -> WorkerReady:
-        return WorkerReady(facts=self.facts, notes=())
+        return WorkerReady(facts=self._engine.engine.facts(), notes=())
 
     def run(self, script: Callable[..., Any], *args: Any, timeout_seconds: float = 0.0) -> Any:
         assert self.is_usable, "a host that is closed or gone was used"

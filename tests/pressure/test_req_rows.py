@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from exhausters.engine.wrap import wrap_calls
 from exhausters.errors import AllocationShortError, LevelError
 from exhausters.pressure import ScriptedReqRowExhauster
 from tests.engine.sglang.shapes import FakeCountingRowPool, FakeNewRowPool, FakeRowPool, FakeScheduler
@@ -46,6 +47,21 @@ def test_newer_pools_are_asked_through_their_own_calls() -> None:
     pool = FakeNewRowPool(row_count=3)
     ScriptedReqRowExhauster(FakeScheduler(req_to_token_pool=pool).engine).exhaust(leave_rows=1)
     assert pool.generations == {3: 1, 2: 1}
+
+
+def test_all_taking_goes_through_one_point() -> None:
+    """What wraps an exhauster's taking point sees every taking: once, held, and again at a step."""
+    exhauster = ScriptedReqRowExhauster(FakeScheduler(req_to_token_pool=FakeRowPool(row_count=6)).engine)
+    point = exhauster.taking_point()
+    levels: list[int] = []
+    take_off = wrap_calls(point.owner, point.name, lambda _, level: levels.append(level))
+    exhauster.exhaust(leave_rows=5)
+    exhauster.take_once(4)
+    exhauster.hold(3)
+    exhauster.reapply()
+    take_off()
+    exhauster.exhaust(leave_rows=2)
+    assert levels == [5, 4, 3, 3]
 
 
 def test_short_pool_names_the_numbers() -> None:

@@ -123,6 +123,10 @@ def test_failed_runs_keep_what_was_known_before(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(FakeHost, "on_run", staticmethod(on_run))
     failed = next(LocalExecutor(1).run(tasks)).result
     assert failed.outcome == TIMEOUT
+    booted = ("sglang_version", "tree_cache", "engine_notes", "clock")
+    assert {name: failed.provenance[name] for name in booted} == {
+        name: whole.result.provenance[name] for name in booted
+    }
     assert failed.log == whole.result.log
     same = {name for name, value in failed.metrics.items() if whole.result.metrics[name] == value}
     assert {"prefill_fill", "recomputed_tokens", "recompute_tax", "output_tokens"} <= same

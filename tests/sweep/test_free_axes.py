@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -119,7 +120,19 @@ def test_what_a_grid_cannot_set_is_refused(axes: dict[str, Any], told: str) -> N
 
 def test_refusals_are_those_of_what_is_set() -> None:
     """Every keyword that an axis sets has its axis named, and what the harness sets is refused."""
-    assert set(NAMED_KEYWORDS) == set(EngineSettings().engine_keywords())
+    keywords = EngineSettings(policy="lpm", mixed_chunk=True, overlap=False).engine_keywords()
+    assert set(NAMED_KEYWORDS) == set(keywords)
+    assert set(NAMED_KEYWORDS.values()) == {one.name for one in fields(EngineSettings)} - {
+        "tree_core",
+        "model",
+        "server_args",
+        "env",
+    }
+    assert {name: keywords[name] for name in ("schedule_policy", "enable_mixed_chunk")} == {
+        "schedule_policy": "lpm",
+        "enable_mixed_chunk": True,
+    }
+    assert (keywords["disable_overlap_schedule"], keywords["disable_radix_cache"]) == (True, False)
     for name in reserved().FORCED:
         with pytest.raises(GridError, match=f"server_args.{name}"):
             EngineSettings(server_args=((name, 1),))
@@ -153,8 +166,10 @@ def test_the_worker_gets_them_as_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     booted: list[HostSettings] = []
     monkeypatch.setattr(workers, "Host", FakeHost)
     monkeypatch.setattr(FakeHost, "on_boot", staticmethod(booted.append))
+    monkeypatch.setattr(FakeHost, "known_switches", ("max_prefill_tokens",))
     grid = a_grid(server_args={"max_prefill_tokens": [512]}, env={"SGLANG_X": ["0.5"]})
-    sweep(a_target(), grid, executor=LocalExecutor(workers=1))
+    (record,) = sweep(a_target(), grid, executor=LocalExecutor(workers=1))
+    assert record.result.outcome == DRAINED
     assert dict(booted[0].switches) == {"max_prefill_tokens": 512}
     assert dict(booted[0].environment) == {"SGLANG_X": "0.5"}
     assert "max_prefill_tokens" not in booted[0].engine
@@ -172,6 +187,7 @@ def test_a_refusal_is_an_outcome_of_its_cells(monkeypatch: pytest.MonkeyPatch) -
 
     monkeypatch.setattr(workers, "Host", FakeHost)
     monkeypatch.setattr(FakeHost, "on_boot", staticmethod(on_boot))
+    monkeypatch.setattr(FakeHost, "known_switches", ("x",))
     grid = a_grid(leave_pages=["all", 64], server_args={"x": [1, 2]})
     records = sweep(a_target(), grid, executor=LocalExecutor(workers=1))
     assert [record.result.outcome for record in records] == [DRAINED, DRAINED, UNSUPPORTED, UNSUPPORTED]

@@ -119,16 +119,72 @@ def test_a_failed_boot_is_tried_once(monkeypatch: pytest.MonkeyPatch, error: Exh
     assert len(FakeHost.made) == 2
 
 
-def test_a_boot_that_fails_later_is_not_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A setting that booted before and then did not counts as one that does not boot."""
+def test_a_boot_that_fails_later_is_tried_once_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A setting that booted before and then failed twice running counts as one that does not boot."""
     with Workers(limit=1) as owner, owner.lease() as lease:
         first: Any = lease.host(a_target(), SMALL)
         first.is_dead = True
         fail_boots(monkeypatch, WorkerCrashedError("does not boot"))
-        for _ in range(2):
-            with pytest.raises(WorkerCrashedError, match="does not boot"):
+        for said in ("^does not boot", "^not booted again: does not boot"):
+            with pytest.raises(WorkerCrashedError, match=said):
                 lease.host(a_target(), SMALL)
-    assert len(FakeHost.made) == 2
+    assert len(FakeHost.made) == 3
+
+
+def test_one_failed_boot_of_what_booted_before_costs_no_cell(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A boot that fails once by chance, after others of its kind, is repeated and lent."""
+    failures = [WorkerCrashedError("killed by chance")]
+
+    def on_boot(settings: Any) -> None:
+        if len(FakeHost.made) > 1 and failures:
+            raise failures.pop()
+
+    monkeypatch.setattr(FakeHost, "on_boot", staticmethod(on_boot))
+    with Workers(limit=1) as owner, owner.lease() as lease:
+        first: Any = lease.host(a_target(), SMALL)
+        first.is_dead = True
+        assert lease.host(a_target(), SMALL).is_usable
+    assert len(FakeHost.made) == 3
+
+
+def test_a_remembered_failure_is_raised_as_a_copy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each request gets an error of its own, of the same type and with the same attributes, that says why."""
+    error = BootError("does not boot", log_tail="last line")
+    fail_boots(monkeypatch, error)
+    caught = []
+    with Workers(limit=1) as owner:
+        for _ in range(3):
+            with pytest.raises(BootError) as one, owner.lend(a_target(), SMALL):
+                pass
+            caught.append(one.value)
+    assert len({id(one) for one in caught}) == 3
+    assert [one.args[0] for one in caught] == ["does not boot"] + ["not booted again: does not boot"] * 2
+    assert [one.log_tail for one in caught] == ["last line"] * 3
+
+
+@pytest.mark.parametrize("lent", [True, False])
+def test_one_worker_that_cannot_be_closed_leaves_no_other(
+    monkeypatch: pytest.MonkeyPatch, lent: bool
+) -> None:
+    """When closing one worker raises, the others are closed all the same, and the error is raised."""
+
+    def close(host: FakeHost) -> None:
+        host.closed = True
+        if host.settings.engine["page_size"] == 8:
+            raise OSError("cannot be closed")
+
+    monkeypatch.setattr(FakeHost, "close", close)
+    owner = Workers(limit=3)
+    lease = owner.lease()
+    for engine in (SMALL, LARGE, EngineSettings(page_size=4)):
+        lease.host(a_target(), engine)
+    if lent:
+        owner.interrupt()
+    else:
+        lease.__exit__(None, None, None)
+    with pytest.raises(OSError, match="cannot be closed"):
+        lease.__exit__(None, None, None) if lent else owner.close()
+    assert [host.closed for host in FakeHost.made] == [True] * 3
 
 
 @pytest.mark.parametrize("fails", [True, False])
@@ -163,7 +219,8 @@ def test_threads_wait_for_the_first_boot(monkeypatch: pytest.MonkeyPatch, fails:
         go_on.set()
         for thread in threads:
             thread.join(30)
-    assert told == (["does not boot"] if fails else ["booted"]) * 3
+    again = "not booted again: does not boot"
+    assert told == (["does not boot", again, again] if fails else ["booted"] * 3)
     assert len(FakeHost.made) == (1 if fails else 3)
 
 

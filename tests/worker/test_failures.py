@@ -217,7 +217,7 @@ class TestTheBootFails:
             pytest.param(
                 HostSettings(memory_limit_bytes=700_000_000),
                 WorkerOutOfMemoryError,
-                "importing SGLang failed",
+                "importing sglang failed",
                 id="memory_limit",
             ),
             pytest.param(

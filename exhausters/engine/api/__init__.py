@@ -1,4 +1,6 @@
-"""The engine as the harness sees it: protocols and frozen records, without a word of SGLang.
+"""The engine as the harness sees it: protocols and frozen records, with no object of SGLang's in them.
+
+Names that scripts and grids know from SGLang (`sampling`, `lora_path`, `policy`) keep their meaning here.
 
 `records` has what is read (batches, pools, nodes), `parts` the pools and the tree that pressure is put on,
 `engine` the scheduler as a whole and what boots it. `exhausters.engine.sglang` implements all of it for the
@@ -21,11 +23,13 @@ from exhausters.engine.api.records import (
     RETRACT,
     RUN,
     BatchView,
+    BootFacts,
     LastBatch,
     MethodPoint,
     NodeView,
     PoolSnapshot,
     SourceFolders,
+    Submission,
 )
 
 __all__ = [
@@ -43,6 +47,7 @@ __all__ = [
     "RUN",
     "BatchView",
     "Boot",
+    "BootFacts",
     "Engine",
     "EngineHook",
     "EngineListener",
@@ -55,4 +60,5 @@ __all__ = [
     "RequestView",
     "RowPool",
     "SourceFolders",
+    "Submission",
 ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -10,11 +9,12 @@ from typing import Any, Protocol
 from exhausters.engine.api.parts import KvPool, PrefixTree, RowPool
 from exhausters.engine.api.records import (
     BatchView,
-    Facts,
+    BootFacts,
     LastBatch,
     MethodPoint,
     PoolSnapshot,
     SourceFolders,
+    Submission,
 )
 from exhausters.engine.settings import HostSettings
 from exhausters.errors import UnsupportedSettingError
@@ -57,7 +57,7 @@ class RequestView(Protocol):
 
 
 class EngineListener(Protocol):
-    """Told of what the engine does to its pools while it is watched.
+    """Receives the engine's evictions and retractions while it is watched.
 
     Plain arguments instead of records: a record's constructor would run inside the counted phases.
     """
@@ -150,20 +150,8 @@ class Engine(Protocol):
 
     # Actions. Those up to `flush` are received in the iteration that follows.
 
-    def submit(
-        self,
-        *,
-        rid: str,
-        input_ids: array[int],
-        sampling: Mapping[str, Any],
-        return_logprob: bool = False,
-        logprob_start_len: int | None = None,
-        top_logprobs_num: int | None = None,
-        priority: int | None = None,
-        dp_rank: int | None = None,
-        lora_path: str | None = None,
-    ) -> None:
-        """Send a request; `sampling` has the engine's own sampling keywords."""
+    def submit(self, submission: Submission) -> None:
+        """Send a request."""
 
     def pause(self, mode: str) -> None:
         """Pause generation; `retract` gives the KV of running requests back, `in_place` keeps it."""
@@ -193,8 +181,8 @@ class Engine(Protocol):
     def restore_carryover(self) -> None:
         """Put back what earlier scripts left in counters (the first call only remembers them)."""
 
-    def facts(self) -> Facts:
-        """Describe what was booted, in plain values; `pid` is among them."""
+    def facts(self) -> BootFacts:
+        """Describe what was booted."""
 
     def source_folders(self) -> SourceFolders:
         """Return where the engine's source is."""
@@ -252,9 +240,9 @@ class Boot(Protocol):
     def refusal(self, text: str, settings: HostSettings) -> UnsupportedSettingError | None:
         """Return what the text of a failed boot says about a setting; None when it failed otherwise."""
 
-    def check(self, settings: HostSettings, facts: Facts) -> None:
-        """Refuse an engine that came up as something else than was asked for.
+    def check(self, settings: HostSettings, facts: BootFacts) -> None:
+        """Refuse an engine that booted differently from what was requested.
 
         Raises:
-            BootError: names what came up and what was expected.
+            BootError: names what booted and what was expected.
         """

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 # Forward modes of a step. `idle` steps run no forward.
@@ -15,6 +16,41 @@ FORM_BATCH, RUN, PROCESS_RESULT, EVICT, RETRACT = "form_batch", "run", "process_
 MATCH = "match"
 
 NO_PARENT = -1
+
+# What SGLang's `SamplingParams` take where nothing is said.
+DEFAULT_MAX_NEW_TOKENS = 128
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Submission:
+    """A request on its way to an engine.
+
+    Attributes:
+        rid: its id.
+        input_ids: its prompt.
+        sampling: keywords of SGLang's `SamplingParams`.
+        return_logprob, logprob_start_len, top_logprobs_num: what is asked for beside the tokens; None for the
+            engine's own default.
+        priority: its priority, where the engine orders by it.
+        dp_rank: the rank it is meant for.
+        lora_path: keeps its prefix apart from those of other paths.
+    """
+
+    rid: str
+    input_ids: array[int]
+    sampling: Mapping[str, Any]
+    return_logprob: bool = False
+    logprob_start_len: int | None = None
+    top_logprobs_num: int | None = None
+    priority: int | None = None
+    dp_rank: int | None = None
+    lora_path: str | None = None
+
+    @property
+    def max_new_tokens(self) -> int:
+        """Tokens it may emit: what `sampling` says, else SGLang's default."""
+        asked = self.sampling.get("max_new_tokens")
+        return DEFAULT_MAX_NEW_TOKENS if asked is None else int(asked)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,8 +124,8 @@ class NodeView:
         handle: what the tree's lock calls take; opaque.
         parent: position of the parent in the walk; NO_PARENT below the root.
         token_count: length of the node's key, in tokens.
-        lock_refs: locks on the node, summed over the cache's components. A core that only tells locked nodes
-            from unlocked ones gives 1 for "at least one".
+        lock_refs: locks on the node, summed over the cache's components. A core that only reports whether a
+            node is locked gives 1 for "at least one".
         hit_count: times a request matched the node; None where the core does not tell.
         pinnable: False when the cache would fail halfway through locking the node.
     """
@@ -105,12 +141,12 @@ class NodeView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MethodPoint:
-    """A method of the engine that may be wrapped while a run is measured.
+    """A method of the engine, or of an exhauster, that may be wrapped while a run is measured.
 
     Attributes:
         owner: the object or class that has it.
         name: the method's name.
-        phase: what it does: `form_batch`, `run`, `process_result`, `evict`, `retract` or `match`.
+        phase: what it does: `form_batch`, `run`, `process_result`, `evict`, `retract`, `match` or `take`.
     """
 
     owner: Any
@@ -131,4 +167,40 @@ class SourceFolders:
     watched: str
 
 
-Facts = Mapping[str, Any]
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BootFacts:
+    """What an engine reports about itself once it is up.
+
+    Attributes:
+        pid: process id of the worker.
+        sglang_version, python_version, torch_version: versions; `fake` or `none` where there is none.
+        tree_cache, tree_core, allocator: class names; `none` for a tree cache without a core of its own.
+        page_size: tokens per KV page.
+        max_total_tokens: KV tokens in all.
+        max_running_requests: request rows.
+        overlap: whether a step's result is processed one step later.
+        policy: the scheduling policy, by the engine's name.
+        window_pool_unchecked: why the window pool of a hybrid model is counted in no step; empty if it is
+            counted.
+    """
+
+    pid: int
+    sglang_version: str
+    python_version: str
+    torch_version: str
+    tree_cache: str
+    tree_core: str
+    allocator: str
+    page_size: int
+    max_total_tokens: int
+    max_running_requests: int
+    overlap: bool
+    policy: str
+    window_pool_unchecked: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the facts by name, as records have them; without a reason that does not apply."""
+        shown = asdict(self)
+        if not self.window_pool_unchecked:
+            del shown["window_pool_unchecked"]
+        return shown

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-from exhausters.engine.api import Engine, EngineHook
-from exhausters.engine.api.records import Facts
+from exhausters.engine.api import BootFacts, Engine, EngineHook
 from exhausters.engine.fake.engine import FakeEngine
 from exhausters.engine.fake.scheduler import FakeScheduler
 from exhausters.engine.settings import HostSettings
@@ -33,11 +32,25 @@ def load(settings: HostSettings, source_dirs: tuple[str, ...]) -> None:
 
 
 def refusal(text: str, settings: HostSettings) -> UnsupportedSettingError | None:
-    """Return None: the fake engine takes every setting, and notes what it ignores."""
+    """Return None: what the fake engine refuses, it refuses by an error of its own."""
     return None
 
 
-def check(settings: HostSettings, facts: Facts) -> None:
+def require_switches(switches: Mapping[str, Any], *, known: Collection[str] = KEYWORDS) -> None:
+    """Refuse switches that mean nothing here: a switch must be taken as it is, not ignored.
+
+    Raises:
+        UnsupportedSettingError: names the first one.
+    """
+    for name, value in switches.items():
+        if name not in known:
+            raise UnsupportedSettingError(
+                f"server_args.{name}={value!r}: the fake engine has no such switch; "
+                f"it has {', '.join(KEYWORDS)}"
+            )
+
+
+def check(settings: HostSettings, facts: BootFacts) -> None:
     """What comes up is what was asked for."""
 
 
@@ -49,13 +62,14 @@ def run(
     on_started: Callable[[tuple[str, ...]], None],
 ) -> str:
     """Run the event loop until the hook ends it with SystemExit; return the traceback of any other end."""
+    require_switches(settings.switches)
     known: dict[str, Any] = {name: settings.engine[name] for name in KEYWORDS if name in settings.engine}
     notes = [
         f"{name}={value!r}: the fake engine has no such keyword; ignored"
         for name, value in settings.engine.items()
         if name not in known
     ]
-    scheduler = FakeScheduler(**known, emitted_token=settings.emitted_token)
+    scheduler = FakeScheduler(**known | dict(settings.switches), emitted_token=settings.emitted_token)
     scheduler.hook = make_hook(FakeEngine(scheduler))
     on_started(tuple(notes))
     try:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
-from array import array
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -22,11 +21,13 @@ from exhausters.engine.api import (
     RETRACT,
     RUN,
     BatchView,
+    BootFacts,
     EngineListener,
     LastBatch,
     MethodPoint,
     PoolSnapshot,
     SourceFolders,
+    Submission,
 )
 from exhausters.engine.fake.page_trie import PageTrie
 from exhausters.engine.fake.pools import PagePool, RowTable
@@ -179,11 +180,11 @@ class FakeEngine:
         """Whether generation is paused."""
         return self.native.is_paused
 
-    def submit(
-        self, *, rid: str, input_ids: array[int], sampling: Mapping[str, Any], **_ignored: Any
-    ) -> None:
+    def submit(self, submission: Submission) -> None:
         """Send a request; of `sampling` only `max_new_tokens` is read."""
-        self._send(partial(self.native.receive, rid, input_ids, int(sampling["max_new_tokens"])))
+        self._send(
+            partial(self.native.receive, submission.rid, submission.input_ids, submission.max_new_tokens)
+        )
 
     def pause(self, mode: str) -> None:
         """Pause generation."""
@@ -219,17 +220,22 @@ class FakeEngine:
     def restore_carryover(self) -> None:
         """There are no counters that run on."""
 
-    def facts(self) -> dict[str, Any]:
+    def facts(self) -> BootFacts:
         """What was booted."""
-        return {
-            "pid": os.getpid(),
-            "sglang_version": "fake",
-            "python_version": platform.python_version(),
-            "page_size": self.kv_pool.page_size,
-            "max_total_tokens": self.kv_pool.total_tokens,
-            "max_running_requests": self.row_pool.total_rows,
-            "overlap": self.is_overlapped,
-        }
+        return BootFacts(
+            pid=os.getpid(),
+            sglang_version="fake",
+            python_version=platform.python_version(),
+            torch_version="none",
+            tree_cache=type(self.tree).__name__,
+            tree_core="none",
+            allocator=type(self.kv_pool).__name__,
+            page_size=self.kv_pool.page_size,
+            max_total_tokens=self.kv_pool.total_tokens,
+            max_running_requests=self.row_pool.total_rows,
+            overlap=self.is_overlapped,
+            policy="fcfs",
+        )
 
     def source_folders(self) -> SourceFolders:
         """The fake scheduler is part of this package."""

@@ -29,7 +29,7 @@ def alloc_extend(
         last_loc: KV slot of each request's last cached token, shape (batch,); -1 for none.
         free_pages: page numbers, taken from the front, as many as the batch needs.
         out_indices: result, shape (sum of seq_lens - prefix_lens,).
-        page_size: tokens a page.
+        page_size: tokens per page.
     """
     prefix, seq = prefix_lens.long(), seq_lens.long()
     extend = seq - prefix

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
 from exhausters.engine.api import (
     BatchView,
+    BootFacts,
     EngineListener,
     LastBatch,
     MethodPoint,
     PoolSnapshot,
     SourceFolders,
+    Submission,
 )
 from exhausters.engine.sglang import batches, observation
 from exhausters.engine.sglang import request_messages as messages
@@ -38,7 +40,7 @@ class SGLangEngine:
     """
 
     def __init__(self, scheduler: Any, *, inbox: Inbox | None = None, emitted_token: int = 5) -> None:
-        """Stand before `scheduler`.
+        """Wrap `scheduler`.
 
         Args:
             scheduler: SGLang's scheduler; may still be in its constructor.
@@ -134,33 +136,11 @@ class SGLangEngine:
         """Whether generation is paused."""
         return bool(self.native._engine_paused)
 
-    def submit(
-        self,
-        *,
-        rid: str,
-        input_ids: array[int],
-        sampling: Mapping[str, Any],
-        return_logprob: bool = False,
-        logprob_start_len: int | None = None,
-        top_logprobs_num: int | None = None,
-        priority: int | None = None,
-        dp_rank: int | None = None,
-        lora_path: str | None = None,
-    ) -> None:
-        """Send a request; `sampling` has keywords of SGLang's `SamplingParams`."""
-        request = messages.generate_request(
-            rid=rid,
-            input_ids=input_ids,
-            sampling=sampling,
-            return_logprob=return_logprob,
-            logprob_start_len=logprob_start_len,
-            top_logprobs_num=top_logprobs_num,
-            priority=priority,
-            dp_rank=dp_rank,
-            lora_path=lora_path,
-        )
-        outputs = array("q", [self._emitted_token]) * int(sampling.get("max_new_tokens") or 0)
-        self._submitted.append(input_ids + outputs)
+    def submit(self, submission: Submission) -> None:
+        """Send a request."""
+        request = messages.generate_request(submission)
+        outputs = array("q", [self._emitted_token]) * submission.max_new_tokens
+        self._submitted.append(submission.input_ids + outputs)
         self._inbox.put(request)
 
     def pause(self, mode: str) -> None:
@@ -202,7 +182,7 @@ class SGLangEngine:
             self._carryover = Carryover(self.native)
         self._carryover.restore()
 
-    def facts(self) -> dict[str, Any]:
+    def facts(self) -> BootFacts:
         """What was booted."""
         return facts(self.native)
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from exhausters.engine.api import SourceFolders
+from exhausters.engine.api import BootFacts, SourceFolders
 from exhausters.engine.settings import HostSettings
 from exhausters.engine.sglang import window_pool
 from exhausters.engine.sglang.source_tree import WATCHED
@@ -17,8 +16,8 @@ from exhausters.errors import BootError
 _RUST = "rust"
 
 
-def facts(scheduler: Any) -> dict[str, Any]:
-    """Describe what was booted, in plain values."""
+def facts(scheduler: Any) -> BootFacts:
+    """Describe what was booted."""
     import platform
 
     import sglang
@@ -26,27 +25,26 @@ def facts(scheduler: Any) -> dict[str, Any]:
 
     tree = scheduler.tree_cache
     core = getattr(tree, "tree_core", None)
-    return {
-        "pid": os.getpid(),
-        "sglang_version": str(getattr(sglang, "__version__", "unknown")),
-        "python_version": platform.python_version(),
-        "torch_version": str(torch.__version__),
-        "tree_cache": type(tree).__name__,
-        "tree_core": type(core).__name__ if core is not None else "none",
-        "allocator": type(scheduler.token_to_kv_pool_allocator).__name__,
-        "page_size": int(scheduler.page_size),
-        "max_total_tokens": int(scheduler.max_total_num_tokens),
-        "max_running_requests": int(scheduler.max_running_requests),
-        "overlap": bool(scheduler.enable_overlap),
-        "policy": str(scheduler.schedule_policy),
-        **window_facts(scheduler),
-    }
+    return BootFacts(
+        pid=os.getpid(),
+        sglang_version=str(getattr(sglang, "__version__", "unknown")),
+        python_version=platform.python_version(),
+        torch_version=str(torch.__version__),
+        tree_cache=type(tree).__name__,
+        tree_core=type(core).__name__ if core is not None else "none",
+        allocator=type(scheduler.token_to_kv_pool_allocator).__name__,
+        page_size=int(scheduler.page_size),
+        max_total_tokens=int(scheduler.max_total_num_tokens),
+        max_running_requests=int(scheduler.max_running_requests),
+        overlap=bool(scheduler.enable_overlap),
+        policy=str(scheduler.schedule_policy),
+        window_pool_unchecked=why_window_unchecked(scheduler),
+    )
 
 
-def window_facts(scheduler: Any) -> dict[str, str]:
+def why_window_unchecked(scheduler: Any) -> str:
     """Why the window pool of a hybrid model is counted in no step; empty when it is counted in all."""
-    reason = window_pool.why_uncounted(scheduler) if window_pool.is_hybrid(scheduler) else ""
-    return {"window_pool_unchecked": reason} if reason else {}
+    return window_pool.why_uncounted(scheduler) if window_pool.is_hybrid(scheduler) else ""
 
 
 def source_folders() -> SourceFolders:
@@ -57,7 +55,7 @@ def source_folders() -> SourceFolders:
     return SourceFolders(root=str(root), watched=str(root / WATCHED))
 
 
-def require_rust_core(settings: HostSettings, facts: Mapping[str, Any]) -> None:
+def require_rust_core(settings: HostSettings, facts: BootFacts) -> None:
     """Refuse a worker without the Rust tree core when that was asked for.
 
     SGLang takes its Python core, with a line at log level INFO, where the compiled one is not there: in a
@@ -68,11 +66,11 @@ def require_rust_core(settings: HostSettings, facts: Mapping[str, Any]) -> None:
     """
     if settings.tree_core != _RUST or settings.engine.get("disable_radix_cache"):
         return
-    core = str(facts["tree_core"])
+    core = facts.tree_core
     if _RUST not in core.lower():
         raise BootError(
-            f"tree_core={settings.tree_core!r}: SGLang {facts['sglang_version']} came up with "
-            f"{facts['tree_cache']} and core {core!r}; expected its Rust core, which a commit of a clone "
+            f"tree_core={settings.tree_core!r}: SGLang {facts.sglang_version} booted with "
+            f"{facts.tree_cache} and core {core!r}; expected its Rust core, which a commit of a clone "
             "does not hold compiled and older releases do not have; ask for python or default, or take a "
             "release that has it"
         )

@@ -5,10 +5,10 @@ What such a core does offer, all of it read-only and in SGLang 0.5.19 to 0.5.23:
 * `is_full_device_evicted(number)` raises KeyError for a number that is no node;
 * `get_component_device_value(number, full)` gives a node's KV slots, in the order of its tokens;
 * `walk_for_kv_canary(unlocked_only, …)` gives (slot, position, slot before) for every cached token: the
-  first slot of a node points to the last slot of its parent, and being listed tells that it is unlocked;
+  first slot of a node points to the last slot of its parent, and a listed node is unlocked;
 * `total_size()` gives all cached tokens.
 
-Numbers are handed out one by one from the root's own and never twice, so asking for each number in turn
+Numbers are handed out one by one from the root's own and never twice, so querying each id in order
 finds every node. That is believed only when the tokens found add up to `total_size()`. When they do not, the
 nodes on the paths of the submitted prompts are used instead, found by the read-only
 `match_full_device_prefix` (0.5.20 on): nodes that no submitted prompt runs through are then neither counted

@@ -10,7 +10,7 @@ from exhausters.errors import SeamError
 
 
 class Inbox:
-    """Stands where the socket from the tokenizer stood; requests enter the scheduler through it.
+    """Replaces the socket from the tokenizer; requests enter the scheduler through it.
 
     The scheduler polls it at the top of each iteration, right after the hook's step, and dispatches
     what it finds as if the tokenizer had sent it.

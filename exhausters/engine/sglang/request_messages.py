@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import inspect
-from array import array
 from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
+from exhausters.engine.api import Submission
 from exhausters.errors import SeamError
 
 
@@ -37,18 +37,7 @@ def construct(cls: Any, wanted: Mapping[str, Any]) -> Any:
     return cls(**given)
 
 
-def generate_request(
-    *,
-    rid: str,
-    input_ids: array[int],
-    sampling: Mapping[str, Any],
-    return_logprob: bool = False,
-    logprob_start_len: int | None = None,
-    top_logprobs_num: int | None = None,
-    priority: int | None = None,
-    dp_rank: int | None = None,
-    lora_path: str | None = None,
-) -> Any:
+def generate_request(submission: Submission) -> Any:
     """Return the tokenized request that SGLang's tokenizer manager makes of these.
 
     Raises:
@@ -59,29 +48,29 @@ def generate_request(
 
     from exhausters.engine.sglang.null_models import VOCAB_SIZE
 
-    parameters = SamplingParams(**sampling)
+    parameters = SamplingParams(**submission.sampling)
     parameters.normalize(None)
     parameters.verify(VOCAB_SIZE)
     return construct(
         TokenizedGenerateReqInput,
         {
-            "rid": rid,
+            "rid": submission.rid,
             "input_text": "",
-            "input_ids": input_ids,
+            "input_ids": submission.input_ids,
             "input_embeds": None,
             "mm_inputs": None,
             "token_type_ids": None,
             "sampling_params": parameters,
-            "return_logprob": return_logprob,
+            "return_logprob": submission.return_logprob,
             # The tokenizer manager's values for "not given".
-            "logprob_start_len": -1 if logprob_start_len is None else logprob_start_len,
-            "top_logprobs_num": top_logprobs_num or 0,
+            "logprob_start_len": -1 if submission.logprob_start_len is None else submission.logprob_start_len,
+            "top_logprobs_num": submission.top_logprobs_num or 0,
             "token_ids_logprob": None,
             "stream": True,
-            "priority": priority,
-            "routed_dp_rank": dp_rank,
+            "priority": submission.priority,
+            "routed_dp_rank": submission.dp_rank,
             # Without adapters the path only keeps prefixes apart, as an adapter's id does.
-            "lora_id": lora_path,
+            "lora_id": submission.lora_path,
         },
     )
 

@@ -11,6 +11,21 @@ from typing import Any
 
 from exhausters.engine.sglang.environment import TREE_CORE, VARIABLES
 
+#: Keywords of `ServerArgs` that a cell's settings give, by the name of the setting; `!` is for "not".
+NAMED: Mapping[str, str] = MappingProxyType(
+    {
+        "page_size": "page_size",
+        "policy": "schedule_policy",
+        "chunked_prefill_size": "chunked_prefill_size",
+        "mixed_chunk": "enable_mixed_chunk",
+        "overlap": "!disable_overlap_schedule",
+        "radix_cache": "!disable_radix_cache",
+        "priority_scheduling": "enable_priority_scheduling",
+        "max_total_tokens": "max_total_tokens",
+        "max_running_requests": "max_running_requests",
+    }
+)
+
 #: What makes SGLang run without a GPU, a network and a tokenizer. A script cannot change these.
 FORCED: Mapping[str, Any] = MappingProxyType(
     {
@@ -52,7 +67,7 @@ _MEANINGLESS = frozenset(
     }
 )
 
-#: One process, one rank: a script for several must be told so, not silently run on one.
+#: One process, one rank: a script for several is refused rather than run on one rank.
 SINGLE_RANK = ("tp_size", "pp_size", "dp_size", "ep_size", "attn_cp_size", "nnodes")
 
 #: Every variable that a grid may not set, those of any worker aside.

@@ -18,7 +18,7 @@ _DEFAULTS: Mapping[str, Any] = {
     "chunked_prefill_size": 2_048,
     "page_size": 1,
     "log_level": "warning",
-    # The event loop rests inside our hook between scripts, which is no hang.
+    # The event loop waits inside our hook between scripts, which is no hang.
     "watchdog_timeout": 1_000_000_000.0,
 }
 
