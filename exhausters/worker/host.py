@@ -21,21 +21,12 @@ from typing import Any
 
 from exhausters.engine.load import ambient_prefixes
 from exhausters.engine.settings import HostSettings
-from exhausters.errors import (
-    BootError,
-    HostError,
-    SchedulerFailedError,
-    ScriptFailedError,
-    UsageError,
-    WorkerCrashedError,
-    WorkerHungError,
-    WorkerOutOfMemoryError,
-)
-from exhausters.targets import PreparedTarget, explain_missing_module
+from exhausters.errors import HostError, ScriptFailedError, UsageError
+from exhausters.targets import PreparedTarget
+from exhausters.worker import failures
 from exhausters.worker.environment import DROPPED_VARIABLES, IN_WORKER, WORKER_VARIABLES
-from exhausters.worker.exit_status import describe_end, kernel_kills
+from exhausters.worker.exit_status import kernel_kills
 from exhausters.worker.extensions import extensions
-from exhausters.worker.out_of_memory import says_out_of_memory
 from exhausters.worker.protocol import (
     SPOOL_NAME,
     RunScript,
@@ -44,7 +35,6 @@ from exhausters.worker.protocol import (
     ScriptSucceeded,
     Shutdown,
     WorkerConfig,
-    WorkerFailed,
     WorkerReady,
 )
 from exhausters.worker.script_ref import script_ref
@@ -54,7 +44,6 @@ BOOT_TIMEOUT_SECONDS = 300.0
 # SGLang's own scripted server allows 120 s for a script; a script here runs many times faster.
 SCRIPT_TIMEOUT_SECONDS = 120.0
 SHUTDOWN_TIMEOUT_SECONDS = 10.0
-LOG_TAIL_LINES = 30
 # What the supervisor starts in the worker. By name: it is imported in the target's environment only.
 PROGRAM = "exhausters.scripted.serve"
 
@@ -171,7 +160,7 @@ class Host:
             pass
         self._destroy()
 
-    def log_tail(self, lines: int = LOG_TAIL_LINES) -> str:
+    def log_tail(self, lines: int = failures.LOG_TAIL_LINES) -> str:
         """Return the last lines the worker has logged."""
         try:
             text = self._log_path.read_text(errors="replace")
@@ -268,50 +257,29 @@ class Host:
             time.sleep(0.3)
         except (AttributeError, OSError):
             pass  # it has not come up, or is gone
-        return WorkerHungError(
-            f"{self.target.name}: no answer to {doing} within {timeout_seconds:g} s; "
-            "the worker was killed. Raise the time limit, or look for a loop in the script.",
-            log_tail=self.log_tail(),
+        return failures.hung(
+            self.target.name,
+            doing=doing,
+            timeout_seconds=timeout_seconds,
+            log_tail=self.log_tail,
             salvaged=self._spooled(),
         )
 
     def _crashed(self, doing: str) -> HostError:
-        ended = self._wait_for_end(SHUTDOWN_TIMEOUT_SECONDS)
-        code = ended.get("exit_code")
-        message = f"{self.target.name}: the worker ended during {doing}: {describe_end(code)}"
-        if code == -signal.SIGKILL and ended.get("oom_kills", 0) > 0:
-            message += " by the kernel, out of memory"
-            return WorkerOutOfMemoryError(message, log_tail=self.log_tail(), salvaged=self._spooled())
-        limit_bytes = self.settings.memory_limit_bytes
-        if limit_bytes is not None:
-            message += f" (it had a memory limit of {limit_bytes:,} bytes)"
-        # A library that gets no memory ends the process; what it printed comes before all stacks.
-        is_abort = code == -signal.SIGABRT
-        said = self.log_tail(lines=10_000) if is_abort else ""
-        kind: type[HostError] = WorkerCrashedError
-        if is_abort and says_out_of_memory(said, limited=limit_bytes is not None):
-            kind = WorkerOutOfMemoryError
-        return kind(message, log_tail=self.log_tail(), salvaged=self._spooled())
+        return failures.crashed(
+            self.target.name,
+            doing=doing,
+            ended=self._wait_for_end(SHUTDOWN_TIMEOUT_SECONDS),
+            memory_limit_bytes=self.settings.memory_limit_bytes,
+            log_tail=self.log_tail,
+            salvaged=self._spooled(),
+        )
 
     def _spooled(self) -> object:
         return read_spool(self._run_dir / SPOOL_NAME) or None
 
     def _failure(self, reply: Any) -> BaseException:
-        if not isinstance(reply, WorkerFailed):
-            return HostError(f"the worker sent {type(reply).__name__}, which is not an answer")
-        if reply.error is not None:
-            return reply.error
-        if reply.missing_module is not None:
-            return explain_missing_module(reply.missing_module, stated=self.target.pins)
-        last_line = reply.traceback.strip().rsplit("\n", 1)[-1]
-        where = {"import": f"importing {self.target.engine}", "boot": "booting the scheduler"}.get(
-            reply.phase, "the scheduler's event loop"
-        )
-        message = f"{self.target.name}: {where} failed: {last_line}\n{reply.traceback.strip()}"
-        if reply.out_of_memory:
-            return WorkerOutOfMemoryError(message, log_tail=self.log_tail(), salvaged=reply.salvaged)
-        kind = SchedulerFailedError if reply.phase == "loop" else BootError
-        return kind(message, log_tail=self.log_tail(), salvaged=reply.salvaged)
+        return failures.reported(reply, self.target, log_tail=self.log_tail)
 
     def _died(self, error: BaseException) -> BaseException:
         self._dead = error if isinstance(error, HostError) else HostError(str(error))

@@ -31,7 +31,8 @@ from exhausters.engine.api import (
 )
 from exhausters.engine.fake.page_trie import PageTrie
 from exhausters.engine.fake.pools import PagePool, RowTable
-from exhausters.engine.fake.scheduler import FakeBatch, FakeRequest, FakeScheduler, Retracted
+from exhausters.engine.fake.requests import FakeBatch, FakeRequest, Retracted
+from exhausters.engine.fake.scheduler import FakeScheduler
 from exhausters.engine.wrap import wrap_calls
 
 # Forward modes by the names that scripts know from SGLang.
