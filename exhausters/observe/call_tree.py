@@ -8,7 +8,7 @@ left out; what SGLang calls below them is counted under the SGLang function abov
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import CodeType, FrameType
@@ -68,7 +68,10 @@ class CallTree:
         roots: by phase, a node without calls of its own.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, engine_folders: Sequence[str] = ()) -> None:
+        """See the class; `engine_folders` are counted even where they are part of this project's code."""
+        self._engine_folders = tuple(folder.rstrip("/") + "/" for folder in engine_folders)
+        self._is_own: dict[CodeType, bool] = {}
         self.roots: dict[str, CallNode] = {}
         # Open calls of each phase, with their frames: a phase that another interrupts goes on where it was.
         self._open: dict[str, list[_OpenCall]] = {}
@@ -78,6 +81,7 @@ class CallTree:
     def enter(self, phase: str) -> None:
         """`phase` begins or goes on."""
         if phase not in self.roots:
+            sys.setprofile(None)  # the phase before is still watched, and a node is made by calls
             self.roots[phase] = CallNode(Function(phase))
             self._open[phase] = [(self.roots[phase], None, False)]
         self._stack = self._open[phase]
@@ -88,7 +92,13 @@ class CallTree:
         sys.setprofile(None)
 
     def _note(self, frame: FrameType, event: str, argument: Any) -> None:
-        if frame.f_code.co_filename.startswith(_OWN_FOLDER):
+        try:
+            is_own = self._is_own[frame.f_code]
+        except KeyError:
+            name = frame.f_code.co_filename
+            is_own = name.startswith(_OWN_FOLDER) and not name.startswith(self._engine_folders)
+            self._is_own[frame.f_code] = is_own
+        if is_own:
             return
         stack = self._stack
         if event == "call":
@@ -96,10 +106,19 @@ class CallTree:
         elif event == "c_call":
             self._push(frame, self._native(argument), is_native=True)
         else:
-            # What was called before the phase began returns without having been pushed.
             _, open_frame, is_native = stack[-1]
             if open_frame is frame and is_native == (event != "return"):
                 stack.pop()
+            elif event == "return":
+                self._return_elsewhere(frame)
+
+    def _return_elsewhere(self, frame: FrameType) -> None:
+        """Close a call that another phase opened; what was called before any phase began is in none."""
+        for stack in self._open.values():
+            for place, (_, open_frame, is_native) in enumerate(stack):
+                if open_frame is frame and not is_native:
+                    del stack[place:]
+                    break
 
     def _push(self, frame: FrameType, function: Function, *, is_native: bool) -> None:
         node = self._stack[-1][0].child(function)
@@ -110,7 +129,7 @@ class CallTree:
         function = self._functions.get(code)
         if function is None:
             function = self._functions[code] = Function(
-                code.co_qualname, _below_path(code.co_filename), code.co_firstlineno
+                code.co_qualname, below_path(code.co_filename), code.co_firstlineno
             )
         return function
 
@@ -212,7 +231,8 @@ def _paths(roots: Mapping[str, CallNode]) -> Iterator[tuple[tuple[Function, ...]
         stack.extend(((*path, child.function), child) for child in reversed(list(node.children.values())))
 
 
-def _below_path(file_name: str) -> str:
+def below_path(file_name: str) -> str:
+    """Return a file's or folder's path below the first folder of `sys.path` that holds it."""
     for folder in sys.path:
         if folder and file_name.startswith(folder.rstrip("/") + "/"):
             return file_name[len(folder.rstrip("/")) + 1 :]

@@ -31,8 +31,10 @@ class ExecutedLines:
         """A phase begins or goes on: count, in the functions that are running already too."""
         frame: FrameType | None = sys._getframe(1)
         while frame is not None:
-            if frame.f_trace is None:
-                frame.f_trace = self._trace(frame, "call", None)
+            # Also where an earlier pass has left its tracer: a loop that never returns keeps its frame.
+            tracer = self._trace(frame, "call", None)
+            if tracer is not None and frame.f_trace is not tracer:
+                frame.f_trace = tracer
             frame = frame.f_back
         sys.settrace(self._trace)
 

@@ -76,7 +76,7 @@ def run_cell(
     """
     options = options or RunOptions()
     timer = HostTimer()
-    timed = yield from _one_pass(context, cell, workload, options, timer)
+    timed = yield from one_pass(context, cell, workload, options, timer)
     result = replace(timed, metrics={**timed.metrics, **host_metrics(timer, timed.metrics)})
     if options.count_work:
         context.salvage = lambda: result
@@ -99,7 +99,7 @@ def _count(
         counter = WorkCounter()
         counter.start()
         try:
-            result = yield from _one_pass(context, cell, workload, options, counter)
+            result = yield from one_pass(context, cell, workload, options, counter)
         finally:
             counter.stop()
         if not counter.is_cold:
@@ -107,10 +107,14 @@ def _count(
     return counter, result
 
 
-def _one_pass(
+def one_pass(
     context: ScriptedContext, cell: Cell, workload: Workload, options: RunOptions, listener: PhaseListener
 ) -> Generator[None, None, CellResult]:
-    """Warm up, take, submit, drain, give back."""
+    """Warm up, take, submit, drain, give back; `listener` is told of the phases of each measured step.
+
+    Raises:
+        ScriptFailedError, PressureError, ConservationError: as `run_cell`.
+    """
     yield from _warm_up(context, workload, options.limits)
     context.apply_pressure(cell.levels)
     recorder = Recorder(

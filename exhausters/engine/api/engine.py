@@ -198,6 +198,9 @@ class Engine(Protocol):
             SeamError: the engine has no such method; nothing stays wrapped.
         """
 
+    def source_folders(self) -> tuple[str, ...]:
+        """Return the absolute folders that hold the engine's own code, for profiles."""
+
     def phase_points(self) -> Sequence[MethodPoint]:
         """Return the methods that are phases of a step."""
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from exhausters.engine.api import (
@@ -242,6 +243,10 @@ class FakeEngine:
             wrappers.callback(wrap_calls(self.tree, "evict", note_eviction))
             wrappers.callback(wrap_calls(self.native, "retract", note_retraction))
             return wrappers.pop_all().close
+
+    def source_folders(self) -> tuple[str, ...]:
+        """This package."""
+        return (str(Path(__file__).resolve().parent),)
 
     def phase_points(self) -> tuple[MethodPoint, ...]:
         """The methods that are phases of a step."""

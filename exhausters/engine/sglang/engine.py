@@ -203,6 +203,10 @@ class SGLangEngine:
         """Tell `listener` of evictions and retractions until the result is called."""
         return observation.watch(self.native, self._holders, listener)
 
+    def source_folders(self) -> tuple[str, ...]:
+        """SGLang's package."""
+        return observation.source_folders()
+
     def phase_points(self) -> tuple[MethodPoint, ...]:
         """The methods that are phases of a step."""
         return observation.phase_points(self.native)

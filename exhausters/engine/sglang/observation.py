@@ -27,6 +27,13 @@ _SCHEDULER_METHODS = {
 }
 
 
+def source_folders() -> tuple[str, ...]:
+    """The folders of SGLang's package."""
+    import sglang
+
+    return tuple(sglang.__path__)
+
+
 def phase_points(scheduler: Any) -> tuple[MethodPoint, ...]:
     """The methods that are phases of a step."""
     methods = [
