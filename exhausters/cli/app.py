@@ -1,4 +1,6 @@
-"""The command `exhausters`: measure with `sweep` and `pair`, judge with `gate`, `build` and `history`.
+"""The command `exhausters`: measure, explain and judge.
+
+`sweep` and `pair` measure, `why` and `trace` explain, `gate`, `build` and `history` judge.
 
 The last three are those of `python -m reports`; they load pandas only when they run. Exit codes are listed in
 `exhausters.console`.
@@ -12,6 +14,8 @@ from exhausters.cli.doctor import doctor
 from exhausters.cli.mirror import mirror
 from exhausters.cli.pair import pair
 from exhausters.cli.sweep import sweep
+from exhausters.cli.trace import trace
+from exhausters.cli.why import why
 from reports.cli.app import COMMANDS as REPORT_COMMANDS
 
 app = typer.Typer(
@@ -24,5 +28,7 @@ app.command(rich_help_panel="Measure")(doctor)
 app.command(rich_help_panel="Measure")(sweep)
 app.command(rich_help_panel="Measure")(pair)
 app.command(rich_help_panel="Measure")(mirror)
+app.command(rich_help_panel="Explain")(why)
+app.command(rich_help_panel="Explain")(trace)
 for command in REPORT_COMMANDS:
     app.command(rich_help_panel="Judge and report")(command)

@@ -1,0 +1,200 @@
+"""Writes a scenario as a test of a few lines that passes on base and fails on head."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from exhausters.observe.divergence_sentence import divergence_sentence
+from exhausters.observe.step_record import IDLE, StepRecord
+from exhausters.sweep.cell import Cell, EngineSettings
+from exhausters.why.reduce import Trial
+from exhausters.workloads import Request
+
+FILE_NAME = "test_reproducer.py"
+# The function in it that a worker can run.
+SCRIPT_NAME = "script"
+# Steps before the diverging one whose batches are shown.
+_STEPS_BEFORE = 5
+_EMITTED_TOKEN = 5  # that of `HostSettings`, with which the file boots
+# Prompts repeat a token per segment, from here on: far from the one that the null model emits.
+_FIRST_TOKEN = 101
+
+_FILE = '''"""{title}
+
+{sentence}.
+
+    EXHAUSTERS_TARGET={base} python {file}  # passes
+    EXHAUSTERS_TARGET={head} python {file}  # fails
+"""
+
+import unittest
+{imports}
+from exhausters.scripted.recorded_steps import {helpers}
+from exhausters.scripted.test_case import ScriptedTestCase
+
+# What {base} decides: by step, the mode, the requests and the computed tokens of its batch.
+EXPECTED = {{
+{expected}
+}}
+
+
+def script(t):
+{body}
+    steps = yield from recorded_steps(t, due, steps={steps})
+    expect_steps(steps, EXPECTED)
+
+
+class TestReproducer(ScriptedTestCase):
+    ENGINE_KWARGS = {{
+{engine}
+    }}
+
+    def test_decides_as_before(self):
+        self.server.execute_script(script)
+
+
+if __name__ == "__main__":
+    unittest.main()
+'''
+
+
+def reproducer_text(trial: Trial, cell: Cell, *, base: str, head: str) -> str:
+    """Return the test.
+
+    Args:
+        trial: what differs, with the results of both builds.
+        cell: the cell that it was cut from: its engine settings.
+        base, head: names of the targets.
+    """
+    levels = trial.scenario.levels
+    tokens = _PromptTokens()
+    body = []
+    helpers = ["expect_steps", "recorded_steps", "request"]
+    if trial.scenario.warmup:
+        helpers = ["drain", *helpers]
+        body += ["    warm = [", *_requests(trial.scenario.warmup, tokens, indent=8), "    ]"]
+        body.append("    yield from drain(t, warm)")
+    if levels.given():
+        given = [f"{name}={value}" for name, value in levels.given().items()]
+        body.append(f"    t.exhaust({', '.join([*given, *(['held=True'] if levels.held else [])])})")
+    body += ["    due = {", *_due(trial, tokens), "    }"]
+    settings, imports = _engine(cell.engine)
+    return _FILE.format(
+        title=f"{cell.workload.partition(':')[0]}: the smallest workload found on which the builds differ.",
+        sentence=trial_sentence(trial),
+        base=base,
+        head=head,
+        file=FILE_NAME,
+        imports=imports,
+        helpers=", ".join(helpers),
+        expected="\n".join(_expected(trial)),
+        body="\n".join(body),
+        steps=trial.step + 1,
+        engine="\n".join(settings),
+    )
+
+
+def trial_sentence(trial: Trial) -> str:
+    """Return the first divergence of a trial in words."""
+    ours, theirs = (_step(one.log.steps, trial.step) for one in (trial.base, trial.head))
+    return divergence_sentence(ours, theirs)
+
+
+def _step(steps: Sequence[StepRecord], number: int) -> StepRecord | None:
+    return steps[number] if number < len(steps) else None
+
+
+def _expected(trial: Trial) -> Iterator[str]:
+    for number in range(max(0, trial.step - _STEPS_BEFORE), trial.step):
+        yield f"    {number}: {_literal(_batch(trial.base.log.steps[number]))},"
+    # Where a log has ended the engine is idle.
+    ours, theirs = (
+        _step(one.log.steps, trial.step) or StepRecord(step=trial.step, mode=IDLE)
+        for one in (trial.base, trial.head)
+    )
+    if _batch(ours) != _batch(theirs):
+        yield f"    {trial.step}: {_literal(_batch(ours))},  # on head {_literal(_batch(theirs))}"
+        return
+    names = [name for name in trial.field_names if getattr(ours, name) != getattr(theirs, name)]
+    yield f"    {trial.step}: {{"
+    for name in names:
+        yield f'        "{name}": {_literal(getattr(ours, name))},  # on head {getattr(theirs, name)}'
+    yield "    },"
+
+
+def _batch(record: StepRecord) -> tuple[str, int, int]:
+    return record.mode, len(record.rids), sum(record.tokens)
+
+
+def _due(trial: Trial, tokens: _PromptTokens) -> Iterator[str]:
+    facts = trial.base.facts
+    submitted = facts.submitted_steps if facts is not None else {}
+    by_step: dict[int, list[Request]] = {}
+    for one in trial.scenario.requests:
+        if one.rid in submitted and submitted[one.rid] <= trial.step:
+            by_step.setdefault(submitted[one.rid], []).append(one)
+    for step, requests in sorted(by_step.items()):
+        yield f"        {step}: ["
+        yield from _requests(requests, tokens, indent=12)
+        yield "        ],"
+
+
+def _requests(requests: Sequence[Request], tokens: _PromptTokens, *, indent: int) -> Iterator[str]:
+    for one in requests:
+        keywords = [f"max_new_tokens={one.max_new_tokens}"] if one.max_new_tokens != 1 else []
+        keywords += ["ignore_eos=True"] if one.ignore_eos else []
+        keywords += [f"priority={one.priority}"] if one.priority is not None else []
+        arguments = [_literal(one.rid), tokens.prompt(one), *keywords]
+        yield f"{' ' * indent}request({', '.join(arguments)}),"
+
+
+class _PromptTokens:
+    """One token per segment: prompts that share a prefix in the workload share it here."""
+
+    def __init__(self) -> None:
+        self._tokens: dict[tuple[object, ...], int] = {}
+
+    def prompt(self, request: Request) -> str:
+        """Return a prompt as an expression."""
+        before: tuple[object, ...] = ()
+        parts = []
+        for part in request.prompt:
+            token = _EMITTED_TOKEN
+            if part.seed is not None:
+                token = self._tokens.setdefault((*before, part.seed), _FIRST_TOKEN + len(self._tokens))
+            parts.append(f"[{token}] * {part.length}")
+            before = (*before, (part.seed, part.length))
+        return " + ".join(parts)
+
+
+def _engine(engine: EngineSettings) -> tuple[list[str], str]:
+    """Lines of the engine's keywords, and the import that they need."""
+    lines = [f'        "{name}": {_literal(value)},' for name, value in engine.engine_keywords().items()]
+    defaults = EngineSettings()
+    special = {
+        "model": engine.model,
+        "tree_core": engine.tree_core,
+        "switches": dict(engine.server_args),
+        "environment": {name: str(value) for name, value in engine.env},
+    }
+    given = [
+        f"{name}={_literal(value)}"
+        for name, value in special.items()
+        if value and value != getattr(defaults, name, None)
+    ]
+    if not given:
+        return lines, ""
+    lines.insert(0, f'        "settings": HostSettings({", ".join(given)}),')
+    return lines, "\nfrom exhausters.engine.settings import HostSettings"
+
+
+def _literal(value: Any) -> str:
+    """Python's literal, with the quotes of the formatter."""
+    if isinstance(value, str):
+        return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    if isinstance(value, tuple):
+        return f"({', '.join(map(_literal, value))}{',' if len(value) == 1 else ''})"
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{_literal(key)}: {_literal(one)}" for key, one in value.items()) + "}"
+    return repr(value)
