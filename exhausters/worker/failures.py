@@ -22,7 +22,7 @@ from exhausters.worker.protocol import WorkerFailed
 LOG_TAIL_LINES = 30
 # What a library printed before it ended the process comes before the stacks of all threads.
 _ABORT_LOG_LINES = 10_000
-_PHASES = {"import": f"importing {target.engine}", "boot": "booting the scheduler"}
+_PHASES = {"import": "importing {engine}", "boot": "booting the scheduler"}
 
 # Returns that many of the last lines that the worker has logged.
 LogTail = Callable[[int], str]
@@ -86,7 +86,7 @@ def reported(reply: Any, target: PreparedTarget, *, log_tail: LogTail) -> BaseEx
         return explain_missing_module(reply.missing_module, stated=target.pins)
     trace = reply.traceback.strip()
     last_line = trace.rsplit("\n", 1)[-1]
-    where = _PHASES.get(reply.phase, "the scheduler's event loop")
+    where = _PHASES.get(reply.phase, "the scheduler's event loop").format(engine=target.engine)
     message = f"{target.name}: {where} failed: {last_line}\n{trace}"
     kind: type[HostError] = SchedulerFailedError if reply.phase == "loop" else BootError
     if reply.out_of_memory:
