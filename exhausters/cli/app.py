@@ -1,13 +1,15 @@
-"""The command `exhausters`: measure with `sweep` and `pair`, judge with `gate`, `build` and `history`.
+"""The command `exhausters`: measure with `sweep` and `pair`, judge with `gate`, `build` and `history`, or
+both at once with `compare`.
 
-The last three are those of `python -m reports`; they load pandas only when they run. Exit codes are listed in
-`exhausters.console`.
+`gate`, `build` and `history` are those of `python -m reports`; they load pandas only when they run. Exit
+codes are listed in `exhausters.console`.
 """
 
 from __future__ import annotations
 
 import typer
 
+from exhausters.cli.compare import compare
 from exhausters.cli.doctor import doctor
 from exhausters.cli.mirror import mirror
 from exhausters.cli.pair import pair
@@ -24,5 +26,6 @@ app.command(rich_help_panel="Measure")(doctor)
 app.command(rich_help_panel="Measure")(sweep)
 app.command(rich_help_panel="Measure")(pair)
 app.command(rich_help_panel="Measure")(mirror)
+app.command(rich_help_panel="Judge and report")(compare)
 for command in REPORT_COMMANDS:
     app.command(rich_help_panel="Judge and report")(command)
