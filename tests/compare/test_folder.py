@@ -43,5 +43,5 @@ def test_a_foreign_folder_is_refused(tmp_path: Path) -> None:
 def test_a_folder_that_cannot_be_made_is_a_typed_error(tmp_path: Path) -> None:
     """The message names the folder and what to do."""
     (tmp_path / "file").write_text("")
-    with pytest.raises(StoreError, match="cannot be written .*choose another folder"):
+    with pytest.raises(StoreError, match=r"cannot be written .*choose another folder"):
         comparison_folder(tmp_path / "file" / "out", reports=()).__enter__()
