@@ -27,6 +27,7 @@
     ├── ConservationError               pages or rows do not add up; names the step and the numbers
     ├── LogFormatError                  a file that is no decision log, is cut off, or of another version
     └── StoreError                      a folder of records that is missing, broken or of another schema
+        └── FolderBusyError             another command writes into the folder
 
 `UsageError` is also a `ValueError` and `ScriptFailedError` also an `AssertionError`, so that callers
 who know nothing of this tree catch what they would expect to catch.
@@ -192,6 +193,10 @@ class LogFormatError(ExhaustersError):
 
 class StoreError(ExhaustersError):
     """A folder of records that is missing, broken or of another schema, or one record that is."""
+
+
+class FolderBusyError(StoreError):
+    """A folder that another command is writing into."""
 
 
 def _rebuild(cls: type[Exception], args: tuple[Any, ...], state: dict[str, Any]) -> Exception:

@@ -1,15 +1,17 @@
 """The command `exhausters`: measure, explain and judge.
 
-`sweep` and `pair` measure, `why` and `trace` explain, `gate`, `build` and `history` judge.
+`sweep` and `pair` measure, `why` and `trace` explain, `gate`, `build` and `history` judge; `compare` does all of it
+for two builds.
 
-The last three are those of `python -m reports`; they load pandas only when they run. Exit codes are listed in
-`exhausters.console`.
+`gate`, `build` and `history` are those of `python -m reports`; they load pandas only when they run. Exit
+codes are listed in `exhausters.console`.
 """
 
 from __future__ import annotations
 
 import typer
 
+from exhausters.cli.compare import compare
 from exhausters.cli.doctor import doctor
 from exhausters.cli.mirror import mirror
 from exhausters.cli.pair import pair
@@ -32,5 +34,6 @@ app.command(rich_help_panel="Measure")(mirror)
 app.command(rich_help_panel="Measure")(resummarize)
 app.command(rich_help_panel="Explain")(why)
 app.command(rich_help_panel="Explain")(trace)
+app.command(rich_help_panel="Judge and report")(compare)
 for command in REPORT_COMMANDS:
     app.command(rich_help_panel="Judge and report")(command)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Protocol, cast
 
 from exhausters.engine.api import Boot
@@ -52,3 +53,21 @@ class Reserved(Protocol):
 def reserved(engine: str = SGLANG) -> Reserved:
     """Return what a grid cannot set of an engine."""
     return cast("Reserved", importlib.import_module(f"exhausters.engine.{engine}.reserved"))
+
+
+class SourceTree(Protocol):
+    """What an engine's source says without being imported: a module without sglang or torch.
+
+    Attributes:
+        WATCHED: folder below the source folder that holds all that a scheduler executes.
+    """
+
+    WATCHED: str
+
+    def switches(self, source_dir: Path) -> Mapping[str, object]:
+        """Return the switches that a build can be booted with, each with its default."""
+
+
+def source_tree(engine: str) -> SourceTree:
+    """Return what is known of the sources of an engine's builds."""
+    return cast("SourceTree", importlib.import_module(f"exhausters.engine.{engine}.source_tree"))

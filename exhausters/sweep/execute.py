@@ -7,6 +7,7 @@ from collections.abc import Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from queue import SimpleQueue
+from types import TracebackType
 from typing import Protocol
 
 from exhausters.errors import ExhaustersError, UsageError
@@ -19,6 +20,8 @@ from exhausters.worker.host import Host
 
 # More workers than this wait for memory bandwidth rather than for a core.
 MAX_WORKERS = 8
+# What stays booted between two calls of `run` in a `with` block; each takes some hundred megabytes.
+_KEPT_WORKERS = 8
 
 
 class Executor(Protocol):
@@ -42,6 +45,8 @@ class Executor(Protocol):
 class LocalExecutor:
     """Executes several tasks in parallel, each on a thread with workers of its own.
 
+    As a context manager it keeps its workers booted from one `run` to the next, and closes them at the end.
+
     Raises:
         UsageError: fewer than one worker.
     """
@@ -51,6 +56,7 @@ class LocalExecutor:
         if workers is not None and workers < 1:
             raise UsageError(f"workers={workers}: expected an integer >= 1, or None for one per core")
         self._workers = workers or min(MAX_WORKERS, len(os.sched_getaffinity(0)))
+        self._kept: Workers | None = None
 
     @property
     def workers(self) -> int:
@@ -61,12 +67,12 @@ class LocalExecutor:
         """Yield a record per run as it ends, as `Executor.run` says; raises unforeseen errors."""
         ended: SimpleQueue[RunRecord | BaseException | None] = SimpleQueue()
         widest = max((task.worker_count for task in tasks), default=1)
-        owner = Workers(limit=self._workers * widest)
+        owner = self._kept or Workers(limit=self._workers * widest)
+        unfinished = len(tasks)
         pool = ThreadPoolExecutor(max_workers=self._workers, thread_name_prefix="task")
         try:
             for task in tasks:
                 pool.submit(_execute, owner, task, ended)
-            unfinished = len(tasks)
             while unfinished:
                 found = ended.get()
                 if isinstance(found, BaseException):
@@ -76,10 +82,24 @@ class LocalExecutor:
                 else:
                     yield found
         finally:
-            # After Ctrl-C, or when the consumer stopped, threads are in the middle of runs.
-            owner.interrupt()
+            is_kept = owner is self._kept and not unfinished
+            if not is_kept:
+                # After Ctrl-C, or when the consumer stopped, threads are in the middle of runs.
+                owner.interrupt()
             pool.shutdown(wait=True, cancel_futures=True)
-            owner.close()
+            if not is_kept:
+                owner.close()
+
+    def __enter__(self) -> LocalExecutor:
+        self._kept = Workers(limit=_KEPT_WORKERS)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._kept is not None:
+            self._kept.close()
+        self._kept = None
 
 
 def _execute(owner: Workers, task: Task, ended: SimpleQueue[RunRecord | BaseException | None]) -> None:

@@ -125,6 +125,13 @@ class RecordWriter:
         with _written(self._folder):
             self._write_header()
 
+    def expect(self, runs: int) -> None:
+        """Announce further runs of the present cells."""
+        self._expected += runs
+        self._header["runs"] = self._expected
+        with _written(self._folder):
+            self._write_header()
+
     def finish(self) -> None:
         """Say that no run is missing, and put the lines in the grid's order, then by round.
 

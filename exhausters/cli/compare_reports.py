@@ -1,0 +1,118 @@
+"""From the records of a comparison to its verdict and reports; loads pandas, so it is imported late."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+from rich.console import Console
+
+from exhausters.compare.folder import BASE, HEAD, PAIRS
+from exhausters.compare.stages import Compared
+from exhausters.console import FAILED
+from exhausters.errors import StoreError
+from exhausters.sweep.store import HEADER_NAME
+from reports.cli.options import read_config
+from reports.dashboard.page import DASHBOARD_NAME, render_dashboard
+from reports.dashboard.page_data import page_data
+from reports.detect.looks import undecided_cells
+from reports.explain.comparison import Comparison, compare
+from reports.explain.report import Report
+from reports.load.builds import Side
+from reports.load.load_results import load_results
+from reports.render.json_report import report_document, to_json
+from reports.render.junit import render_junit
+from reports.render.markdown import render_markdown
+from reports.render.terminal import print_comparison
+
+COMMENT_NAME, DOCUMENT_NAME, JUNIT_NAME = "comment.md", "report.json", "junit.xml"
+REPORTS = (COMMENT_NAME, DOCUMENT_NAME, JUNIT_NAME, DASHBOARD_NAME)
+# Places that a reader looks at; all of them are in `compare.json`.
+_SHOWN_UNREACHED = 6
+
+
+def undecided_in(folder: Path) -> frozenset[str]:
+    """Return the cells of a folder of pairs whose host time is not decided yet."""
+    base, head = json.loads((folder / HEADER_NAME).read_text())["targets"]
+    frame = load_results([folder]).frame
+    return undecided_cells(frame[frame["target"] == base], frame[frame["target"] == head])
+
+
+def write_reports(
+    folder: Path, compared: Compared, *, claim: str, config: Path | None, console: Console
+) -> int:
+    """Judge what the folder holds, write every report into it, print the verdict, return the exit code.
+
+    Raises:
+        ConfigError: the configuration makes no sense.
+        StoreError: a report cannot be written.
+    """
+    settings = read_config(config)
+    sides = [_side(folder / name) for name in (BASE, HEAD)]
+    paths = [folder / name for name in (BASE, HEAD, *((PAIRS,) if compared.has_pairs else ()))]
+    comparison = compare(
+        *sides,
+        pairs=load_results([folder / PAIRS]) if compared.has_pairs else None,
+        config=settings,
+        claim=claim,
+        reach=compared.reach,
+    )
+    comparison = replace(comparison, notes=(*comparison.notes, *_reach_notes(compared)))
+    report = Report(
+        results=load_results(paths),
+        targets=tuple(side.label for side in sides),
+        comparison=comparison,
+        history=None,
+        notes=(),
+        config=settings,
+    )
+    _write(folder, comparison, report)
+    print_comparison(comparison, console)
+    for note in _reach_notes(compared):
+        console.print(note, markup=False, highlight=False, soft_wrap=True)
+    console.print(f"reports: {folder}", markup=False, highlight=False, soft_wrap=True)
+    if is_unreached(compared) and comparison.decision.exit_code == 0:
+        console.print("unreached: no run executed a line of what changed", highlight=False)
+        return FAILED
+    return comparison.decision.exit_code
+
+
+def is_unreached(compared: Compared) -> bool:
+    """Tell whether equal runs say nothing, because none of them executed a line of the change."""
+    return compared.reach is not None and compared.reach.is_nothing_reached and not compared.differing_cells
+
+
+def _side(folder: Path) -> Side:
+    results = load_results([folder])
+    return Side(label=str(results.frame["target"].iloc[0]), results=results)
+
+
+def _reach_notes(compared: Compared) -> list[str]:
+    if compared.reach is None:
+        return ["reach: not measured"]
+    unreached = [str(one) for one in compared.reach.unreached if one.is_imported]
+    more = len(unreached) - _SHOWN_UNREACHED
+    return [
+        f"reach: {compared.reach}",
+        *(f"not reached: {text}" for text in unreached[:_SHOWN_UNREACHED]),
+        *([f"not reached: {more} more places"] if more > 0 else []),
+        *(f"tried: {text}" for text in compared.tried),
+    ]
+
+
+def _write(folder: Path, comparison: Comparison, report: Report) -> None:
+    texts = {
+        COMMENT_NAME: render_markdown(comparison),
+        DOCUMENT_NAME: to_json(report_document(report.results, comparison, None, report.notes)),
+        JUNIT_NAME: render_junit(comparison),
+        DASHBOARD_NAME: render_dashboard(page_data(report)),
+    }
+    try:
+        for name, text in texts.items():
+            (folder / name).write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise StoreError(
+            f"{folder}: reports cannot be written ({error.strerror or error}); the records are there: make "
+            "room, and judge them with `exhausters gate`"
+        ) from error

@@ -1,0 +1,163 @@
+"""Switches that could let a run reach a changed line: those that its guard, or the line itself, names."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from exhausters.engine.load import ambient_prefixes
+from exhausters.errors import GridError
+from exhausters.reach.reached import Reach, UnreachedLines
+from exhausters.sweep.cell import Cell, EngineSettings
+from exhausters.sweep.free_axes import ENV, NAMED_KEYWORDS, SERVER_ARGS
+
+# Axes of a grid that mean the opposite of the keyword.
+_NEGATED = ("overlap", "radix_cache")
+_WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Switch:
+    """One setting of one axis that might lead to lines that no run has reached.
+
+    Attributes:
+        axis: as a grid has it: `server_args.NAME`, `env.NAME`, or an axis of its own.
+        value: what it is set to.
+        unreached: the lines it was found at.
+    """
+
+    axis: str
+    value: Any
+    unreached: UnreachedLines
+
+    def __str__(self) -> str:
+        shown = str(self.value).lower() if isinstance(self.value, bool) else self.value
+        return f"{self.axis}={shown}"
+
+    def applied_to(self, cell: Cell) -> Cell | None:
+        """Return the cell with this setting; None where a grid cannot set it, or the cell has it already."""
+        table, _, name = self.axis.partition(".")
+        try:
+            if table in (SERVER_ARGS, ENV) and name:
+                kept = [pair for pair in getattr(cell.engine, table) if pair[0] != name]
+                changed: dict[str, Any] = {table: (*kept, (name, self.value))}
+            else:
+                changed = {self.axis: self.value}
+            engine: EngineSettings = replace(cell.engine, **changed)
+        except GridError:
+            return None
+        return None if engine == cell.engine else replace(cell, engine=engine)
+
+
+def find_switches(
+    reach: Reach, *, base: Path, head: Path, defaults: Mapping[str, object]
+) -> tuple[Switch, ...]:
+    """Return switches for the unreached lines, those that guards name first, each once.
+
+    Args:
+        reach: what was not reached.
+        base, head: the source folders.
+        defaults: the switches that head can be booted with, each with its default.
+    """
+    lines = [one for one in reach.unreached if one.is_imported]
+    found: dict[tuple[str, str], Switch] = {}
+    named = [(one, setting) for one in lines for setting in _settings_in_guard(one.guard)]
+    named += [
+        (one, (word, True)) for one in lines for word in _words(head if one.side == "head" else base, one)
+    ]
+    for one, (name, wanted) in named:
+        setting = _axis_value(name, wanted, defaults)
+        if setting is not None:
+            found.setdefault(
+                (setting[0], str(setting[1])), Switch(axis=setting[0], value=setting[1], unreached=one)
+            )
+    return tuple(found.values())
+
+
+def _axis_value(name: str, wanted: Any, defaults: Mapping[str, object]) -> tuple[str, Any] | None:
+    if name.startswith(ambient_prefixes()):
+        return f"{ENV}.{name}", str(int(wanted)) if isinstance(wanted, bool) else str(wanted)
+    if name not in defaults or wanted is None:
+        return None
+    default = defaults[name]
+    if isinstance(wanted, bool) and not isinstance(default, bool):
+        # "If it is set": of text there is no telling to what.
+        if isinstance(default, str) or not wanted:
+            return None
+        wanted = 1
+    if wanted == default:
+        return None
+    axis = NAMED_KEYWORDS.get(name)
+    if axis is None:
+        return f"{SERVER_ARGS}.{name}", wanted
+    return axis, (not wanted) if axis in _NEGATED else wanted
+
+
+def _settings_in_guard(guard: str) -> list[tuple[str, Any]]:
+    try:
+        return list(_wanted(ast.parse(guard, mode="eval").body, truth=True)) if guard else []
+    except SyntaxError:  # a loop
+        return []
+
+
+def _wanted(condition: ast.expr, *, truth: bool) -> Iterator[tuple[str, Any]]:
+    """Names in a condition, each with a value that brings the condition nearer to `truth`."""
+    if isinstance(condition, ast.BoolOp):
+        for part in condition.values:
+            yield from _wanted(part, truth=truth)
+    elif isinstance(condition, ast.UnaryOp) and isinstance(condition.op, ast.Not):
+        yield from _wanted(condition.operand, truth=not truth)
+    elif isinstance(condition, ast.Compare) and len(condition.ops) == 1:
+        name = _name(condition.left)
+        try:
+            value = ast.literal_eval(condition.comparators[0])
+        except ValueError:
+            return
+        if name:
+            yield from ((name, one) for one in _values(condition.ops[0], value, truth=truth))
+    else:
+        name = _name(condition)
+        if name:
+            yield name, truth
+
+
+def _values(operator: ast.cmpop, value: Any, *, truth: bool) -> list[Any]:
+    negative = isinstance(operator, ast.NotEq | ast.IsNot | ast.NotIn)
+    if isinstance(operator, ast.Eq | ast.Is | ast.In | ast.NotEq | ast.IsNot | ast.NotIn):
+        if truth != negative:
+            return list(value)[:1] if isinstance(value, tuple | list | set) else [value]
+        return [True] if value is None else [not value] if isinstance(value, bool) else []
+    if isinstance(value, bool) or not isinstance(value, int):
+        return []
+    upwards = isinstance(operator, ast.Gt | ast.GtE) == truth
+    return [value + 1 if upwards else value - 1]
+
+
+def _name(expression: ast.expr) -> str:
+    """The setting that an expression reads: `a.b.NAME`, `envs.NAME.get()`, `getenv("NAME")`."""
+    if isinstance(expression, ast.Name):
+        return expression.id
+    if isinstance(expression, ast.Attribute):
+        return expression.attr
+    if isinstance(expression, ast.Call):
+        texts = [
+            one.value
+            for one in expression.args
+            if isinstance(one, ast.Constant) and isinstance(one.value, str)
+        ]
+        if texts:
+            return texts[0]
+        if isinstance(expression.func, ast.Attribute):
+            return _name(expression.func.value)
+    return ""
+
+
+def _words(folder: Path, lines: UnreachedLines) -> list[str]:
+    """Every word of the lines, once, in their order."""
+    text = (folder / lines.file).read_text(encoding="utf-8", errors="replace").splitlines()
+    block = "\n".join(text[lines.first_line - 1 : lines.last_line])
+    return list(dict.fromkeys(_WORD.findall(block)))

@@ -1,0 +1,13 @@
+"""What the source of a fake build says; see `exhausters.engine.load.SourceTree`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+WATCHED = "exhausters/engine/fake"
+
+
+def switches(source_dir: Path) -> Mapping[str, object]:
+    """The fake engine has no switches of its own."""
+    return {}

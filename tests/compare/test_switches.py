@@ -1,0 +1,75 @@
+"""Which switches an unreached line leads to: those that its guard names first, then those that it names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from exhausters.compare.switches import Switch, find_switches
+from exhausters.reach.reached import Reach, UnreachedLines
+from exhausters.sweep.cell import Cell
+
+_DEFAULTS = {
+    "retraction_policy": "length",
+    "enable_mixed_chunk": False,
+    "disable_overlap_schedule": False,
+    "max_queued": None,
+    "prefill_delay": 0,
+    "nccl_port": None,
+}
+
+
+def _found(tmp_path: Path, guard: str, line: str = "pass") -> list[str]:
+    (tmp_path / "a.py").write_text(f"def f():\n    {line}\n")
+    place = UnreachedLines(file="a.py", side="head", first_line=2, last_line=2, guard=guard)
+    reach = Reach(changed=1, reached=0, unreached=(place,))
+    return [str(one) for one in find_switches(reach, base=tmp_path, head=tmp_path, defaults=_DEFAULTS)]
+
+
+@pytest.mark.parametrize(
+    ("guard", "expected"),
+    [
+        ("self.server_args.retraction_policy == 'priority'", ["server_args.retraction_policy=priority"]),
+        ("not (server_args.retraction_policy != 'priority')", ["server_args.retraction_policy=priority"]),
+        ("self.enable_mixed_chunk and batch.ready", ["mixed_chunk=true"]),
+        ("server_args.disable_overlap_schedule", ["overlap=false"]),
+        ("args.max_queued is not None", ["server_args.max_queued=1"]),
+        ("args.prefill_delay > 4", ["server_args.prefill_delay=5"]),
+        ("envs.SGLANG_FORCE_IT.get()", ["env.SGLANG_FORCE_IT=1"]),
+        ("os.environ.get('SGLANG_MODE') == 'slow'", ["env.SGLANG_MODE=slow"]),
+        ("not get_bool_env_var('SGLANG_FORCE_IT')", ["env.SGLANG_FORCE_IT=0"]),
+        ("self.retraction_policy == 'length'", []),  # so it is already
+        ("for one in self.waiting", []),
+        ("len(batch) > 3", []),
+    ],
+)
+def test_a_guard_names_the_switch_and_its_value(tmp_path: Path, guard: str, expected: list[str]) -> None:
+    """The value is the one that meets the condition; what is no switch of the build is left alone."""
+    assert _found(tmp_path, guard) == expected
+
+
+def test_a_line_names_switches_too(tmp_path: Path) -> None:
+    """Where no guard is known, words of the changed lines that are switches are tried."""
+    assert _found(tmp_path, "", "return self.enable_mixed_chunk or envs.SGLANG_NEW.get()") == [
+        "mixed_chunk=true",
+        "env.SGLANG_NEW=1",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("axis", "value", "expected"),
+    [
+        ("server_args.retraction_policy", "priority", "server_args.retraction_policy=priority"),
+        ("env.SGLANG_NEW", "1", "env.SGLANG_NEW=1"),
+        ("overlap", False, "overlap=false"),
+        ("server_args.device", "cuda", None),  # the harness sets it
+        ("overlap", True, None),  # the cell has it
+    ],
+)
+def test_a_switch_makes_another_cell(axis: str, value: Any, expected: str | None) -> None:
+    """The setting is added to the cell's engine; what a grid cannot set makes no cell."""
+    place = UnreachedLines(file="a.py", side="head", first_line=1, last_line=1)
+    cell = Switch(axis=axis, value=value, unreached=place).applied_to(Cell(workload="bursts"))
+    assert (cell is None) if expected is None else (cell is not None and expected in cell.id)

@@ -1,0 +1,49 @@
+"""Two looks at host time: what the first leaves open."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from exhausters.observe.metrics import HOST
+from exhausters.sweep.record import DRAINED
+from reports.detect.looks import undecided_cells
+
+
+def _frame(values: dict[str, list[float]]) -> pd.DataFrame:
+    rows = [
+        {
+            "session": "s",
+            "round": number,
+            "cell": cell,
+            "metric": "scheduler_cpu_ms_per_step",
+            "kind": HOST,
+            "unit": "ms",
+            "better": "lower",
+            "smallest_effect": 0.05,
+            "order": "AB" if number % 2 else "BA",
+            "outcome": DRAINED,
+            "value": value,
+        }
+        for cell, ratios in values.items()
+        for number, value in enumerate(ratios)
+    ]
+    return pd.DataFrame(rows)
+
+
+@pytest.mark.parametrize(
+    ("middle", "spread", "is_open"),
+    [(1.3, 0.01, False), (1.0, 0.005, False), (1.06, 0.1, True), (1.0, 0.2, True)],
+)
+def test_only_cells_that_are_not_clear_get_more_pairs(middle: float, spread: float, is_open: bool) -> None:
+    """A clear change and a clear absence of one are decided by ten pairs; all else is open."""
+    noise = np.random.default_rng(3).normal(0, spread, 10)
+    base, head = _frame({"cell": [1.0] * 10}), _frame({"cell": list(middle * np.exp(noise))})
+    assert undecided_cells(base, head) == (frozenset({"cell"}) if is_open else frozenset())
+
+
+def test_no_pairs_leave_nothing_open() -> None:
+    """Where no run drained there is nothing to be decided by more of them."""
+    frame = _frame({"cell": [1.0] * 10}).assign(outcome="crashed")
+    assert undecided_cells(frame, frame) == frozenset()
