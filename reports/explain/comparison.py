@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from typing import Protocol
 
 import pandas as pd
 
@@ -47,8 +48,20 @@ VERDICT_COLUMNS = (
     "p_adjusted",
     "pairs",
 )
+# What the author says a change is meant to be.
+ANY, REFACTOR, FASTER, POLICY = "any", "refactor", "faster", "policy"
+CLAIMS = (ANY, REFACTOR, FASTER, POLICY)
 # Reading logs takes time, and a reader looks at a few at most.
 MAX_DIVERGENCES = 5
+
+
+class ReachOfChange(Protocol):
+    """How much of a change was executed (see `exhausters.reach.reached.Reach`); its text is shown."""
+
+    @property
+    def is_nothing_reached(self) -> bool:
+        """Whether there is a change, and no run executed a line of it."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +103,8 @@ def compare(
     pairs: Results | None = None,
     config: Config | None = None,
     today: date | None = None,
+    claim: str = ANY,
+    reach: ReachOfChange | None = None,
 ) -> Comparison:
     """Return the comparison of two builds; bad results are verdicts, not errors.
 
@@ -98,6 +113,8 @@ def compare(
         pairs: paired host-time results that hold both builds, if they are not in `base` and `head`.
         config: thresholds and waivers.
         today: day for which waivers are read; by default today in UTC.
+        claim: what the change is meant to be, one of `CLAIMS`.
+        reach: how much of the change was executed, if that was measured.
 
     Raises:
         SelectionError: `pairs` does not hold both builds.
