@@ -137,6 +137,8 @@ def _effect(
     rows = known[known["base"].notna() & known["head"].notna() & ~known["verdict"].isin([BROKEN, UNDECIDED])]
     if effect is None or rows.empty:
         return
+    # Equal up to the tolerance of its kind or of the configuration is equal.
+    rows = rows.assign(head=rows["head"].where(rows["verdict"] != SAME, rows["base"]))
     change = _change(rows, effect)
     sign = _SIGN[str(rows["better"].iloc[0])]
     verdict, rule = _verdict(rows, change, effect, sign)

@@ -66,7 +66,7 @@ def results_document(results: Results) -> dict[str, Any]:
      "cells": [{"id", "axes": {axis name: label}}]
      "outcomes": [[outcome of the cell or null]]                  builds x cells
      "values": [[[number or null]]]                               builds x metrics x cells; median of runs
-     "sessions": [{"name", "suite", "expected_cells", "complete"}]
+     "sessions": [{"name", "suite", "expected_cells", "expected_runs", "grid", "complete"}]
      "skipped": [{"place", "reason"}]}
     """
     frame = results.frame

@@ -30,10 +30,10 @@ def _planted(tmp_path: Path) -> Comparison:
 def test_metrics_that_moved_together_are_one_headline(tmp_path: Path) -> None:
     """Three metrics that lost in the same cells are one headline, led by what a user would feel."""
     first, second = _planted(tmp_path).headlines
-    assert first.text == "leave_pages <= 64 and page_size = 16: end to end p50 seconds +10 %"
+    assert first.text == "leave_pages <= 64 and page_size = 16: output tokens per second -10.0 %"
     assert [(other.metric, other.change) for other in first.others] == [
+        ("end_to_end_p50_seconds", "+10 %"),
         ("retractions", "+38 %"),
-        ("output_tokens_per_second", "-10 %"),
     ]
     assert second.lead.verdict == "changed"
     assert second.text == "leave_pages = all: decisions differ, and no metric is worse or better"

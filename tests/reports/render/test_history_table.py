@@ -108,7 +108,7 @@ def test_an_unsupported_build_is_no_failure(tmp_path: Path) -> None:
 def test_default_columns_are_those_that_are_there(tmp_path: Path) -> None:
     """A sweep that counted no work makes a table without columns of work, not an error."""
     write_release(tmp_path, "0.5.8", {None: 7, 64: 8})
-    assert rows(history_table(load_results([tmp_path])))[0][4:] == ["steps_to_drain", "evicted_tokens"]
+    assert rows(history_table(load_results([tmp_path])))[0][4:] == ["steps_to_drain", "retractions"]
 
 
 def test_misspelt_metric_is_answered_with_near_ones(tmp_path: Path) -> None:
