@@ -2,13 +2,15 @@
 
 Exit codes of every command:
 
-    0   it did what it was asked; a verdict: nothing is worse
-    1   a verdict: something is worse
-    2   bad input, a failure, or a verdict that could not be decided
+    0   it did what it was asked; an answer: nothing is worse
+    1   an answer: worse, a trade-off, or a claim that does not hold
+    2   bad input, a failure, or an answer that could not be decided
 """
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -21,10 +23,17 @@ FAILED = 2
 _PIPE_WIDTH = 140
 
 
+class _OutputConsole(Console):
+    def on_broken_pipe(self) -> None:
+        """Print nothing more: a reader such as `head` that has seen enough does not change the exit code."""
+        self.quiet = True
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def output_console() -> Console:
     """Return the console for results, on standard output."""
-    console = Console()
-    return console if console.is_terminal else Console(width=max(console.width, _PIPE_WIDTH))
+    console = _OutputConsole()
+    return console if console.is_terminal else _OutputConsole(width=max(console.width, _PIPE_WIDTH))
 
 
 def error_console() -> Console:

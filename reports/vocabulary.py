@@ -10,6 +10,10 @@ WORSE, BETTER, CHANGED, SAME = "worse", "better", "changed", "same"
 UNDECIDED, BROKEN = "undecided", "broken"
 # Where there is nothing to compare, or it is not known; no verdict.
 NOT_JUDGED: Final = "not judged"
+# Answers of the gate, beside `better`, `worse`, `undecided` and `broken`: everything is equal; something
+# differs and nothing of it matters; it matters both ways; no run executed what changed.
+IDENTICAL, NEUTRAL, TRADE_OFF, UNREACHED = "identical", "neutral", "trade-off", "unreached"
+ANSWERS: Final = (BROKEN, UNREACHED, UNDECIDED, WORSE, TRADE_OFF, BETTER, NEUTRAL, IDENTICAL)
 # In the order in which a reader wants to see them.
 VERDICTS: Final = (BROKEN, WORSE, UNDECIDED, BETTER, CHANGED, SAME)
 

@@ -1,7 +1,7 @@
 """The command `exhausters`: measure, explain and judge.
 
-`sweep` and `pair` measure, `why` and `trace` explain, `gate`, `build` and `history` judge; `compare` does all of it
-for two builds.
+`sweep` and `pair` measure, `why` and `trace` explain, `gate`, `build` and `history` judge; `compare` does all
+of it for two builds.
 
 `gate`, `build` and `history` are those of `python -m reports`; they load pandas only when they run. Exit
 codes are listed in `exhausters.console`.

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from exhausters.observe.phases import PHASES
+from exhausters.observe.smallest_effects import SmallestEffect, role_of, smallest_effect_of
 
 # Kinds, and how two builds are compared in each (see docs/metrics.md).
 DECISION, WORK, MODELLED, HOST = "decision", "work", "modelled_time", "host_time"
 KINDS = (DECISION, WORK, MODELLED, HOST)
-# Directions. `none`: a change is worth telling, but neither way is better by itself.
+# Directions. `none`, for every mechanism: a change explains something, and neither way is better by itself.
 LOWER, HIGHER, NONE = "lower", "higher", "none"
 
 
@@ -24,7 +25,7 @@ class Metric:
         unit: unit of the value.
         kind: one of `KINDS`.
         better: `lower`, `higher` or `none`.
-        smallest_effect: smallest relative change worth a reviewer's time; 0 for exact kinds.
+        smallest_effect: of host time, the relative change that its tests look for; 0 for exact kinds.
         meaning: one sentence.
     """
 
@@ -35,61 +36,69 @@ class Metric:
     smallest_effect: float
     meaning: str
 
+    @property
+    def role(self) -> str:
+        """What it is to a reader: one of `ROLES`."""
+        return role_of(self.name)
+
+    @property
+    def materiality(self) -> SmallestEffect | None:
+        """The smallest difference that matters; None for a mechanism, which is not judged."""
+        return smallest_effect_of(self.name)
+
 
 def _metric(name: str, unit: str, kind: str, better: str, meaning: str, *, effect: float = 0.0) -> Metric:
     return Metric(name=name, unit=unit, kind=kind, better=better, smallest_effect=effect, meaning=meaning)
 
 
 _ALL = (
-    _metric("steps_to_drain", "steps", DECISION, LOWER, "Steps until the last request finished."),
-    _metric("prefill_steps", "steps", DECISION, LOWER, "Steps that ran a prefill batch."),
-    _metric("decode_steps", "steps", DECISION, LOWER, "Steps that ran a decode batch."),
+    _metric("steps_to_drain", "steps", DECISION, NONE, "Steps until the last request finished."),
+    _metric("prefill_steps", "steps", DECISION, NONE, "Steps that ran a prefill batch."),
+    _metric("decode_steps", "steps", DECISION, NONE, "Steps that ran a decode batch."),
     _metric("mixed_steps", "steps", DECISION, NONE, "Steps that ran a batch of prefill and decode."),
-    _metric("idle_steps", "steps", DECISION, LOWER, "Steps without a forward."),
+    _metric("idle_steps", "steps", DECISION, NONE, "Steps without a forward."),
     _metric(
         "requests_per_prefill_batch",
         "requests",
         DECISION,
-        HIGHER,
+        NONE,
         "Mean prompts of a prefill or mixed batch.",
     ),
     _metric(
         "tokens_per_prefill_batch",
         "tokens",
         DECISION,
-        HIGHER,
+        NONE,
         "Mean prompt tokens of a prefill or mixed batch.",
     ),
     _metric(
         "prefill_fill",
         "ratio",
         DECISION,
-        HIGHER,
+        NONE,
         "Mean prompt tokens of a prefill batch over the chunk budget.",
     ),
-    _metric("running_batch_size_mean", "requests", DECISION, HIGHER, "Mean requests of a decode batch."),
-    _metric("running_batch_size_max", "requests", DECISION, HIGHER, "Most requests of a decode batch."),
-    _metric("wait_steps_p50", "steps", DECISION, LOWER, "Median steps from submission to the first prefill."),
+    _metric("running_batch_size_mean", "requests", DECISION, NONE, "Mean requests of a decode batch."),
+    _metric("running_batch_size_max", "requests", DECISION, NONE, "Most requests of a decode batch."),
+    _metric("wait_steps_p50", "steps", DECISION, NONE, "Median steps from submission to the first prefill."),
     _metric(
         "wait_steps_p99",
         "steps",
         DECISION,
-        LOWER,
+        NONE,
         "99th percentile of steps from submission to the first prefill.",
     ),
-    _metric("wait_steps_max", "steps", DECISION, LOWER, "Most steps from submission to the first prefill."),
-    _metric("eviction_calls", "calls", DECISION, LOWER, "Calls of the tree cache's eviction."),
-    _metric("evict_asked_tokens", "tokens", DECISION, LOWER, "KV tokens that evictions were asked for."),
-    _metric("evicted_tokens", "tokens", DECISION, LOWER, "KV tokens that evictions freed."),
-    _metric(
-        "window_evicted_tokens", "tokens", DECISION, LOWER, "Sliding-window tokens that evictions freed."
-    ),
+    _metric("wait_steps_max", "steps", DECISION, NONE, "Most steps from submission to the first prefill."),
+    _metric("eviction_calls", "calls", DECISION, NONE, "Calls of the tree cache's eviction."),
+    _metric("evict_asked_tokens", "tokens", DECISION, NONE, "KV tokens that evictions were asked for."),
+    _metric("evicted_tokens", "tokens", DECISION, NONE, "KV tokens that evictions freed."),
+    _metric("window_evicted_tokens", "tokens", DECISION, NONE, "Sliding-window tokens that evictions freed."),
     _metric("retractions", "requests", DECISION, LOWER, "Running requests that were put back to the queue."),
     _metric(
         "retraction_dropped_tokens",
         "tokens",
         DECISION,
-        LOWER,
+        NONE,
         "Tokens of the overlap loop that were dropped because their request was retracted meanwhile.",
     ),
     _metric(
@@ -99,21 +108,21 @@ _ALL = (
         "retracted_tokens",
         "tokens",
         DECISION,
-        LOWER,
+        NONE,
         "KV tokens of their own that retracted requests threw away.",
     ),
     _metric(
         "prefill_tokens",
         "tokens",
         DECISION,
-        LOWER,
+        NONE,
         "Tokens computed by prefill, again or for the first time.",
     ),
     _metric(
         "recomputed_tokens",
         "tokens",
         DECISION,
-        LOWER,
+        NONE,
         "Prefill tokens that somebody had computed before, in whole pages.",
     ),
     _metric(
@@ -124,18 +133,18 @@ _ALL = (
         "Recomputed prefill tokens over all computed prefill tokens.",
     ),
     _metric(
-        "cache_hit_tokens", "tokens", DECISION, HIGHER, "Prompt tokens found in the tree at first prefill."
+        "cache_hit_tokens", "tokens", DECISION, NONE, "Prompt tokens found in the tree at first prefill."
     ),
     _metric("chunked_requests", "requests", DECISION, NONE, "Requests whose prompt was prefilled in chunks."),
-    _metric("chunks", "chunks", DECISION, LOWER, "Prefill chunks, over all requests that were chunked."),
-    _metric("chunk_tokens_mean", "tokens", DECISION, HIGHER, "Mean prompt tokens of a chunk."),
-    _metric("parked_steps", "steps", DECISION, LOWER, "Forwards that left the chunked request out."),
-    _metric("output_tokens", "tokens", DECISION, HIGHER, "Tokens emitted."),
+    _metric("chunks", "chunks", DECISION, NONE, "Prefill chunks, over all requests that were chunked."),
+    _metric("chunk_tokens_mean", "tokens", DECISION, NONE, "Mean prompt tokens of a chunk."),
+    _metric("parked_steps", "steps", DECISION, NONE, "Forwards that left the chunked request out."),
+    _metric("output_tokens", "tokens", DECISION, NONE, "Tokens emitted."),
     _metric(
         "wasted_decode_tokens",
         "tokens",
         DECISION,
-        LOWER,
+        NONE,
         "Tokens decoded past the end of a request, before the loop noticed that it had ended.",
     ),
     _metric(
@@ -145,7 +154,7 @@ _ALL = (
         "modelled_seconds",
         "s",
         MODELLED,
-        LOWER,
+        NONE,
         "Modelled time of all steps; gaps without a request are not in it.",
     ),
     _metric(
@@ -212,7 +221,7 @@ _ALL = (
         "scheduler_cpu_seconds",
         "s",
         HOST,
-        LOWER,
+        NONE,
         "CPU time of the scheduler's thread, all steps.",
         effect=0.05,
     ),
@@ -221,7 +230,7 @@ _ALL = (
         "ms",
         HOST,
         LOWER,
-        "CPU time of the scheduler's thread a step.",
+        "CPU time of the scheduler's thread per step.",
         effect=0.05,
     ),
     *(
@@ -229,7 +238,7 @@ _ALL = (
             f"scheduler_cpu_ms_per_step_{phase}",
             "ms",
             HOST,
-            LOWER,
+            NONE,
             f"The same, in the phase {phase} only.",
             effect=0.10,
         )
@@ -239,7 +248,7 @@ _ALL = (
         "prefill_tokens_per_cpu_second",
         "tokens/s",
         HOST,
-        HIGHER,
+        NONE,
         "Prefill tokens over the CPU time of the scheduler's thread.",
         effect=0.05,
     ),
@@ -261,7 +270,7 @@ _WORK = (
         for name, meaning in _COUNTS.items()
     ),
     *(
-        _metric(f"{name}_per_step{suffix}", "1/step", WORK, NONE, f"{meaning} a step{where}.")
+        _metric(f"{name}_per_step{suffix}", "1/step", WORK, NONE, f"{meaning} per step{where}.")
         for name, meaning in _COUNTS.items()
         for suffix, where in (("", ""), *((f"_{phase}", f", in the phase {phase}") for phase in PHASES))
     ),

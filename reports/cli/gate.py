@@ -21,9 +21,18 @@ def gate(
     markdown: Annotated[Path | None, typer.Option(help="Write a pull-request comment.")] = None,
     json: Annotated[Path | None, typer.Option(help="Write everything as JSON.")] = None,
     junit: Annotated[Path | None, typer.Option(help="Write JUnit XML.")] = None,
-    explain: Annotated[bool, typer.Option("--explain", help="Show which rule decided each verdict.")] = False,
+    claim: Annotated[
+        str,
+        typer.Option(
+            help="What the change is meant to be: refactor (the same decisions, no cost that matters), "
+            "faster (the same decisions, a better cost), policy (no outcome worse) or any."
+        ),
+    ] = "any",
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Show the rule for each workload and metric.")
+    ] = False,
 ) -> None:
-    """Compare two builds; exit 0: nothing worse, 1: something worse, 2: undecided or broken."""
+    """Compare two builds; exit 0: nothing worse, 1: worse, a trade-off or a false claim, 2: undecided."""
     # Here, not above: a command line that judges nothing must not wait for pandas.
     from reports.explain.comparison import compare
     from reports.load.builds import load_side
@@ -39,6 +48,7 @@ def gate(
             load_side(head),
             pairs=load_results(pairs) if pairs else None,
             config=read_config(config),
+            claim=claim,
         )
         if markdown is not None:
             _write(markdown, render_markdown(comparison))

@@ -1,7 +1,7 @@
 """What the dashboard shows, as plain JSON values.
 
     {
-      "verdict", "exit_code", "counts", "reasons", "kinds", "headlines", "grid_tests", "refusals":
+      "verdict", "exit_code", "sentence", "counts", "reasons", "kinds", "headlines", "grid_tests", "refusals":
                         of head against base, as in report.json; cells are numbers
       "base", "head":   numbers of the builds compared; base is null where there is nothing to compare
       "builds":         [{"name", "version", "commit", "date", "message"}]        oldest first
@@ -184,7 +184,7 @@ def _trend(trend: Trend) -> dict[str, Any]:
 
 def _comparison(comparison: Mapping[str, Any] | None, trend: Trend, cells: Sequence[str]) -> dict[str, Any]:
     if comparison is None:
-        empty: dict[str, Any] = dict.fromkeys(("verdict", "exit_code"))
+        empty: dict[str, Any] = dict.fromkeys(("verdict", "exit_code", "sentence"))
         lists = ("reasons", "kinds", "headlines", "grid_tests", "refusals")
         return {
             **empty,
@@ -199,6 +199,7 @@ def _comparison(comparison: Mapping[str, Any] | None, trend: Trend, cells: Seque
     names = ("verdict", "exit_code", "counts", "reasons", "kinds", "grid_tests", "refusals")
     return {
         **{name: comparison[name] for name in names},
+        "sentence": comparison["answer"]["sentence"],
         "headlines": [
             {**one, "cells": [number[cell] for cell in one["cells"]]} for one in comparison["headlines"]
         ],

@@ -1,13 +1,18 @@
 """Thresholds and waivers: one small TOML file.
 
-    [smallest_effect]                  # host time: smallest relative change of interest
-    scheduler_cpu_seconds = 0.08
+    trade_off = "accept"               # a trade-off passes; by default ("fail") it does not
+
+    [smallest_effect]                  # of an outcome or a cost, over a workload; and of any host time
+    time_to_first_token_p99_seconds = 0.03
+
+    [smallest_cell_effect]             # the same for one cell
+    time_to_first_token_p99_seconds = 0.10
 
     [tolerance]                        # exact kinds: relative change up to which values are the same
     wait_steps_max = 0.02
 
     [[waivers]]
-    metric = "evicted_tokens"          # a metric, "outcome", or "*"
+    metric = "retractions"             # a metric, "outcome", or "*"
     cells = ["retraction_storm/*"]     # ids, with * and ? as in a shell
     reason = "eviction order changed on purpose in #12345"
     expires = 2027-01-31               # the last day on which it holds
@@ -27,7 +32,8 @@ from typing import Any
 
 from reports.errors import ConfigError
 
-_KEYS = {"smallest_effect", "tolerance", "waivers"}
+_KEYS = {"trade_off", "smallest_effect", "smallest_cell_effect", "tolerance", "waivers"}
+_ACCEPT, _FAIL = "accept", "fail"
 _WAIVER_KEYS = {"metric", "cells", "reason", "expires"}
 
 
@@ -61,12 +67,16 @@ class Config:
     """What the file says; every part may be left out.
 
     Attributes:
-        smallest_effect: relative changes by metric, in place of the registry's; for host time.
+        accepts_trade_offs: what matters in both directions passes.
+        smallest_effect: by metric, in place of the registry's for a workload, and of any host time.
+        smallest_cell_effect: the same for one cell.
         tolerance: relative changes by metric, in place of equality; for exact kinds.
         waivers: accepted losses.
     """
 
+    accepts_trade_offs: bool = False
     smallest_effect: Mapping[str, float] = field(default_factory=dict)
+    smallest_cell_effect: Mapping[str, float] = field(default_factory=dict)
     tolerance: Mapping[str, float] = field(default_factory=dict)
     waivers: tuple[Waiver, ...] = ()
 
@@ -85,7 +95,12 @@ def load_config(path: Path) -> Config:
     waivers = document.get("waivers", [])
     if not isinstance(waivers, list):
         raise ConfigError(f"{path}: waivers={waivers!r}: expected tables [[waivers]]")
+    trade_off = document.get("trade_off", _FAIL)
+    if trade_off not in (_ACCEPT, _FAIL):
+        raise ConfigError(f"{path}: trade_off={trade_off!r}: expected {_ACCEPT!r} or {_FAIL!r}")
     return Config(
+        accepts_trade_offs=trade_off == _ACCEPT,
+        smallest_cell_effect=_fractions(document, "smallest_cell_effect", path),
         smallest_effect=_fractions(document, "smallest_effect", path),
         tolerance=_fractions(document, "tolerance", path),
         waivers=tuple(_waiver(one, f"{path}: waiver {n}") for n, one in enumerate(waivers, start=1)),

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from exhausters.observe.decision_log import DecisionLog
 from exhausters.sweep.record import ABORTED, CRASHED, DRAINED, OUT_OF_MEMORY, STALLED, TIMEOUT, UNSUPPORTED
 from reports.detect.change import WORDS, Changes, judge_logs
 from reports.vocabulary import (
@@ -24,12 +25,17 @@ from reports.vocabulary import (
     SAME,
     SKIPPED,
     UNDECIDED,
+    UNMEASURED_OUTCOMES,
     WORSE,
 )
 
 _SIDES = ("base", "head")
+_EMPTY_LOG = DecisionLog(steps=()).digest
 _KEY = ["target", "cell"]
 # Of several runs of one cell the worst counts.
+# How bad it is for the users of a server when a run ends so: some requests lost, the server gone, nothing
+# answered any more, the scheduler itself broken.
+_SEVERITY = {DRAINED: 0, ABORTED: 1, OUT_OF_MEMORY: 2, STALLED: 3, TIMEOUT: 4, CRASHED: 4}
 _WORST_FIRST = (FAILED, CRASHED, TIMEOUT, UNSUPPORTED, SKIPPED, OUT_OF_MEMORY, STALLED, ABORTED, DRAINED)
 
 
@@ -77,7 +83,8 @@ def judge_decision_logs(frame: pd.DataFrame, builds: Sequence[str], cells: Seque
 
 def _judged_digests(outcomes: pd.Series, digests: pd.Series) -> NDArray[np.object_]:
     """The digests of runs that the scheduler itself ended; None for others."""
-    is_judged = outcomes.isin(DECIDED_OUTCOMES) & digests.notna()
+    # A log without a step is no evidence: two of them are not the same decisions.
+    is_judged = outcomes.isin(DECIDED_OUTCOMES) & digests.notna() & (digests != _EMPTY_LOG)
     judged: NDArray[np.object_] = digests.to_numpy(dtype=object, copy=True)
     judged[~is_judged.to_numpy(dtype=bool)] = None
     return judged
@@ -85,7 +92,7 @@ def _judged_digests(outcomes: pd.Series, digests: pd.Series) -> NDArray[np.objec
 
 def judge_outcome(base: str, head: str) -> tuple[str, str]:
     """Return the verdict on a pair of outcomes, and the reason; empty for two drained runs."""
-    if base in BROKEN_OUTCOMES or head in BROKEN_OUTCOMES:
+    if not {base, head} <= set(_SEVERITY) | UNMEASURED_OUTCOMES or (base == head and base in BROKEN_OUTCOMES):
         return BROKEN, f"{base} in base, {head} in head"
     lacking = [side for side, outcome in (("base", base), ("head", head)) if outcome == UNSUPPORTED]
     if lacking:
@@ -95,11 +102,9 @@ def judge_outcome(base: str, head: str) -> tuple[str, str]:
         return UNDECIDED, f"{base} in base, {head} in head: a skipped cell is not known to be good"
     if base == head:
         return SAME, "" if base == DRAINED else f"{base} in both"
-    if base == DRAINED:
-        return WORSE, f"drained in base, {head} in head"
-    if head == DRAINED:
-        return BETTER, f"{base} in base, drained in head"
-    return CHANGED, f"{base} in base, {head} in head"
+    rise = _SEVERITY[head] - _SEVERITY[base]
+    verdict = WORSE if rise > 0 else BETTER if rise < 0 else CHANGED
+    return verdict, f"{base} in base, {head} in head"
 
 
 def detect_outcomes(base: pd.DataFrame, head: pd.DataFrame) -> pd.DataFrame:
@@ -134,6 +139,10 @@ def detect_outcomes(base: pd.DataFrame, head: pd.DataFrame) -> pd.DataFrame:
             ],
         }
     )
+    # Where nothing ran on one side, something other than the scheduler failed: that is no verdict on it.
+    for side in _SIDES:
+        if found[f"{side}_outcome"].isin(BROKEN_OUTCOMES).all():
+            found["verdict"] = BROKEN
     unstable = both["stable_base"].eq(False) | both["stable_head"].eq(False)
     found.loc[unstable, ["verdict", "reason"]] = [BROKEN, "runs or passes of one build decided differently"]
     return found

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -36,6 +37,14 @@ def pair_up(base: pd.DataFrame, head: pd.DataFrame) -> pd.DataFrame:
     both = both.rename(columns={"value_base": "base", "value_head": "head"})
     both = both[(both["base"] > 0) & (both["head"] > 0)].reset_index(drop=True)
     return both.assign(log_ratio=np.log(both["head"] / both["base"]))
+
+
+def every_pair(sides: Sequence[tuple[pd.DataFrame, pd.DataFrame]]) -> pd.DataFrame:
+    """Return the pairs of several (base, head), each once: a folder can be given as sides and as pairs."""
+    pairs = pd.concat([pair_up(base, head) for base, head in sides], ignore_index=True)
+    folder = pairs["session"].map(lambda name: str(Path(str(name)).resolve()))
+    is_again = pairs.assign(session=folder).duplicated(["session", "round", *_KEY])
+    return pairs[~is_again].reset_index(drop=True)
 
 
 def _host_rows(frame: pd.DataFrame) -> pd.DataFrame:

@@ -22,10 +22,5 @@ CHANGE_POINT_PENALTY: Final = 2.0
 GROUP_OVERLAP: Final = 0.5
 # A region describes a loss when at least this share of its cells is worse.
 REGION_PRECISION: Final = 0.8
-# And when it holds at least this share of all worse cells; otherwise the loss is called scattered.
-REGION_MIN_SHARE: Final = 0.25
-# Axes that the description of a region may name, and regions that may describe one loss.
-REGION_MAX_AXES: Final = 3
-REGION_MAX_COUNT: Final = 3
 # Characters that GitHub accepts in one comment.
 GITHUB_COMMENT_LIMIT: Final = 65_536

@@ -5,27 +5,34 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from typing import Protocol
 
 import pandas as pd
 
 from exhausters.observe.metrics import HOST
 from exhausters.sweep.record import DRAINED
+from reports.detect.answer import Answer, ReachOfChange
+from reports.detect.cell_groups import cell_groups
+from reports.detect.claims import ANY, CLAIMS
 from reports.detect.comparable import Refusal, comparison_notes, refusals
+from reports.detect.completeness import incomplete
 from reports.detect.config import Config
 from reports.detect.coverage import KindCoverage, kind_coverage
+from reports.detect.effects import Effect, find_effects, judge_cells
 from reports.detect.exact import detect_exact
 from reports.detect.grid_tests import detect_grid
 from reports.detect.measured import EXACT_KINDS
 from reports.detect.outcomes import detect_outcomes, outcome_verdicts
-from reports.detect.pairs import detect_paired, pair_up, unpaired
-from reports.detect.verdict import Decision, apply_waivers, cell_verdicts, decide
+from reports.detect.pairs import detect_paired, every_pair, unpaired
+from reports.detect.verdict import apply_waivers, cell_verdicts, expired, without_waived_cells
+from reports.errors import SelectionError
+from reports.explain.answer_to import answer_to
 from reports.explain.axes import AxisTable, axis_table
-from reports.explain.divergence import LogDivergence, compare_log_files
+from reports.explain.divergence import LogDivergence
+from reports.explain.divergent_cells import find_divergences
 from reports.explain.headlines import Headline, headlines
 from reports.load.builds import Side, pick
 from reports.load.frame import Results
-from reports.vocabulary import CHANGED, OUTCOME, UNDECIDED, UNREGISTERED
+from reports.vocabulary import UNDECIDED, UNREGISTERED
 
 # Columns of `Comparison.verdicts`, in this order.
 VERDICT_COLUMNS = (
@@ -37,6 +44,7 @@ VERDICT_COLUMNS = (
     "base",
     "head",
     "verdict",
+    "judged",
     "rule",
     "reason",
     "required",
@@ -48,20 +56,6 @@ VERDICT_COLUMNS = (
     "p_adjusted",
     "pairs",
 )
-# What the author says a change is meant to be.
-ANY, REFACTOR, FASTER, POLICY = "any", "refactor", "faster", "policy"
-CLAIMS = (ANY, REFACTOR, FASTER, POLICY)
-# Reading logs takes time, and a reader looks at a few at most.
-MAX_DIVERGENCES = 5
-
-
-class ReachOfChange(Protocol):
-    """How much of a change was executed (see `exhausters.reach.reached.Reach`); its text is shown."""
-
-    @property
-    def is_nothing_reached(self) -> bool:
-        """Whether there is a change, and no run executed a line of it."""
-        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,12 +64,15 @@ class Comparison:
 
     Attributes:
         base, head: names of the builds.
+        base_commit, head_commit: their commits, if known.
+        grid: name of the grid that was swept, if known.
         decision: the gate's answer.
+        effects: one number for each workload and each outcome or cost.
         headlines: what moved, most important first.
         cells: one row per cell: verdict, base_outcome, head_outcome, reason, and its axes as text.
         verdicts: one row for each cell and metric (`VERDICT_COLUMNS`), outcomes and logs included.
         grid_tests: host time over the whole grid and over each axis value (see `detect_grid`).
-        divergences: for the headlines' cells, the step at which the decisions diverge.
+        divergences: for one cell of each workload, the step at which the decisions diverge.
         kinds: which kinds of metric were judged, and why the others were not.
         refusals: reasons why something was not compared.
         notes: differences that are allowed and worth knowing.
@@ -84,7 +81,11 @@ class Comparison:
 
     base: str
     head: str
-    decision: Decision
+    base_commit: str | None
+    head_commit: str | None
+    grid: str | None
+    decision: Answer
+    effects: tuple[Effect, ...]
     headlines: tuple[Headline, ...]
     cells: pd.DataFrame
     verdicts: pd.DataFrame
@@ -121,55 +122,79 @@ def compare(
     """
     config = config or Config()
     today = today or datetime.now(UTC).date()
+    if claim not in CLAIMS:
+        raise SelectionError(f"claim {claim!r}: expected one of {', '.join(CLAIMS)}")
+    sides = _sides(base, head, pairs)
     refused = refusals(base, head)
     table = axis_table([base.results.frame, head.results.frame], base.results.axes)
     if any(refusal.is_total for refusal in refused):
         outcomes, verdicts, grid_tests = _nothing()
     else:
-        outcomes, verdicts, grid_tests = _detect(base, head, pairs, config, refused, table)
+        outcomes, verdicts, grid_tests = _detect(sides, config, refused, table)
     verdicts = apply_waivers(verdicts.reindex(columns=VERDICT_COLUMNS), config.waivers, today)
-    found = headlines(verdicts, table)
+    verdicts = verdicts.assign(judged=judge_cells(verdicts, config))
+    groups = cell_groups([base.results.frame, head.results.frame])
+    judged = without_waived_cells(verdicts, config.waivers, today)
+    effects = find_effects(judged, groups, grid_tests, config)
+    divergences = find_divergences(effects, outcomes, groups)
+    kinds = kind_coverage(base.results.frame, head.results.frame, verdicts, refused, len(table.cells))
+    obstacles = [*_total(refused), *incomplete(sides), *expired(config.waivers, today)]
     return Comparison(
         base=base.label,
         head=head.label,
-        decision=decide(
-            verdicts,
-            grid_tests,
-            obstacles=[*_total(refused), *_incomplete(base, "base"), *_incomplete(head, "head")],
-            waivers=config.waivers,
-            today=today,
+        base_commit=_commit(base),
+        head_commit=_commit(head),
+        grid=next((one.grid for one in head.results.sessions if one.grid), None),
+        decision=answer_to(
+            judged,
+            effects,
+            first=divergences[0] if divergences else None,
+            kinds=kinds,
+            obstacles=obstacles,
+            claim=claim,
+            reach=reach,
+            accepts_trade_offs=config.accepts_trade_offs,
         ),
-        headlines=found,
+        effects=effects,
+        headlines=headlines(verdicts, table),
         cells=_cells(outcomes, verdicts, table),
         verdicts=verdicts,
         grid_tests=grid_tests,
-        divergences=_divergences(found, outcomes),
-        kinds=kind_coverage(base.results.frame, head.results.frame, verdicts, refused, len(table.cells)),
+        divergences=divergences,
+        kinds=kinds,
         refusals=refused,
         notes=(*comparison_notes(base, head), *_skipped(base, "base"), *_skipped(head, "head")),
         table=table,
     )
 
 
+def _commit(side: Side) -> str | None:
+    known = side.results.frame["commit"].dropna()
+    return str(known.iloc[0]) if len(known) else None
+
+
+def _sides(base: Side, head: Side, pairs: Results | None) -> list[tuple[str, Side]]:
+    """Both builds, then both builds in the pairs, where there are any."""
+    sides = [("base", base), ("head", head)]
+    if pairs is not None:
+        sides += [("pairs", pick(pairs, side.label)) for side in (base, head)]
+    return sides
+
+
 def _detect(
-    base: Side,
-    head: Side,
-    pairs: Results | None,
+    sides: Sequence[tuple[str, Side]],
     config: Config,
     refused: Sequence[Refusal],
     table: AxisTable,
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
-    ours, theirs = base.results.frame, head.results.frame
+    ours, theirs, *paired = (side.results.frame for _, side in sides)
     outcomes = detect_outcomes(ours, theirs)
     drained = outcomes.loc[
         (outcomes["base_outcome"] == DRAINED) & (outcomes["head_outcome"] == DRAINED), "cell"
     ]
     both_ours, both_theirs = (frame[frame["cell"].isin(drained)] for frame in (ours, theirs))
     exact = _refuse_kinds(detect_exact(both_ours, both_theirs, tolerance=config.tolerance), refused)
-    paired = [pair_up(ours, theirs)]
-    if pairs is not None:
-        paired.append(pair_up(pick(pairs, base.label).results.frame, pick(pairs, head.label).results.frame))
-    all_pairs = pd.concat(paired, ignore_index=True)
+    all_pairs = every_pair([(ours, theirs), *([(paired[0], paired[1])] if paired else [])])
     host = detect_paired(all_pairs, smallest_effect=config.smallest_effect)
     grid_tests = detect_grid(all_pairs, table.as_text(), host, smallest_effect=config.smallest_effect)
     single = unpaired(both_ours, both_theirs, (HOST, UNREGISTERED))
@@ -202,22 +227,6 @@ def _total(refused: Sequence[Refusal]) -> list[str]:
     return [f"refused: {refusal}" for refusal in refused if refusal.is_total]
 
 
-def _incomplete(side: Side, name: str) -> list[str]:
-    """Sweeps that left fewer records than their header promises, or did not finish."""
-    obstacles = []
-    frame = side.results.frame
-    for session in side.results.sessions:
-        rows = frame[(frame["session"] == session.name) & (frame["metric"] == OUTCOME)]
-        found = rows["cell"].nunique()
-        if found and session.expected_cells is not None and found < session.expected_cells:
-            obstacles.append(
-                f"{name}: {session.expected_cells - found} of {session.expected_cells} cells left no record"
-            )
-        elif found and session.complete is False:
-            obstacles.append(f"{name}: the sweep did not finish")
-    return obstacles
-
-
 def _skipped(side: Side, name: str) -> list[str]:
     skipped = side.results.skipped
     return [f"{name}: {len(skipped)} results were not loaded: {skipped[0].reason}"] if skipped else []
@@ -228,16 +237,3 @@ def _cells(outcomes: pd.DataFrame, verdicts: pd.DataFrame, table: AxisTable) -> 
     rows = outcomes[["cell", "base_outcome", "head_outcome", "reason"]]
     rows = rows.assign(verdict=rows["cell"].map(words))
     return rows.merge(table.as_text(), left_on="cell", right_index=True, how="left")
-
-
-def _divergences(found: Sequence[Headline], outcomes: pd.DataFrame) -> tuple[LogDivergence, ...]:
-    logs = outcomes.set_index("cell")
-    divergences: dict[str, LogDivergence] = {}
-    for headline in found:
-        cell = headline.lead.largest_cell
-        if cell in divergences or cell not in logs.index or logs.loc[cell, "log_verdict"] != CHANGED:
-            continue
-        divergences[cell] = compare_log_files(cell, logs.loc[cell, "base_log"], logs.loc[cell, "head_log"])
-        if len(divergences) == MAX_DIVERGENCES:
-            break
-    return tuple(divergences.values())

@@ -8,6 +8,7 @@ from typing import Any
 
 from exhausters.errors import LogFormatError
 from exhausters.observe.decision_log import DecisionLog, first_divergence
+from exhausters.observe.divergence_sentence import divergence_sentence
 from exhausters.observe.step_record import StepRecord
 
 CONTEXT_STEPS = 2
@@ -21,6 +22,7 @@ class LogDivergence:
 
     Attributes:
         cell: the cell.
+        sentence: what head does differently there, in words; empty where there is a problem.
         step: number of the first step that differs; None when the logs are equal or one is unreadable.
         field_names: what differs there; empty when one log simply ends.
         base, head: the steps around it as plain mappings: what differs anywhere in the window, and
@@ -29,6 +31,7 @@ class LogDivergence:
     """
 
     cell: str
+    sentence: str = ""
     step: int | None = None
     field_names: tuple[str, ...] = ()
     base: tuple[dict[str, Any], ...] = ()
@@ -56,6 +59,12 @@ def compare_logs(cell: str, base: DecisionLog, head: DecisionLog) -> LogDivergen
     shown = _shown_fields(divergence.base, divergence.head, divergence.field_names)
     return LogDivergence(
         cell=cell,
+        sentence=divergence_sentence(
+            *(
+                next((one for one in side if one.step == divergence.step), None)
+                for side in (divergence.base, divergence.head)
+            )
+        ),
         step=divergence.step,
         field_names=divergence.field_names,
         base=tuple(_plain(record, shown) for record in divergence.base),

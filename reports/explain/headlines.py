@@ -74,10 +74,11 @@ def headlines(verdicts: pd.DataFrame, table: AxisTable) -> tuple[Headline, ...]:
     A decision log that differs is a headline only in cells where no metric is worse or better.
 
     Args:
-        verdicts: rows with cell, metric, kind, unit, verdict, base, head, reason, required, waived.
+        verdicts: rows with cell, metric, kind, unit, judged, base, head, reason, required, waived.
         table: axes of all compared cells.
     """
-    rows = verdicts[(verdicts["waived"] == "") & verdicts["verdict"].isin(_VERDICT_ORDER)]
+    rows = verdicts.assign(verdict=verdicts["judged"])
+    rows = rows[(rows["waived"] == "") & rows["verdict"].isin(_VERDICT_ORDER)]
     rows = rows[(rows["verdict"] != UNDECIDED) | rows["required"].astype(bool)]
     moved = set(rows.loc[rows["verdict"].isin([WORSE, BETTER, BROKEN]), "cell"])
     rows = rows[(rows["kind"] != DECISION_LOG) | ~rows["cell"].isin(moved)]

@@ -1,15 +1,15 @@
-"""Where in the grid a loss is: the smallest set of axis values that covers it."""
+"""Where in the grid a change is: one region in the words of the axes, everywhere, or scattered."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from reports.detect.thresholds import REGION_MAX_AXES, REGION_MAX_COUNT, REGION_MIN_SHARE, REGION_PRECISION
+from reports.detect.thresholds import REGION_PRECISION
 from reports.explain.axes import Axis, AxisTable
 
 Mask = NDArray[np.bool_]
@@ -45,39 +45,35 @@ class Region:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Where:
-    """Regions that cover a loss, largest first, and the hit cells outside all of them."""
+    """The region that holds all hit cells, if one describes them, or else how many are scattered.
 
-    regions: tuple[Region, ...]
-    other_cells: int
+    A description that needs an "or" explains nothing: there is one region, or none.
+    """
+
+    region: Region | None
+    scattered_cells: int
 
     def __str__(self) -> str:
-        if not self.regions and not self.other_cells:
+        if self.region is not None:
+            return str(self.region)
+        if not self.scattered_cells:
             return ""
-        if not self.regions:
-            return _counted(self.other_cells, "scattered cell")
-        text = "; or ".join(map(str, self.regions))
-        return f"{text}; and {_counted(self.other_cells, 'other cell')}" if self.other_cells else text
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+        return f"{self.scattered_cells} scattered cell{'s' if self.scattered_cells > 1 else ''}"
 
 
 def where(hit: Mask, table: AxisTable) -> Where:
     """Return where the hit cells lie.
 
-    First the tightest box around all of them, with as few conditions as distinguish it. When too little of
-    that box was hit, several smaller regions, found greedily.
+    It is the tightest box around all of them, with as few conditions as distinguish it, if enough of it was
+    hit.
 
     Args:
         hit: whether each cell of the table is worse.
     """
     if not hit.any():
-        return Where(regions=(), other_cells=0)
+        return Where(region=None, scattered_cells=0)
     box = _smallest([_tight(axis, hit) for axis in table.axes], hit)
-    if box is not None:
-        return Where(regions=(box,), other_cells=0)
-    return _greedy(hit, table)
+    return Where(region=box, scattered_cells=int(hit.sum()) if box is None else 0)
 
 
 def _tight(axis: Axis, hit: Mask) -> Condition | None:
@@ -128,49 +124,3 @@ def _region(conditions: Sequence[Condition], hit: Mask) -> Region:
         cells=int(inside.sum()),
         hit_cells=int((inside & hit).sum()),
     )
-
-
-def _greedy(hit: Mask, table: AxisTable) -> Where:
-    candidates = [
-        (chosen, inside)
-        for chosen, inside in _candidates(table)
-        if (inside & hit).sum() >= REGION_PRECISION * inside.sum() and (inside & hit).any()
-    ]
-    left = hit.copy()
-    regions: list[Region] = []
-    while left.any() and candidates and len(regions) < REGION_MAX_COUNT:
-        chosen, inside = max(
-            candidates, key=lambda one: (int((one[1] & left).sum()), -len(one[0]), -int(one[1].sum()))
-        )
-        # A region for a single cell, or for few of many, is no pattern.
-        if (inside & left).sum() < max(2, REGION_MIN_SHARE * hit.sum()):
-            break
-        regions.append(_region(chosen, hit))
-        left &= ~inside
-    return Where(regions=tuple(regions), other_cells=int(left.sum()))
-
-
-def _candidates(table: AxisTable) -> Iterator[tuple[tuple[Condition, ...], Mask]]:
-    elementary = {axis.name: tuple(_elementary(axis)) for axis in table.axes}
-    for count in range(1, REGION_MAX_AXES + 1):
-        for axes in itertools.combinations(elementary, count):
-            for chosen in itertools.product(*(elementary[axis] for axis in axes)):
-                inside = chosen[0].mask
-                for condition in chosen[1:]:
-                    inside = inside & condition.mask
-                if inside.any():
-                    yield chosen, inside
-
-
-def _elementary(axis: Axis) -> Iterator[Condition]:
-    """Each value alone; on an ordered axis also everything up to it, and everything from it on."""
-    last = len(axis.labels) - 1
-    for code in range(last + 1):
-        yield _interval(axis, code, code) if axis.is_ordered else _single(axis, code)
-        if axis.is_ordered and 0 < code < last:
-            yield _interval(axis, 0, code)
-            yield _interval(axis, code, last)
-
-
-def _single(axis: Axis, code: int) -> Condition:
-    return Condition(axis.name, f"{axis.name} = {axis.labels[code]}", axis.codes == code)

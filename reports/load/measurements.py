@@ -75,12 +75,16 @@ class Session:
         name: the path as the user gave it.
         suite: who wrote it.
         expected_cells: cells it set out to measure, for each build; None if it does not say.
+        expected_runs: of pairs, records that it set out to leave, for each build; None if it does not say.
+        grid: name of the grid that was swept; None if it does not say.
         complete: it says that it was finished; None if it does not say.
     """
 
     name: str
     suite: str
     expected_cells: int | None = None
+    expected_runs: int | None = None
+    grid: str | None = None
     complete: bool | None = None
 
 

@@ -40,6 +40,8 @@ def load_sweep(folder: Path) -> tuple[Session, list[Run]]:
         name=str(folder),
         suite=SWEEP,
         expected_cells=header.get("cells"),
+        grid=_text(header.get("grid")),
+        expected_runs=_runs_per_build(header),
         complete=bool(header.get("complete", False)),
     )
     runs: list[Run] = []
@@ -110,6 +112,12 @@ def _require_schema(document: Mapping[str, Any], place: object) -> None:
             f"{place}: schema {document.get('schema')!r}, this harness reads {SCHEMA_VERSION}: "
             "sweep again, or read it with the harness that wrote it"
         )
+
+
+def _runs_per_build(header: Mapping[str, Any]) -> int | None:
+    """Records of each build that a complete folder of pairs holds."""
+    runs, both = header.get("runs"), header.get("targets")
+    return runs // len(both) if isinstance(runs, int) and isinstance(both, Mapping) and both else None
 
 
 def _about(target: str, header: Mapping[str, Any]) -> Mapping[str, Any]:

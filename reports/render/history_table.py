@@ -19,7 +19,7 @@ import pandas as pd
 
 from exhausters.errors import TargetError
 from exhausters.pressure import ALL
-from exhausters.sweep.record import DRAINED
+from exhausters.sweep.record import DRAINED, UNSUPPORTED
 from exhausters.targets.git import run_git
 from reports.detect.change import CODE
 from reports.detect.outcomes import judge_decision_logs
@@ -75,8 +75,13 @@ def history_table(
             "drained": [f"{drained[target].sum()}/{len(drained)}" for target in targets],
         }
     )
+    unsupported = [target for target in targets if outcomes[target].dropna().eq(UNSUPPORTED).all()]
     for metric in metrics:
-        rows[metric] = _means(frame[frame["metric"] == metric], targets, measured)
+        means = _means(frame[frame["metric"] == metric], targets, measured)
+        rows[metric] = [
+            UNSUPPORTED if target in unsupported else mean
+            for target, mean in zip(targets, means, strict=True)
+        ]
     align = ("left", "left", *["right"] * (len(rows.columns) - 2))
     return rows.to_markdown(index=False, colalign=align, disable_numparse=True)
 

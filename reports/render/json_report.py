@@ -1,7 +1,7 @@
 """The report as plain JSON values: everything that a reader can be shown.
 
     {
-      "format": "exhausters-report", "version": 2,
+      "format": "exhausters-report", "version": 3,
       "results":    what was measured, see `results_document`,
       "comparison": null, or two builds, see `comparison_document`,
       "history":    null, or a range of builds, see `history_document`,
@@ -28,10 +28,11 @@ from reports.explain.comparison import Comparison
 from reports.explain.headlines import Headline, counts_by_verdict, format_percent
 from reports.load.builds import list_builds
 from reports.load.frame import Results
+from reports.render.json_answer import answer_document
 from reports.vocabulary import OUTCOME, REPORT_FORMAT, VERDICTS
 
 # Raise when a key is renamed or changes its meaning.
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 
 
 def report_document(
@@ -65,7 +66,7 @@ def results_document(results: Results) -> dict[str, Any]:
      "cells": [{"id", "axes": {axis name: label}}]
      "outcomes": [[outcome of the cell or null]]                  builds x cells
      "values": [[[number or null]]]                               builds x metrics x cells; median of runs
-     "sessions": [{"name", "suite", "expected_cells", "complete"}]
+     "sessions": [{"name", "suite", "expected_cells", "expected_runs", "grid", "complete"}]
      "skipped": [{"place", "reason"}]}
     """
     frame = results.frame
@@ -92,19 +93,25 @@ def results_document(results: Results) -> dict[str, Any]:
 def comparison_document(comparison: Comparison) -> dict[str, Any]:
     """Return two builds compared.
 
-    {"base", "head", "verdict", "exit_code", "reasons": [text]
+    {"base", "head", "base_commit", "head_commit", "grid"
+     "verdict", "exit_code", "reasons": [text]                    of the answer, see `answer_document`
+     "answer", "effects": [{"workload", "metric", "role", "unit", "better", "verdict", "threshold", "rule",
+                  "change", "by_pressure", "pressures", "cells", "worse_cells", "better_cells", "reasons"}]
+                                                                  see `answer_document`
      "counts": {verdict: number of cells}
      "headlines": [{"verdict", "text", "metric", "kind", "unit", "change", "reasons": [text], "cells": [id],
-                    "where": {"text", "regions": [{"conditions": [text], "cells", "hit_cells"}],
-                              "other_cells"},
+                    "where": {"text", "region": null or {"conditions": [text], "cells", "hit_cells"},
+                              "scattered_cells"},
                     "others": [{"metric", "change", "cells": number}]}]   most important first
      "axes": [{"name", "labels": [text], "is_ordered"}]           as in `results_document`
      "cells": [{"id", "verdict", "base_outcome", "head_outcome", "reason", "axes": {axis name: label}}]
-     "verdicts": [{"cell", "metric", "kind", "unit", "better", "base", "head", "change", "verdict", "rule",
-                   "reason", "required", "waived", "ratio", "ci_low", "ci_high", "p", "p_adjusted", "pairs"}]
+     "verdicts": [{"cell", "metric", "kind", "unit", "better", "base", "head", "change", "verdict", "judged",
+                   "rule", "reason", "required", "waived", "ratio", "ci_low", "ci_high", "p", "p_adjusted",
+                   "pairs"}]
      "grid_tests": [{"metric", "unit", "better", "axis", "axis_value", "cells", "skipped_cells", "pairs",
                      "ratio", "ci_low", "ci_high", "p", "p_adjusted", "verdict", "reason"}]
-     "divergences": [{"cell", "step", "field_names": [text], "base": [step], "head": [step], "problem"}]
+     "divergences": [{"cell", "sentence", "step", "field_names": [text], "base": [step], "head": [step],
+                      "problem"}]
      "kinds": [{"kind", "is_judged", "metrics", "cells", "reasons": [text], "text"}]    what was judged
      "refusals": [text], "notes": [text]}
     """
@@ -118,6 +125,10 @@ def comparison_document(comparison: Comparison) -> dict[str, Any]:
     return {
         "base": comparison.base,
         "head": comparison.head,
+        "base_commit": comparison.base_commit,
+        "head_commit": comparison.head_commit,
+        "grid": comparison.grid,
+        **answer_document(comparison),
         "verdict": decision.verdict,
         "exit_code": decision.exit_code,
         "reasons": list(decision.reasons),
@@ -181,8 +192,8 @@ def _headline(headline: Headline) -> dict[str, Any]:
         "cells": list(lead.cells),
         "where": {
             "text": str(where),
-            "regions": [asdict(region) | {"conditions": list(region.conditions)} for region in where.regions],
-            "other_cells": where.other_cells,
+            "region": None if where.region is None else asdict(where.region),
+            "scattered_cells": where.scattered_cells,
         },
         "others": [
             {"metric": other.metric, "change": other.change, "cells": len(other.cells)}

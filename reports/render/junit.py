@@ -1,4 +1,8 @@
-"""A comparison as JUnit XML: one test case per cell, so that any CI shows which ones are worse."""
+"""A comparison as JUnit XML: one test case per cell, and one for the answer.
+
+A cell fails where it is part of what makes the answer fail; a single cell that moved in a workload whose
+number did not is no failure.
+"""
 
 from __future__ import annotations
 
@@ -6,32 +10,36 @@ from xml.etree import ElementTree as ET
 
 import pandas as pd
 
+from reports.detect.answer import SOMETHING_WORSE
 from reports.explain.comparison import Comparison
 from reports.render.escape import xml_text
-from reports.vocabulary import BROKEN, UNDECIDED, WORSE
+from reports.vocabulary import BROKEN, TRADE_OFF, UNDECIDED, UNREACHED, WORSE
 
 GATE_CASE = "gate"
 _SUITE = "exhausters"
-# A worse cell is a failure; a broken or undecided one is an error.
-_TAGS = {WORSE: "failure", BROKEN: "error", UNDECIDED: "error"}
+_FAILURE, _ERROR = "failure", "error"
+_TAGS = {BROKEN: _ERROR, UNDECIDED: _ERROR, UNREACHED: _ERROR, WORSE: _FAILURE, TRADE_OFF: _FAILURE}
 
 
 def render_junit(comparison: Comparison) -> str:
     """Return the XML text. The last case, `gate`, passes exactly when the exit code is 0."""
     suite = ET.Element("testsuite", name=xml_text(f"{_SUITE}: {comparison.base} to {comparison.head}"))
     by_cell = dict(iter(comparison.verdicts.groupby("cell", sort=False)))
-    counts = dict.fromkeys(("failure", "error"), 0)
+    lost = _lost_cells(comparison)
+    counts = dict.fromkeys((_FAILURE, _ERROR), 0)
     for row in comparison.cells.to_dict("records"):
-        verdict = str(row["verdict"])
-        case = ET.SubElement(suite, "testcase", classname=_SUITE, name=xml_text(row["cell"]))
-        if verdict in _TAGS:
+        cell, verdict = str(row["cell"]), str(row["verdict"])
+        case = ET.SubElement(suite, "testcase", classname=_SUITE, name=xml_text(cell))
+        if _TAGS.get(verdict) == _ERROR or cell in lost:
+            verdict = verdict if _TAGS.get(verdict) == _ERROR else WORSE
             counts[_TAGS[verdict]] += 1
-            _add_result(case, verdict, _lines(by_cell[row["cell"]], verdict))
+            _add_result(case, verdict, _lines(by_cell[cell], verdict), _TAGS[verdict])
     gate = ET.SubElement(suite, "testcase", classname=_SUITE, name=GATE_CASE)
-    if comparison.decision.exit_code:
-        verdict = comparison.decision.verdict
-        counts[_TAGS[verdict]] += 1
-        _add_result(gate, verdict, list(comparison.decision.reasons))
+    answer = comparison.decision
+    if answer.exit_code:
+        tag = _FAILURE if answer.exit_code == SOMETHING_WORSE else _ERROR
+        counts[tag] += 1
+        _add_result(gate, answer.verdict, [answer.sentence, *answer.reasons], tag)
     suite.set("tests", str(len(comparison.cells) + 1))
     suite.set("failures", str(counts["failure"]))
     suite.set("errors", str(counts["error"]))
@@ -41,15 +49,19 @@ def render_junit(comparison: Comparison) -> str:
     return ET.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
 
 
-def _add_result(case: ET.Element, verdict: str, lines: list[str]) -> None:
-    result = ET.SubElement(
-        case, _TAGS[verdict], type=verdict, message=xml_text(lines[0] if lines else verdict)
-    )
+def _lost_cells(comparison: Comparison) -> set[str]:
+    if comparison.decision.exit_code != SOMETHING_WORSE:
+        return set()
+    return {cell for one in comparison.effects if one.verdict == WORSE for cell in one.worse_cells}
+
+
+def _add_result(case: ET.Element, verdict: str, lines: list[str], tag: str) -> None:
+    result = ET.SubElement(case, tag, type=verdict, message=xml_text(lines[0] if lines else verdict))
     result.text = xml_text("\n".join(lines))
 
 
 def _lines(rows: pd.DataFrame, verdict: str) -> list[str]:
-    shown = rows[(rows["verdict"] == verdict) & (rows["waived"] == "")]
+    shown = rows[(rows["judged"] == verdict) & (rows["waived"] == "")]
     return [
         " ".join(
             filter(None, (str(row["metric"]), verdict, _values(row["base"], row["head"]), str(row["reason"])))

@@ -2,22 +2,50 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 
+from reports.detect.cell_groups import PRESSURES
 from reports.detect.coverage import coverage_lines
 from reports.detect.thresholds import GITHUB_COMMENT_LIMIT
 from reports.explain.comparison import Comparison
-from reports.explain.divergence import LogDivergence
-from reports.explain.headlines import Headline, counts_by_verdict
-from reports.render.escape import code, markdown_text
-from reports.vocabulary import BETTER, BROKEN, CHANGED, SAME, UNDECIDED, VERDICTS, WORSE
+from reports.explain.summary import (
+    base_to_head,
+    cost_per_step,
+    immaterial_cells,
+    outcome_words,
+    outcomes_that_moved,
+    pressure_values,
+    reasons_why,
+    reproduce_command,
+    short_name,
+)
+from reports.render.escape import code, markdown_prose
+from reports.vocabulary import (
+    BETTER,
+    BROKEN,
+    IDENTICAL,
+    NEUTRAL,
+    SAME,
+    TRADE_OFF,
+    UNDECIDED,
+    UNREACHED,
+    WORSE,
+)
 
-_SIGNS = {WORSE: "🔴", BROKEN: "💥", UNDECIDED: "🟡", BETTER: "🟢", CHANGED: "🔵", SAME: "⚪"}
-_MAX_HEADLINES = 5
-_MAX_DETAILS = 60
+_SIGNS = {
+    WORSE: "🔴",
+    TRADE_OFF: "🟠",
+    BROKEN: "💥",
+    UNREACHED: "🟡",
+    UNDECIDED: "🟡",
+    BETTER: "🟢",
+    NEUTRAL: "⚪",
+    IDENTICAL: "⚪",
+}
+_MAX_WORKLOADS = 12
+_MAX_WHYS = 3
+_MAX_REASONS = 5
 _MAX_ROWS = 100
-_MAX_REASONS = 20
 # One name or sentence; longer ones are cut so that a single text cannot fill the comment.
 _MAX_TEXT = 300
 _CUT = "\n\n_Truncated: a comment cannot be longer. The JSON report has everything._\n"
@@ -25,11 +53,16 @@ _CUT = "\n\n_Truncated: a comment cannot be longer. The JSON report has everythi
 
 def render_markdown(comparison: Comparison) -> str:
     """Return the comment."""
-    decision = comparison.decision
-    builds = f"{_code(comparison.base)} → {_code(comparison.head)}"
-    title = f"## {_SIGNS[decision.verdict]} {decision.verdict}: {builds}"
-    judged = _text("; ".join(coverage_lines(comparison.kinds)))
-    parts = [title, _counts(comparison), judged, *_first_screen(comparison)]
+    answer = comparison.decision
+    base, head = (
+        code(_shortened(short_name(target, commit)))
+        for target, commit in (
+            (comparison.base, comparison.base_commit),
+            (comparison.head, comparison.head_commit),
+        )
+    )
+    title = f"## {_SIGNS[answer.verdict]} {answer.verdict}: {base} → {head}"
+    parts = [title, _prose(answer.sentence, 2 * _MAX_TEXT), *_first_screen(comparison)]
     whole = "\n\n".join(part for part in parts if part) + "\n"
     # Each folded section is added as a whole or not at all, so that no tag stays open.
     for part in _folded(comparison):
@@ -39,76 +72,93 @@ def render_markdown(comparison: Comparison) -> str:
     return whole
 
 
-def _counts(comparison: Comparison) -> str:
-    counts = counts_by_verdict(comparison.cells["verdict"], VERDICTS)
-    counted = ", ".join(f"{number} {word}" for word, number in counts.items() if number)
-    return f"{len(comparison.cells)} cells: {counted or 'none compared'}."
-
-
 def _first_screen(comparison: Comparison) -> Iterator[str]:
-    totals = [f"* refused: {_text(refusal)}" for refusal in comparison.refusals if refusal.is_total]
-    yield "\n".join(totals)
-    shown = comparison.headlines[:_MAX_HEADLINES]
-    yield "\n".join(f"* {_SIGNS[one.lead.verdict]} {_text(one.text)}" for one in shown)
-    hidden = len(comparison.headlines) - len(shown)
-    if hidden > 0:
-        yield f"… and {hidden} more below."
+    answer = comparison.decision
+    yield _outcomes(comparison)
+    costs = "; ".join(cost_per_step(comparison))
+    lines = [f"* Cost per step: {_prose(costs, 2 * _MAX_TEXT)}"] if costs else []
+    for why in reasons_why(comparison.divergences)[:_MAX_WHYS]:
+        more = f" and {len(why.cells) - 1} more" if len(why.cells) > 1 else ""
+        lines.append(f"* First divergence in {_code(why.cells[0])}{more}: {_prose(why.sentence)}")
+    quiet = immaterial_cells(comparison.effects)
+    lines += [
+        f"* {_prose(text)}" for text in (quiet, f"reach: {answer.reach}" if answer.reach else "") if text
+    ]
+    if answer.exit_code:
+        shown = [one for one in answer.reasons if one not in answer.sentence][:_MAX_REASONS]
+        lines += [f"* {_prose(reason)}" for reason in shown]
+        if len(answer.reasons) > _MAX_REASONS:
+            lines.append(f"* … and {len(answer.reasons) - _MAX_REASONS} more below")
+    lines += [f"* {_prose(line)}" for line in coverage_lines(comparison.kinds)]
+    command = reproduce_command(comparison.base, comparison.head, comparison.grid)
+    if command:
+        lines.append(f"* Reproduce: {_code(command)}")
+    yield "\n".join(lines)
+
+
+def _outcomes(comparison: Comparison) -> str:
+    """A line for each workload: base → head without, with some and under tight pressure."""
+    metrics = outcomes_that_moved(comparison.effects)
+    by_place = {(one.workload, one.metric): one for one in comparison.effects}
+    workloads = list(dict.fromkeys(one.workload for one in comparison.effects))
+    if not metrics:
+        return ""
+    here = [
+        pressure for pressure in PRESSURES if any(pressure in one.by_pressure for one in comparison.effects)
+    ]
+    units = {one.metric: one.unit for one in comparison.effects}
+    heads = [outcome_words(name, units[name]) for name in metrics]
+    rows = []
+    for workload in workloads[:_MAX_WORKLOADS]:
+        cells = [_code(workload)]
+        for metric in metrics:
+            effect = by_place.get((workload, metric))
+            if effect is None or effect.change is None:
+                cells.append("")
+                continue
+            values = pressure_values(effect)
+            moved = f" (**{effect.change.text}**)" if effect.verdict in (WORSE, BETTER) else ""
+            cells.append(" · ".join(values.get(pressure, "–") for pressure in here) + moved)
+        rows.append(tuple(cells))
+    hidden = len(workloads) - _MAX_WORKLOADS
+    more = f"\n\n… and {hidden} more workloads." if hidden > 0 else ""
+    first = f"{' · '.join(here)} pressure" if here else "workload"
+    return _table((first, *heads), rows) + more
 
 
 def _folded(comparison: Comparison) -> Iterator[str]:
-    if comparison.decision.reasons:
-        reasons = comparison.decision.reasons
-        lines = [f"* {_text(reason)}" for reason in reasons[:_MAX_REASONS]]
-        if len(reasons) > _MAX_REASONS:
-            lines.append(f"* … and {len(reasons) - _MAX_REASONS} more")
-        yield _fold(f"Why ({len(reasons)})", "\n".join(lines))
-    if comparison.headlines:
-        yield _fold("All headlines", _headline_table(comparison.headlines[:_MAX_DETAILS]))
-    for divergence in comparison.divergences:
-        yield _fold(f"First step that differs in {_code(divergence.cell)}", _divergence(divergence))
+    reasons = comparison.decision.reasons
+    if len(reasons) > _MAX_REASONS:
+        lines = [f"* {_prose(reason)}" for reason in reasons[:_MAX_ROWS]]
+        yield _fold(f"What keeps it from passing ({len(reasons)})", "\n".join(lines))
+    moved = [one for one in comparison.effects if one.verdict != SAME]
+    if moved:
+        yield _fold(f"What differs, with the rule that judged it ({len(moved)})", _effects(comparison))
     if len(comparison.grid_tests):
         yield _fold("Host time over the grid", _tests(comparison))
-    moved = comparison.verdicts[~comparison.verdicts["verdict"].isin([SAME, UNDECIDED])]
-    if len(moved):
-        cut = f", the first {_MAX_ROWS}" if len(moved) > _MAX_ROWS else ""
-        yield _fold(f"Verdicts ({len(moved)}{cut})", _verdict_table(comparison))
     notes = [*(str(one) for one in comparison.refusals if not one.is_total), *comparison.notes]
     if notes:
-        yield _fold("Notes", "\n".join(f"* {_text(note)}" for note in notes))
+        yield _fold("Notes", "\n".join(f"* {_prose(note)}" for note in notes))
 
 
 def _fold(summary: str, body: str) -> str:
     return f"<details><summary>{summary}</summary>\n\n{body}\n\n</details>"
 
 
-def _headline_table(headlines: tuple[Headline, ...]) -> str:
+def _effects(comparison: Comparison) -> str:
+    moved = [one for one in comparison.effects if one.verdict != SAME][:_MAX_ROWS]
     rows = [
         (
-            f"{_SIGNS[one.lead.verdict]} {one.lead.verdict}",
-            _text(one.text),
-            str(len(one.lead.cells)),
-            _text(", ".join(f"{other.metric} {other.change}".strip() for other in one.others)),
+            one.verdict,
+            _code(one.workload),
+            _code(one.metric),
+            "" if one.change is None else _prose(base_to_head(one.change)),
+            "" if one.change is None else _prose(one.change.text),
+            _prose("; ".join((one.rule, *one.reasons))),
         )
-        for one in headlines
+        for one in moved
     ]
-    return _table(("verdict", "where: what", "cells", "also changed"), rows)
-
-
-def _verdict_table(comparison: Comparison) -> str:
-    moved = comparison.verdicts[~comparison.verdicts["verdict"].isin([SAME, UNDECIDED])]
-    rank = moved["verdict"].map({word: place for place, word in enumerate(VERDICTS)})
-    ordered = moved.assign(rank=rank).sort_values("rank", kind="stable")[:_MAX_ROWS]
-    rows = [
-        (
-            str(row["verdict"]) + (" (waived)" if row["waived"] else ""),
-            _code(row["cell"]),
-            _code(row["metric"]),
-            f"{row['base']:.6g} → {row['head']:.6g}" if row["base"] == row["base"] else "",
-            _text(row["waived"] or row["reason"]),
-        )
-        for row in ordered.to_dict("records")
-    ]
-    return _table(("verdict", "cell", "metric", "base → head", "reason"), rows)
+    return _table(("answer", "workload", "metric", "base → head", "change", "rule"), rows)
 
 
 def _tests(comparison: Comparison) -> str:
@@ -116,24 +166,14 @@ def _tests(comparison: Comparison) -> str:
         (
             str(row["verdict"]),
             _code(row["metric"]),
-            _text(f"{row['axis']} = {row['axis_value']}" if row["axis"] else "whole grid"),
+            _prose(f"{row['axis']} = {row['axis_value']}" if row["axis"] else "whole grid"),
             f"{row['ratio']:.3f} ({row['ci_low']:.3f} to {row['ci_high']:.3f})",
             f"{row['p_adjusted']:.2g}",
-            _text(row["reason"]),
+            _prose(row["reason"]),
         )
         for row in comparison.grid_tests.to_dict("records")
     ]
     return _table(("verdict", "metric", "where", "ratio", "adjusted p", "reason"), rows[:_MAX_ROWS])
-
-
-def _divergence(divergence: LogDivergence) -> str:
-    if divergence.step is None:
-        return _text(divergence.problem)
-    lines = [f"Step {divergence.step}: {_text(', '.join(divergence.field_names) or 'one log ends')}.", ""]
-    for name, steps in (("base", divergence.base), ("head", divergence.head)):
-        shown = "<br>".join(_code(json.dumps(step, ensure_ascii=False)) for step in steps)
-        lines.append(f"**{name}**<br>{shown}\n")
-    return "\n".join(lines)
 
 
 def _table(heads: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
@@ -141,13 +181,13 @@ def _table(heads: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
     return "\n".join(f"| {line} |" for line in lines)
 
 
-def _text(text: object) -> str:
-    return markdown_text(_shortened(str(text)))
+def _prose(text: object, limit: int = _MAX_TEXT) -> str:
+    return markdown_prose(_shortened(str(text), limit))
 
 
 def _code(text: object) -> str:
     return code(_shortened(str(text)))
 
 
-def _shortened(text: str) -> str:
-    return text if len(text) <= _MAX_TEXT else text[: _MAX_TEXT - 1] + "…"
+def _shortened(text: str, limit: int = _MAX_TEXT) -> str:
+    return text if len(text) <= limit else text[: limit - 1] + "…"

@@ -2,119 +2,146 @@
 
 from __future__ import annotations
 
-import math
-
-import pandas as pd
 from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from reports.detect.cell_groups import PRESSURES
 from reports.detect.coverage import coverage_lines
 from reports.explain.comparison import Comparison
-from reports.explain.headlines import counts_by_verdict
+from reports.explain.summary import (
+    base_to_head,
+    cost_per_step,
+    decisions,
+    immaterial_cells,
+    outcome_words,
+    outcomes_that_moved,
+    pressure_values,
+    reasons_why,
+    short_name,
+)
 from reports.render.escape import terminal_text
-from reports.vocabulary import BETTER, BROKEN, CHANGED, SAME, UNDECIDED, VERDICTS, WORSE
+from reports.vocabulary import (
+    BETTER,
+    BROKEN,
+    CHANGED,
+    IDENTICAL,
+    NEUTRAL,
+    SAME,
+    TRADE_OFF,
+    UNDECIDED,
+    UNREACHED,
+    WORSE,
+)
 
 STYLES = {
     WORSE: "bold red",
+    TRADE_OFF: "bold yellow",
     BROKEN: "bold magenta",
+    UNREACHED: "yellow",
     UNDECIDED: "yellow",
     BETTER: "green",
+    NEUTRAL: "green",
+    IDENTICAL: "green",
     CHANGED: "cyan",
     SAME: "dim",
 }
-_MAX_HEADLINES = 12
 _MAX_REASONS = 6
-_MAX_OTHERS = 3
 
 
 def print_comparison(comparison: Comparison, console: Console, *, explain: bool = False) -> None:
-    """Print verdict, headlines, counts, what was judged and refused; with `explain` also the rules."""
-    decision = comparison.decision
-    console.print(
-        Text.assemble(
-            (decision.verdict.upper(), STYLES[decision.verdict]),
-            terminal_text(f"  {comparison.base} → {comparison.head}"),
+    """Print the answer, the outcomes that moved, the cost and why; with `explain` also the rules."""
+    answer = comparison.decision
+    _line(console, Text.assemble((terminal_text(answer.sentence), STYLES[answer.verdict])))
+    names = [
+        short_name(target, commit)
+        for target, commit in (
+            (comparison.base, comparison.base_commit),
+            (comparison.head, comparison.head_commit),
         )
-    )
-    if comparison.headlines:
-        console.print(_headlines(comparison))
-    _print_tests(comparison.grid_tests, console, only_news=not explain)
-    counts = counts_by_verdict(comparison.cells["verdict"], VERDICTS)
-    counted = Text(f"{len(comparison.cells)} cells: ")
-    counted.append(Text(", ").join(Text(f"{n} {word}", STYLES[word]) for word, n in counts.items() if n))
-    console.print(counted)
+    ]
+    _line(console, f"{names[0]} → {names[1]}, {len(comparison.cells)} cells: {decisions(comparison)}")
+    if outcomes_that_moved(comparison.effects):
+        console.print(_outcomes(comparison))
+    for label, texts in (
+        ("cost per step: ", cost_per_step(comparison)),
+        ("", list(filter(None, [immaterial_cells(comparison.effects)]))),
+    ):
+        if texts:
+            _line(console, label + "; ".join(texts))
+    for why in reasons_why(comparison.divergences):
+        _line(console, f"first divergence in {', '.join(why.cells)}: {why.sentence}")
+    if answer.reach:
+        _line(console, f"reach: {answer.reach}")
     for line in coverage_lines(comparison.kinds):
-        console.print(Text(terminal_text(line)))
+        _line(console, line)
     if explain:
         _print_rules(comparison, console)
-    for line in decision.reasons[: None if explain else _MAX_REASONS]:
-        console.print(Text(terminal_text(f"  {line}")))
-    hidden = len(decision.reasons) - _MAX_REASONS
+    for line in answer.reasons[: None if explain else _MAX_REASONS]:
+        _line(console, f"  {line}")
+    hidden = len(answer.reasons) - _MAX_REASONS
     if hidden > 0 and not explain:
-        console.print(Text(f"  … and {hidden} more (--explain)", style="dim"))
+        _line(console, f"  … and {hidden} more (--explain)", style="dim")
     for line in [*map(str, comparison.refusals), *comparison.notes]:
-        console.print(Text(terminal_text(f"  note: {line}"), style="dim"))
+        _line(console, f"  note: {line}", style="dim")
 
 
-def _headlines(comparison: Comparison) -> Table:
+def _line(console: Console, text: str | Text, *, style: str = "") -> None:
+    """Print one line; in a pipe it is not wrapped, so that `grep` finds it whole."""
+    line = text if isinstance(text, Text) else Text(terminal_text(text), style)
+    console.print(line, soft_wrap=not console.is_terminal)
+
+
+def _outcomes(comparison: Comparison) -> Table:
+    """One row for each workload and each outcome that moved most, base → head by pressure."""
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0), header_style="bold")
-    table.add_column("verdict", no_wrap=True)
-    table.add_column("cells", justify="right", no_wrap=True)
-    table.add_column("where: what")
-    table.add_column("also changed", overflow="fold")
-    for headline in comparison.headlines[:_MAX_HEADLINES]:
-        others = [f"{one.metric} {one.change}".strip() for one in headline.others[:_MAX_OTHERS]]
-        more = len(headline.others) - _MAX_OTHERS
+    table.add_column("workload", no_wrap=True)
+    table.add_column("outcome")
+    for pressure in PRESSURES:
+        table.add_column(f"{pressure} pressure", justify="right")
+    table.add_column("all cells", justify="right")
+    last = ""
+    metrics = outcomes_that_moved(comparison.effects)
+    for effect in comparison.effects:
+        if effect.metric not in metrics or effect.change is None:
+            continue
+        by_pressure = pressure_values(effect)
+        moved = effect.change.text if effect.change.size else "="
         table.add_row(
-            Text(headline.lead.verdict, STYLES[headline.lead.verdict]),
-            str(len(headline.lead.cells)),
-            Text(terminal_text(headline.text)),
-            Text(", ".join(others) + (f" and {more} more" if more > 0 else ""), style="dim"),
+            "" if effect.workload == last else terminal_text(effect.workload),
+            outcome_words(effect.metric, effect.unit),
+            *(by_pressure.get(pressure, "") for pressure in PRESSURES),
+            Text(moved, STYLES[effect.verdict] if effect.verdict in (WORSE, BETTER) else ""),
         )
-    hidden = len(comparison.headlines) - _MAX_HEADLINES
-    if hidden > 0:
-        table.add_row("", "", Text(f"… and {hidden} more", style="dim"), "")
+        last = effect.workload
     return table
 
 
-def _print_tests(tests: pd.DataFrame, console: Console, *, only_news: bool) -> None:
-    for row in tests.to_dict("records"):
-        if only_news and row["axis"] and row["verdict"] not in (WORSE, BETTER):
-            continue
-        part = f"{row['axis']} = {row['axis_value']}" if row["axis"] else "whole grid"
-        line = Text.assemble(
-            "  ", (str(row["verdict"]), STYLES[str(row["verdict"])]), f" {row['metric']}, {part}: "
-        )
-        line.append(f"ratio {_number(row['ratio'])} [{_number(row['ci_low'])}, {_number(row['ci_high'])}], ")
-        line.append(f"adjusted p {_number(row['p_adjusted'])}, {row['pairs']} pairs, {row['cells']} cells")
-        if row["reason"]:
-            line.append(f" ({row['reason']})")
-        console.print(line)
-
-
 def _print_rules(comparison: Comparison, console: Console) -> None:
-    """One line for each verdict that is not `same`, with the rule that decided it."""
+    """One line for each workload and outcome or cost that is not the same, with the rule that decided."""
+    for effect in comparison.effects:
+        if effect.verdict == SAME:
+            continue
+        values = f" {base_to_head(effect.change)}" if effect.change else ""
+        size = f" {effect.change.text}" if effect.change and "→" not in effect.change.text else ""
+        single = [
+            f"{len(found)} {word}"
+            for found, word in ((effect.worse_cells, WORSE), (effect.better_cells, BETTER))
+            if found
+        ]
+        line = Text.assemble(
+            "  ",
+            (effect.verdict, STYLES[effect.verdict]),
+            terminal_text(f" {effect.workload} {effect.metric}{values}{size} [rule: {effect.rule}]"),
+            f" single cells: {', '.join(single)}" if single else "",
+            terminal_text(f" {'; '.join(effect.reasons)}" if effect.reasons else ""),
+        )
+        _line(console, line)
     verdicts = comparison.verdicts
-    not_required = (verdicts["verdict"] == UNDECIDED) & ~verdicts["required"].astype(bool)
-    for (rule, reason), part in verdicts[not_required].groupby(["rule", "reason"]):
+    for (rule, reason), part in verdicts[verdicts["verdict"] == UNDECIDED].groupby(["rule", "reason"]):
         metrics, cells = part["metric"].nunique(), part["cell"].nunique()
-        summary = f" {metrics} metrics in {cells} cells, shown only [rule: {rule}] {reason}"
-        console.print(Text.assemble("  ", (UNDECIDED, STYLES[UNDECIDED]), terminal_text(summary)))
-    rows = verdicts[(verdicts["verdict"] != SAME) & ~not_required]
-    for row in rows.sort_values(["cell", "metric"], kind="stable").to_dict("records"):
-        word = str(row["verdict"])
-        line = Text.assemble("  ", (word, STYLES[word]), terminal_text(f" {row['cell']} {row['metric']}"))
-        if not math.isnan(float(row["base"])) or not math.isnan(float(row["head"])):
-            line.append(f" {_number(row['base'])} → {_number(row['head'])}")
-        line.append(f" [rule: {row['rule']}]")
-        if row["reason"]:
-            line.append(terminal_text(f" {row['reason']}"))
-        if row["waived"]:
-            line.append(terminal_text(f" (waived: {row['waived']})"), style="yellow")
-        console.print(line)
-
-
-def _number(value: object) -> str:
-    return "–" if not isinstance(value, int | float) or math.isnan(value) else f"{value:.6g}"
+        _line(console, f"  {UNDECIDED} {metrics} metrics in {cells} cells [rule: {rule}] {reason}")
+    for reason, part in verdicts[verdicts["waived"] != ""].groupby("waived"):
+        names = ", ".join(dict.fromkeys(map(str, part["metric"])))
+        _line(console, f"  waived in {part['cell'].nunique()} cells: {names} ({reason!s})")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from exhausters.observe.metrics import DECISION, HIGHER, HOST, KINDS, LOWER, METRICS, NONE, WORK
+from exhausters.observe.smallest_effects import COSTS, MECHANISM, OUTCOMES, ROLES
 from exhausters.sweep.cell import Cell
 from exhausters.sweep.drain import RunOptions, run_cell
 from exhausters.sweep.record import CellResult
@@ -29,6 +30,18 @@ def test_only_noisy_kinds_have_a_smallest_effect() -> None:
             assert 0 <= metric.smallest_effect < 0.01, name
         else:
             assert metric.smallest_effect == 0, name
+
+
+def test_only_outcomes_and_costs_can_be_better() -> None:
+    """An outcome or a cost has a direction and a smallest effect with its reason; a mechanism has neither."""
+    assert {*OUTCOMES, *COSTS} <= set(METRICS)
+    for name, metric in METRICS.items():
+        effect = metric.materiality
+        assert metric.role in ROLES
+        assert (metric.better == NONE) == (effect is None) == (metric.role == MECHANISM), name
+        if effect is not None:
+            assert 0 <= effect.workload <= effect.cell < 1, name
+            assert effect.reason.endswith("."), name
 
 
 def test_a_run_yields_only_registered_metrics_and_every_decision() -> None:

@@ -34,7 +34,7 @@ from exhausters.worker.host import Host
 from reports import load_results
 from reports.cli.app import app
 from reports.dashboard.page import DASHBOARD_NAME
-from reports.detect.verdict import NOTHING_WORSE
+from reports.detect.answer import NOTHING_WORSE
 from tests.conftest import newest_release
 from tests.fakes.fake_engine import FakeHost, ScriptRunner
 from tests.fakes.fake_target import fake_target

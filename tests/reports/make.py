@@ -16,11 +16,12 @@ from exhausters.sweep.record import SCHEMA_VERSION
 BASE, HEAD = "release:0.5.22", "release:0.5.23"
 METRICS = {
     "steps_to_drain": 100,
-    "evicted_tokens": 5000,
-    "requests_per_prefill_batch": 2.5,
+    "output_tokens_per_second": 100.0,
+    "retractions": 5000,
+    "goodput_requests_per_second": 2.5,
     "mixed_steps": 3,
-    "modelled_seconds": 0.5,
-    "scheduler_cpu_seconds": 0.25,
+    "end_to_end_p50_seconds": 0.5,
+    "scheduler_cpu_ms_per_step": 0.25,
 }
 PROVENANCE = {
     "sglang_version": "0.5.23",
@@ -110,7 +111,7 @@ def write_pairs(
     orders: str = "ABBA",
     change: Change = lambda one: one,
 ) -> Path:
-    """Write interleaved pairs of `scheduler_cpu_seconds` with log-normal noise on each run."""
+    """Write interleaved pairs of `scheduler_cpu_ms_per_step` with log-normal noise on each run."""
     draw = np.random.default_rng(seed)
     lines = []
     chosen = list(grid)
@@ -120,7 +121,7 @@ def write_pairs(
             for target, factor in ((BASE, 1.0), (HEAD, slowdown(cell))):
                 seconds = 0.25 * factor * float(np.exp(noise * draw.normal()))
                 one = record(cell, target, round=number, order=order)
-                one["metrics"] = {"scheduler_cpu_seconds": seconds}
+                one["metrics"] = {"scheduler_cpu_ms_per_step": seconds}
                 lines.append(change(one))
     return write_records(
         folder,

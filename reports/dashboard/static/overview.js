@@ -8,6 +8,7 @@ function verdictSection() {
   const counts = Object.entries(DATA.counts).filter(([, count]) => count);
   return h("section", { class: "verdict" },
     h("h1", null, badge(DATA.verdict), " ", h("span", null, `${buildName(DATA.head)} against ${buildName(DATA.base)}`)),
+    h("p", null, DATA.sentence),
     h("p", { class: "chips" }, `${plural(DATA.cells.length, "cell")}: `, counts.map(([word, count]) => [h("a", { href: link("cells", "", { verdict: word }) }, badge(word, `${count} ${word}`)), " "])),
     h("p", { class: "note" }, coverage()),
     DATA.refusals.length ? h("ul", null, DATA.refusals.map((text) => h("li", null, text))) : null);

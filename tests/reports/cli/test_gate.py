@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from datetime import date
 from pathlib import Path
 
@@ -11,7 +13,7 @@ from typer.testing import CliRunner
 
 from reports import Config, Waiver, compare, load_config, load_side
 from reports.cli.app import app
-from reports.detect.verdict import NOT_DECIDED, NOTHING_WORSE, SOMETHING_WORSE
+from reports.detect.answer import NOT_DECIDED, NOTHING_WORSE, SOMETHING_WORSE
 from reports.errors import ConfigError, SelectionError
 from reports.explain.comparison import Comparison
 from tests.reports.make import BASE, HEAD, METRICS, cells, write_pairs, write_sweep
@@ -22,7 +24,7 @@ TODAY = date(2026, 11, 22)
 
 def _worse_at_16(one: dict[str, object]) -> dict[str, object]:
     if one["levels"]["leave_pages"] == 16:  # type: ignore[index]
-        return one | {"metrics": METRICS | {"evicted_tokens": 6900}, "decision_digest": "other"}
+        return one | {"metrics": METRICS | {"retractions": 8900}, "decision_digest": "other"}
     return one
 
 
@@ -38,27 +40,27 @@ def _invoke(*arguments: object) -> tuple[int, str]:
 
 
 def test_identical_sweeps_pass(tmp_path: Path) -> None:
-    """Two identical sweeps are the same in every cell: exit code 0."""
+    """Two equal sweeps are identical: exit code 0."""
     base, head = write_sweep(tmp_path / "a"), write_sweep(tmp_path / "b", HEAD)
     code, output = _invoke("gate", base, head)
     assert code == NOTHING_WORSE
-    assert output.startswith("SAME")
-    assert "16 cells: 16 same" in output
+    assert output.startswith("identical: decisions")
+    assert "16 cells: the same decisions" in output
 
 
 def test_a_real_sweep_against_itself_passes() -> None:
     """A real sweep compared with itself is the same: exit code 0."""
     code, output = _invoke("gate", DATA / "release_0.5.22", DATA / "release_0.5.22")
-    assert (code, output.splitlines()[0][:4]) == (NOTHING_WORSE, "SAME")
+    assert (code, output.split(":")[0]) == (NOTHING_WORSE, "identical")
 
 
 def test_a_planted_loss_fails_and_names_its_cells(tmp_path: Path) -> None:
-    """More evicted tokens at leave_pages = 16: worse, exit code 1, those cells and no others."""
+    """More retractions at leave_pages = 16: worse, exit code 1, those cells and no others."""
     found = _compared(tmp_path, _worse_at_16)
     assert (found.decision.verdict, found.decision.exit_code) == ("worse", SOMETHING_WORSE)
     worse = found.cells.loc[found.cells["verdict"] == "worse", "cell"]
     assert set(worse) == {cell.id for cell in cells() if cell.levels.leave_pages == 16}
-    assert found.headlines[0].text == "leave_pages = 16: evicted tokens +38 %"
+    assert found.headlines[0].text == "leave_pages = 16: retractions +78 %"
     assert _invoke("gate", tmp_path / "a", tmp_path / "b")[0] == SOMETHING_WORSE
 
 
@@ -69,10 +71,10 @@ def test_a_planted_gain_passes(tmp_path: Path) -> None:
     assert (decision.verdict, decision.exit_code) == ("better", NOTHING_WORSE)
 
 
-def test_decisions_that_differ_without_a_loss_are_changed(tmp_path: Path) -> None:
-    """Another decision log with the same metrics is changed, shown, and passes."""
+def test_decisions_that_differ_without_an_effect_are_neutral(tmp_path: Path) -> None:
+    """Another decision log with the same metrics is neutral, shown, and passes."""
     found = _compared(tmp_path, lambda one: one | {"decision_digest": "other"})
-    assert (found.decision.verdict, found.decision.exit_code) == ("changed", NOTHING_WORSE)
+    assert (found.decision.verdict, found.decision.exit_code) == ("neutral", NOTHING_WORSE)
     assert set(found.cells["verdict"]) == {"changed"}
 
 
@@ -83,8 +85,10 @@ def test_decisions_that_differ_without_a_loss_are_changed(tmp_path: Path) -> Non
         ("stalled", "drained", "better", 0),
         ("drained", "aborted", "worse", 1),
         ("drained", "out_of_memory", "worse", 1),
-        ("stalled", "stalled", "same", 0),
-        ("stalled", "aborted", "changed", 0),
+        ("stalled", "stalled", "identical", 0),
+        ("stalled", "aborted", "better", 0),
+        ("aborted", "stalled", "worse", 1),
+        ("aborted", "out_of_memory", "worse", 1),
         ("drained", "crashed", "broken", 2),
         ("crashed", "drained", "broken", 2),
         ("drained", "timeout", "broken", 2),
@@ -146,7 +150,7 @@ def test_a_loss_outweighs_what_is_broken(tmp_path: Path) -> None:
 
 
 def _waiver(**changes: object) -> Config:
-    usual = {"metric": "evicted_tokens", "cells": ("*pages=16,*",), "reason": "on purpose", "expires": TODAY}
+    usual = {"metric": "retractions", "cells": ("*pages=16,*",), "reason": "on purpose", "expires": TODAY}
     return Config(waivers=(Waiver(**usual | changes),))  # type: ignore[arg-type]
 
 
@@ -184,11 +188,13 @@ def test_the_configuration_is_read(tmp_path: Path) -> None:
     )
     (tmp_path / "gate.toml").write_text(example)
     config = load_config(tmp_path / "gate.toml")
-    assert config.smallest_effect == {"scheduler_cpu_seconds": 0.08}
+    assert config.smallest_effect == {"time_to_first_token_p99_seconds": 0.03}
+    assert config.smallest_cell_effect == {"time_to_first_token_p99_seconds": 0.10}
+    assert config.accepts_trade_offs
     assert config.tolerance == {"wait_steps_max": 0.02}
     assert config.waivers[0].expires == date(2027, 1, 31)
     base, head = write_sweep(tmp_path / "a"), write_sweep(tmp_path / "b", HEAD, _worse_at_16)
-    (tmp_path / "wide.toml").write_text("[tolerance]\nevicted_tokens = 0.5\n")
+    (tmp_path / "wide.toml").write_text("[tolerance]\nretractions = 0.9\n")
     assert _invoke("gate", base, head, "--config", tmp_path / "wide.toml")[0] == NOTHING_WORSE
 
 
@@ -216,13 +222,35 @@ def test_a_bad_configuration_is_an_error(tmp_path: Path, text: str) -> None:
 
 
 def test_explain_names_the_rules(tmp_path: Path) -> None:
-    """--explain gives, for each verdict that is not `same`, the values and the rule that decided."""
+    """--explain gives one line for each workload and metric that differs, with the rule that decided."""
     write_sweep(tmp_path / "a")
     write_sweep(tmp_path / "b", HEAD, _worse_at_16)
     _, output = _invoke("gate", tmp_path / "a", tmp_path / "b", "--explain")
     flat = " ".join(output.split())
-    assert "evicted_tokens 5000 → 6900 [rule: exact: equality]" in flat
+    assert "[rule: sum over 8 cells, smallest effect 10 % and 1]" in flat
     assert "never judged from single runs" in flat
+
+
+def test_a_reader_that_stops_early_does_not_change_the_code(tmp_path: Path) -> None:
+    """`gate … | head -1` ends with the code of the answer, and shows no traceback."""
+    base, head = write_sweep(tmp_path / "a"), write_sweep(tmp_path / "b", HEAD)
+    command = [sys.executable, "-m", "reports", "gate", str(base), str(head), "--explain"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.close()
+        assert process.stderr is not None
+        errors = process.stderr.read()
+        assert process.wait(60) == NOTHING_WORSE
+    assert errors == b""
+
+
+@pytest.mark.parametrize(("claim", "code"), [("refactor", 1), ("nonsense", 2)])
+def test_a_claim_on_the_command_line(tmp_path: Path, claim: str, code: int) -> None:
+    """--claim is held to; a word that is no claim is an error that names the claims."""
+    base, head = write_sweep(tmp_path / "a"), write_sweep(tmp_path / "b", HEAD, _worse_at_16)
+    found, output = _invoke("gate", base, head, "--claim", claim)
+    assert found == code
+    assert "refactor" in output
 
 
 def test_broken_input_is_exit_code_2(tmp_path: Path) -> None:
@@ -238,7 +266,7 @@ def test_pairs_from_the_command_line(tmp_path: Path) -> None:
     pairs = write_pairs(tmp_path / "p", cells(), pairs=12, slowdown=lambda cell: 1.3)
     code, output = _invoke("gate", base, head, "--pairs", pairs)
     assert code == SOMETHING_WORSE
-    assert "scheduler_cpu_seconds, whole grid: ratio 1.3" in output
+    assert output.startswith("worse: CPU time per step +3")
     both = _invoke("gate", f"{pairs}@{BASE}", f"{pairs}@{HEAD}")
     assert both[0] == SOMETHING_WORSE
 

@@ -91,7 +91,7 @@ def hostile_report(folder: Path) -> Path:
                 if build == 2 and one["levels"]["leave_pages"] == 16
                 else {}
             )
-            changed = record_with(one, evicted_tokens=5000 + 300 * build)
+            changed = record_with(one, retractions=5000 + 300 * build)
             workload = f"{one['workload']}{HOSTILE}"
             return changed | {"cell": f"{one['cell']}{HOSTILE}", "workload": workload, "log": "logs/a.log.gz",
                               "decision_digest": str(build)} | reasons  # fmt: skip

@@ -140,17 +140,17 @@ def test_first_screen_says_what_was_judged(opened: Opened) -> None:
 def test_head_is_shown_against_the_chosen_base(browser: Any, tmp_path: Path) -> None:
     """Where base is not the build before head, the heat map compares these two, and the history does not."""
     for build, evicted in enumerate((6000, 5000, 5000)):
-        change = lambda one, evicted=evicted: record_with(one, evicted_tokens=evicted)  # noqa: E731
+        change = lambda one, evicted=evicted: record_with(one, retractions=evicted)  # noqa: E731
         write_sweep(tmp_path / "in" / str(build), f"release:0.5.{build}", change)
     report = make_report(load_results([tmp_path / "in"]), Config(), base="0.5.0", head="0.5.2")
     write_report(report, tmp_path / "out")
     for opened in _open(browser, tmp_path / "out"):
-        opened.go("#/?metric=evicted_tokens")
-        assert "evicted tokens, 0.5.2 against 0.5.0" in opened.page.inner_text("#heat-title")
+        opened.go("#/?metric=retractions")
+        assert "retractions, 0.5.2 against 0.5.0" in opened.page.inner_text("#heat-title")
         assert "×0.83" in opened.page.locator("a.heat .big").first.inner_text()
         opened.page.select_option('select[name="release"]', "0.5.1")
         assert "0.5.1 against 0.5.0" in opened.page.inner_text("#heat-title")
-        opened.go("#/metric/evicted_tokens")
+        opened.go("#/metric/retractions")
         opened.page.wait_for_selector("#history-title")
         counts = (
             opened.page.locator("main table:not(.u-legend)")
@@ -167,18 +167,16 @@ def test_a_cell_after_a_crash_names_the_build_it_is_compared_with(browser: Any, 
         def change(one: dict[str, Any], evicted: int | None = evicted) -> dict[str, Any]:
             if evicted is None:
                 return one | {"outcome": "crashed", "reason": "so it is"}
-            return record_with(one, evicted_tokens=evicted)
+            return record_with(one, retractions=evicted)
 
         write_sweep(tmp_path / "in" / str(build), f"release:0.5.{build}", change)
     write_report(make_report(load_results([tmp_path / "in"]), Config()), tmp_path / "out")
     for opened in _open(browser, tmp_path / "out"):
-        opened.go("#/?metric=evicted_tokens")
+        opened.go("#/?metric=retractions")
         assert "0.5.2 against 0.5.0" in opened.page.inner_text("#heat-title")
         opened.go(str(opened.page.locator("a.heat").first.get_attribute("href")))
         opened.page.wait_for_selector("#metrics-title")
-        row = opened.page.locator(
-            "main table:not(.u-legend) tr", has_text="evicted tokens"
-        ).first.inner_text()
+        row = opened.page.locator("main table:not(.u-legend) tr", has_text="retractions").first.inner_text()
         assert "worse" in row
         assert "base is 0.5.0, the last build that measured it" in row
 
@@ -251,7 +249,7 @@ def test_history_marks_and_tables_are_there(opened: Opened) -> None:
 
 
 def test_scripts_in_names_reasons_and_messages_do_not_run(evil: Opened) -> None:
-    addresses = ["", "#/cells", "#/about", "#/metric/evicted_tokens"]
+    addresses = ["", "#/cells", "#/about", "#/metric/retractions"]
     addresses.append(str(evil.page.locator("a.heat").first.get_attribute("href")))
     for address in addresses:
         evil.go(address)

@@ -167,11 +167,11 @@ def test_every_release_is_judged_against_the_one_before(tmp_path: Path) -> None:
         write_sweep(
             tmp_path / "in" / str(build),
             f"release:0.5.{build}",
-            lambda one, evicted=evicted: one | {"metrics": METRICS | {"evicted_tokens": evicted}},
+            lambda one, evicted=evicted: one | {"metrics": METRICS | {"retractions": evicted}},
         )
     write_report(make_report(load_results([tmp_path / "in"]), Config()), tmp_path / "out")
     page = data_of(page_text(tmp_path / "out"))
-    metric = [one["name"] for one in page["metrics"]].index("evicted_tokens")
+    metric = [one["name"] for one in page["metrics"]].index("retractions")
     count = len(cells())
     assert [row[metric] for row in page["letters"]] == ["-" * count, "s" * count, "w" * count]
     assert [row[metric] for row in page["trend"]["worse"]] == [0, 0, count]
@@ -186,7 +186,7 @@ def test_host_time_has_a_confidence_band_where_rounds_were_paired(tmp_path: Path
     write_pairs(tmp_path / "in" / "pairs", grid, pairs=12, slowdown=lambda cell: 1.2)
     write_report(make_report(load_results([tmp_path / "in"]), Config()), tmp_path / "out")
     page = data_of(page_text(tmp_path / "out"))
-    metric = [one["name"] for one in page["metrics"]].index("scheduler_cpu_seconds")
+    metric = [one["name"] for one in page["metrics"]].index("scheduler_cpu_ms_per_step")
     low, middle, high = (page["trend"][name][1][metric] for name in ("low", "index", "high"))
     assert 1.1 < low < middle < high < 1.3
 

@@ -50,7 +50,7 @@ def _runs(values: np.ndarray, *, session: str = "s") -> list[Run]:  # type: igno
 def _noisy_history(levels: np.ndarray, *, noise: float = 0.02, seed: int = 0) -> History:  # type: ignore[type-arg]
     """Builds x cells of CPU seconds, each in a session with the anchor on a machine of its own speed."""
     draw = np.random.default_rng(seed)
-    metric = REGISTRY["scheduler_cpu_seconds"]
+    metric = REGISTRY["scheduler_cpu_ms_per_step"]
     runs = []
     for build, row in enumerate(levels):
         speed = float(np.exp(0.3 * draw.normal()))
@@ -132,7 +132,7 @@ def test_a_single_bad_build_is_no_change() -> None:
 
 def test_builds_without_the_anchor_are_counted() -> None:
     """Host time that was not measured beside the anchor is not judged, and counted."""
-    metric = REGISTRY["scheduler_cpu_seconds"]
+    metric = REGISTRY["scheduler_cpu_ms_per_step"]
     runs = [
         Run(
             target=f"b{build}",

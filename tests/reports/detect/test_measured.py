@@ -25,8 +25,8 @@ def _measured(*runs: Run) -> Measured:
 def test_repeated_runs_are_one_value() -> None:
     """The median of several runs counts; exact ones that differ beyond their tolerance are unstable."""
     found = _measured(
-        _run(steps_to_drain=10, chunks=3, python_calls=1_000_000, scheduler_cpu_seconds=1.0),
-        _run(steps_to_drain=10, chunks=5, python_calls=1_000_010, scheduler_cpu_seconds=2.0),
+        _run(steps_to_drain=10, chunks=3, python_calls=1_000_000, scheduler_cpu_ms_per_step=1.0),
+        _run(steps_to_drain=10, chunks=5, python_calls=1_000_010, scheduler_cpu_ms_per_step=2.0),
     )
     assert found.values[0, :, 0].tolist() == [10, 4, 1_000_005, 1.5]
     assert found.unstable[0, :, 0].tolist() == [False, True, False, False]
@@ -46,5 +46,5 @@ def test_a_drained_run_without_a_value_is_known() -> None:
 
 def test_the_worst_of_several_runs_counts() -> None:
     """A cell of which one run crashed says nothing about exact metrics; host time is judged per round."""
-    found = _measured(_run(steps_to_drain=10, scheduler_cpu_seconds=1.0), _run("crashed"))
+    found = _measured(_run(steps_to_drain=10, scheduler_cpu_ms_per_step=1.0), _run("crashed"))
     assert found.known[0, :, 0].tolist() == [False, True]

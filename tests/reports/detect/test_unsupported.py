@@ -11,7 +11,7 @@ from exhausters.pressure import PressureLevels
 from exhausters.sweep.cell import Cell, EngineSettings
 from exhausters.sweep.record import UNSUPPORTED
 from reports import compare, load_results, load_side
-from reports.detect.verdict import NOT_DECIDED, NOTHING_WORSE
+from reports.detect.answer import NOT_DECIDED, NOTHING_WORSE
 from reports.explain.axes import axis_table
 from reports.explain.comparison import Comparison
 from tests.reports.make import HEAD, write_sweep

@@ -17,7 +17,7 @@ def _planted(tmp_path: Path) -> Comparison:
     def worse(one: dict[str, object]) -> dict[str, object]:
         left = one["levels"]["leave_pages"]  # type: ignore[index]
         if left in (16, 64) and one["engine"]["page_size"] == 16:  # type: ignore[index]
-            moved = {"evicted_tokens": 6900, "steps_to_drain": 110, "modelled_seconds": 0.55}
+            moved = {"retractions": 6900, "output_tokens_per_second": 90, "end_to_end_p50_seconds": 0.55}
             return one | {"metrics": METRICS | moved, "decision_digest": "other"}
         if left is None:
             return one | {"decision_digest": "changed"}
@@ -30,10 +30,10 @@ def _planted(tmp_path: Path) -> Comparison:
 def test_metrics_that_moved_together_are_one_headline(tmp_path: Path) -> None:
     """Three metrics that lost in the same cells are one headline, led by what a user would feel."""
     first, second = _planted(tmp_path).headlines
-    assert first.text == "leave_pages <= 64 and page_size = 16: modelled seconds +10 %"
+    assert first.text == "leave_pages <= 64 and page_size = 16: output tokens per second -10.0 %"
     assert [(other.metric, other.change) for other in first.others] == [
-        ("evicted_tokens", "+38 %"),
-        ("steps_to_drain", "+10 %"),
+        ("end_to_end_p50_seconds", "+10 %"),
+        ("retractions", "+38 %"),
     ]
     assert second.lead.verdict == "changed"
     assert second.text == "leave_pages = all: decisions differ, and no metric is worse or better"

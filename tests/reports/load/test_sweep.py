@@ -49,10 +49,10 @@ def test_real_sweeps_become_one_tidy_frame() -> None:
 
 def test_directions_and_kinds_come_from_the_registry(tmp_path: Path) -> None:
     """Kind, unit and direction of a metric are the registry's, and an unknown metric is marked as such."""
-    write_sweep(tmp_path, change=lambda one: one | {"metrics": {"evicted_tokens": 1, "new_thing": 2}})
+    write_sweep(tmp_path, change=lambda one: one | {"metrics": {"retractions": 1, "new_thing": 2}})
     frame = load_results([tmp_path]).frame
-    known = frame[frame["metric"] == "evicted_tokens"].iloc[0]
-    assert (known["kind"], known["unit"], known["better"]) == ("decision", "tokens", "lower")
+    known = frame[frame["metric"] == "retractions"].iloc[0]
+    assert (known["kind"], known["unit"], known["better"]) == ("decision", "requests", "lower")
     assert set(frame.loc[frame["metric"] == "new_thing", "kind"]) == {"unregistered"}
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from exhausters.observe.decision_log import DecisionLog
 from reports.cli.app import app
 from reports.errors import SelectionError
 from reports.load.load_results import load_results
@@ -87,10 +88,27 @@ def test_unknown_names_are_reported(tmp_path: Path, how: dict[str, object], expe
         history_table(load_results([tmp_path]), **({"metrics": ["steps_to_drain"]} | how))  # type: ignore[arg-type]
 
 
+def test_an_unsupported_build_is_no_failure(tmp_path: Path) -> None:
+    """A build that has no such switch is called unsupported, and empty logs are not as before."""
+    for version in ("0.5.8", "0.5.9"):
+        empty = {"outcome": "aborted", "decision_digest": DecisionLog(steps=()).digest, "reason": "no step"}
+        write_sweep(tmp_path / version, f"release:{version}", lambda one, e=empty: one | e, GRID)  # type: ignore[misc]
+    lacking = {"outcome": "unsupported", "reason": "no such switch", "metrics": {}, "decision_digest": None}
+    write_sweep(tmp_path / "0.5.10", "release:0.5.10", lambda one: one | lacking, GRID)
+    write_release(tmp_path, "0.5.11", {None: 4, 64: 5})
+    table = rows(history_table(load_results([tmp_path]), metrics=["steps_to_drain"]))
+    assert [(row[0], row[2], row[4]) for row in table[1:]] == [
+        ("release:0.5.8", "–", "failed"),
+        ("release:0.5.9", "–", "failed"),
+        ("release:0.5.10", "–", "unsupported"),
+        ("release:0.5.11", "–", "4.50"),
+    ]
+
+
 def test_default_columns_are_those_that_are_there(tmp_path: Path) -> None:
     """A sweep that counted no work makes a table without columns of work, not an error."""
     write_release(tmp_path, "0.5.8", {None: 7, 64: 8})
-    assert rows(history_table(load_results([tmp_path])))[0][4:] == ["steps_to_drain", "evicted_tokens"]
+    assert rows(history_table(load_results([tmp_path])))[0][4:] == ["steps_to_drain", "retractions"]
 
 
 def test_misspelt_metric_is_answered_with_near_ones(tmp_path: Path) -> None:

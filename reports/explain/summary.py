@@ -1,0 +1,137 @@
+"""What a reader is shown below the answer: the outcomes that moved most, the cost per step, and why."""
+
+from __future__ import annotations
+
+import math
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from exhausters.observe.smallest_effects import COUNTS, CPU_TIME, OUTCOME_ROLE
+from reports.detect.cell_groups import PRESSURES
+from reports.detect.effect_words import metric_words
+from reports.detect.effects import Effect
+from reports.detect.materiality import Change, percent
+from reports.explain.comparison import Comparison
+from reports.explain.divergence import LogDivergence
+from reports.vocabulary import CHANGED, DECISION_LOG, OUTCOME, SAME
+
+_MAX_OUTCOMES = 4
+_COMMIT_DIGITS = 9
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Why:
+    """A first divergence, and the other cells in which it is the same."""
+
+    sentence: str
+    cells: tuple[str, ...]
+
+
+def outcomes_that_moved(effects: Sequence[Effect]) -> list[str]:
+    """Return the metrics of the outcomes that moved most, measured in smallest effects; at most four."""
+    sizes: dict[str, float] = {}
+    for effect in effects:
+        if effect.role == OUTCOME_ROLE and effect.metric != OUTCOME and effect.verdict != SAME:
+            sizes[effect.metric] = max(sizes.get(effect.metric, 0.0), effect.closeness)
+    return sorted(sizes, key=lambda metric: -sizes[metric])[:_MAX_OUTCOMES]
+
+
+def pressure_values(effect: Effect) -> dict[str, str]:
+    """Return `base → head` of one effect by pressure; only those that the workload has."""
+    return {
+        pressure: base_to_head(effect.by_pressure[pressure])
+        for pressure in PRESSURES
+        if pressure in effect.by_pressure
+    }
+
+
+def base_to_head(change: Change) -> str:
+    """Return both values with as many digits as it takes to see that they differ, three at least."""
+    if change.base == change.head:
+        return _number(change.base, 3)
+    digits = next(
+        (n for n in range(3, 7) if _number(change.base, n) != _number(change.head, n)),
+        7,
+    )
+    return f"{_number(change.base, digits)} → {_number(change.head, digits)}"
+
+
+def _number(value: float, digits: int) -> str:
+    if value == 0 or abs(value) >= 10 ** (digits - 1):
+        return f"{value:,.0f}"
+    return f"{value:.{max(0, digits - 1 - math.floor(math.log10(abs(value))))}f}"
+
+
+def outcome_words(metric: str, unit: str) -> str:
+    """Return the name of an outcome with its unit, where the name does not say it."""
+    says_unit = unit in ("", "ratio") or unit.endswith("/s")
+    return metric_words(metric) + ("" if says_unit else f", {unit}")
+
+
+def decisions(comparison: Comparison) -> str:
+    """Return in how many cells the decisions differ."""
+    logs = comparison.verdicts.loc[comparison.verdicts["metric"] == DECISION_LOG, "verdict"]
+    changed = int((logs == CHANGED).sum())
+    if logs.empty:
+        return "no decisions were compared"
+    return f"decisions differ in {changed}" if changed else "the same decisions"
+
+
+def cost_per_step(comparison: Comparison) -> list[str]:
+    """Return what each cost was per step, over all cells; paired CPU time first."""
+    found = []
+    for effect in comparison.effects:
+        if effect.metric == CPU_TIME and effect.change is not None:
+            low_high = f" ({effect.rule})" if effect.rule else ""
+            found.append(f"CPU time ({effect.workload}) {effect.change.text}{low_high}")
+    for name in COUNTS:
+        rows = comparison.verdicts[comparison.verdicts["metric"] == f"{name}_per_step"]
+        base, head = (rows[side].to_numpy(dtype=np.float64) for side in ("base", "head"))
+        known = (base > 0) & (head > 0)
+        if known.any():
+            ours, theirs = (float(np.exp(np.log(side[known]).mean())) for side in (base, head))
+            change = Change(base=ours, head=theirs, size=theirs - ours, text="")
+            text = f" ({percent(theirs / ours - 1)})" if ours != theirs else ""
+            found.append(f"{metric_words(name)} {base_to_head(change)}{text}")
+    return found
+
+
+def reasons_why(divergences: Sequence[LogDivergence]) -> list[Why]:
+    """Return the first divergences in words, the same sentence once."""
+    cells: dict[str, list[str]] = {}
+    for one in divergences:
+        if one.sentence:
+            cells.setdefault(one.sentence, []).append(one.cell)
+    return [Why(sentence=sentence, cells=tuple(named)) for sentence, named in cells.items()]
+
+
+def immaterial_cells(effects: Sequence[Effect]) -> str:
+    """Return how many cells moved by more than the smallest effect of a cell, where no workload did."""
+    quiet = [one for one in effects if one.verdict not in ("worse", "better") and one.role == OUTCOME_ROLE]
+    worse = len({cell for one in quiet for cell in one.worse_cells})
+    better = len({cell for one in quiet for cell in one.better_cells})
+    if not worse and not better:
+        return ""
+    return f"single cells that moved by more than a cell's smallest effect: {worse} worse, {better} better"
+
+
+def short_name(target: str, commit: object = None) -> str:
+    """Return a target as a reader says it: the release, or nine digits of the commit."""
+    if target.startswith("release:"):
+        return target.removeprefix("release:")
+    if isinstance(commit, str) and commit:
+        return commit[:_COMMIT_DIGITS]
+    if target.startswith("git:") and "@" in target:
+        return target.rpartition("@")[2][: 4 * _COMMIT_DIGITS]
+    return target.rstrip("/").rpartition("/")[2] if target.startswith("path:") else target
+
+
+def reproduce_command(base: str, head: str, grid: str | None = None) -> str:
+    """Return the command that compares the two builds again; empty where they are not targets."""
+    if not all(target.startswith(("release:", "git:", "path:")) for target in (base, head)):
+        return ""
+    words = ["exhausters", "compare", base, head, *(["--grid", grid] if grid else [])]
+    return shlex.join(words)
