@@ -80,7 +80,7 @@ _DEFINED = {
     "exhausters.sweep.grid": {"Grid", "axis_names", "load_grid", "parse_grid"},
     "exhausters.sweep.record": {"CellResult", "RunRecord"},
     "exhausters.sweep.plan": {"PlannedRun", "Task", "plan_pairs", "plan_sweep", "require_pair", "share_out"},
-    "exhausters.sweep.execute": {"Executor", "LocalExecutor", "boot_facts", "run_on"},
+    "exhausters.sweep.execute": {"Executor", "LocalExecutor", "boot_facts", "imported_sources", "run_on"},
     "exhausters.sweep.workers": {"Lease", "Workers", "boot"},
     "exhausters.sweep.failure": {"failed_result"},
     "exhausters.sweep.facts": {"planned_facts", "resummarize"},

@@ -12,7 +12,7 @@ from exhausters.observe.metrics import DECISION, HOST, METRICS, MODELLED
 from exhausters.sweep.facts import resummarize
 from exhausters.sweep.read_records import read_records
 from exhausters.targets import NEWEST_RELEASE
-from reports.load_sweep import load_sweep
+from reports.load.sweep import load_sweep
 
 pytestmark = pytest.mark.real
 

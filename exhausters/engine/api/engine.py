@@ -8,7 +8,14 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from exhausters.engine.api.parts import KvPool, PrefixTree, RowPool
-from exhausters.engine.api.records import BatchView, Facts, LastBatch, MethodPoint, PoolSnapshot
+from exhausters.engine.api.records import (
+    BatchView,
+    Facts,
+    ImportedSources,
+    LastBatch,
+    MethodPoint,
+    PoolSnapshot,
+)
 from exhausters.engine.settings import HostSettings
 from exhausters.errors import UnsupportedSettingError
 
@@ -188,6 +195,9 @@ class Engine(Protocol):
 
     def facts(self) -> Facts:
         """Describe what was booted, in plain values; `pid` is among them."""
+
+    def imported_sources(self) -> ImportedSources:
+        """Return which of the target's files this process has imported until now; no file if unknown."""
 
     # Observation. Wrappers stay until they are taken off.
 

@@ -22,6 +22,7 @@ from exhausters.engine.api import (
     RUN,
     BatchView,
     EngineListener,
+    ImportedSources,
     LastBatch,
     MethodPoint,
     PoolSnapshot,
@@ -89,6 +90,12 @@ class FakeEngine:
 
     def __init__(self, scheduler: FakeScheduler) -> None:
         self.native = scheduler
+        # It imports nothing of a target; tests put in what a real engine would report.
+        self.sources = ImportedSources(files={})
+
+    def imported_sources(self) -> ImportedSources:
+        """What was put in; no file by default."""
+        return self.sources
 
     @property
     def kv_pool(self) -> PagePool:

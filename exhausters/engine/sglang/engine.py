@@ -7,13 +7,21 @@ from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import Any
 
-from exhausters.engine.api import BatchView, EngineListener, LastBatch, MethodPoint, PoolSnapshot
+from exhausters.engine.api import (
+    BatchView,
+    EngineListener,
+    ImportedSources,
+    LastBatch,
+    MethodPoint,
+    PoolSnapshot,
+)
 from exhausters.engine.sglang import batches, observation
 from exhausters.engine.sglang import request_messages as messages
 from exhausters.engine.sglang.carryover import Carryover
 from exhausters.engine.sglang.facts import facts
 from exhausters.engine.sglang.holdings import Holders
 from exhausters.engine.sglang.idle_checks import set_idle_checks
+from exhausters.engine.sglang.import_watch import imported_sources
 from exhausters.engine.sglang.inbox import Inbox
 from exhausters.engine.sglang.kv_pool import SGLangKvPool
 from exhausters.engine.sglang.pools import PoolReader
@@ -198,6 +206,10 @@ class SGLangEngine:
     def facts(self) -> dict[str, Any]:
         """What was booted."""
         return facts(self.native)
+
+    def imported_sources(self) -> ImportedSources:
+        """Files of the target that were imported until now."""
+        return imported_sources()
 
     def watch(self, listener: EngineListener) -> Callable[[], None]:
         """Tell `listener` of evictions and retractions until the result is called."""
