@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import typer
 
+from exhausters.cli.bisect import bisect
 from exhausters.cli.doctor import doctor
 from exhausters.cli.mirror import mirror
 from exhausters.cli.pair import pair
+from exhausters.cli.replay import replay
 from exhausters.cli.sweep import sweep
 from reports.cli.app import COMMANDS as REPORT_COMMANDS
 
@@ -23,6 +25,8 @@ app = typer.Typer(
 app.command(rich_help_panel="Measure")(doctor)
 app.command(rich_help_panel="Measure")(sweep)
 app.command(rich_help_panel="Measure")(pair)
+app.command(rich_help_panel="Measure")(replay)
+app.command(rich_help_panel="Measure")(bisect)
 app.command(rich_help_panel="Measure")(mirror)
 for command in REPORT_COMMANDS:
     app.command(rich_help_panel="Judge and report")(command)
