@@ -86,6 +86,9 @@ _DEFINED = {
     "exhausters.sweep.facts": {"planned_facts", "resummarize"},
     "exhausters.sweep.runner": {"SweepOptions", "sweep"},
     "exhausters.sweep.pairs": {"run_pairs"},
+    "exhausters.sweep.result_cache": {"ResultCache", "is_cached", "use_cache"},
+    "exhausters.sweep.replay": {"Replayed", "replay", "stored_runs"},
+    "exhausters.bisect.search": {"Found", "search"},
     "exhausters.sweep.store": {"RecordWriter", "pairs_writer", "sweep_writer"},
     "exhausters.sweep.read_records": {"StoredRecords", "read_records"},
 }

@@ -13,7 +13,7 @@ from exhausters.errors import StoreError
 from exhausters.sweep.execute import Executor
 from exhausters.sweep.grid import Grid
 from exhausters.sweep.read_records import read_records
-from exhausters.sweep.record import CACHED_FROM
+from exhausters.sweep.result_cache import is_cached
 from exhausters.sweep.runner import SweepOptions, sweep
 from exhausters.sweep.store import sweep_writer
 from exhausters.targets import prepare
@@ -52,7 +52,7 @@ class SweptCommits:
         with sweep_writer(folder, target=target, grid=self.grid) as writer:
             records = sweep(target, self.grid, self.options, executor=self.executor, on_record=writer.add)
             writer.finish()
-        if not all(CACHED_FROM in record.result.provenance for record in records):
+        if not all(map(is_cached, records)):
             self.state.note_boot(commit)
         return records
 

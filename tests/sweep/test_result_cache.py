@@ -5,12 +5,16 @@ from __future__ import annotations
 import gzip
 import hashlib
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from exhausters.asv_suite import measure
+from exhausters.asv_suite.state import TargetState
+from exhausters.asv_suite.suite_grid import GRID_VARIABLE
 from exhausters.engine.api import ImportedSources
 from exhausters.errors import CacheError, WorkerCrashedError
 from exhausters.observe.metrics import HOST, METRICS
@@ -215,3 +219,32 @@ def test_the_oldest_is_deleted_beyond_the_limit(tmp_path: Path, folder: Path) ->
 def test_when_the_cache_is_used(target: str, wanted: bool | None, used: bool) -> None:
     """By default for targets whose files do not change; else as asked."""
     assert use_cache(wanted, replace(a_target(), spec=parse_target(target))) is used
+
+
+def test_two_sweeps_at_once_share_a_cache(tmp_path: Path, folder: Path) -> None:
+    """Whoever writes an entry first, each is whole: all of it is read afterwards, and no scratch is left."""
+    target = _build(tmp_path, "1.0")
+    with ThreadPoolExecutor(4) as pool:
+        swept = list(pool.map(lambda number: _sweep(target, folder)[0], range(4)))
+    assert all(one.result.outcome == DRAINED for records in swept for one in records)
+    assert _sweep(target, folder)[1] == 0
+    assert not list(folder.rglob(".*"))
+
+
+def test_asv_takes_a_commit_from_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Over a range, a commit that imports the same files as an earlier one boots nothing."""
+    (tmp_path / "grid.toml").write_text('[axes]\nworkload = ["bursts"]\n')
+    monkeypatch.setenv("EXHAUSTERS_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("ASV_CONF_DIR", str(tmp_path))
+    monkeypatch.setenv(GRID_VARIABLE, str(tmp_path / "grid.toml"))
+    monkeypatch.setattr(measure, "prepare", lambda text: _build(tmp_path, text.rpartition("@")[2]))
+    found = []
+    for commit in ("1.0", "2.0"):
+        monkeypatch.setattr(
+            TargetState, "read", classmethod(lambda cls, one=commit: cls(repository="/r", commit=one))
+        )
+        found.append(measure.measure_commit())
+    assert len(FakeHost.made) == 1
+    first, second = (next(iter(cells.values())) for cells in found)
+    assert first.decision_digest == second.decision_digest
+    assert second.metrics.items() <= first.metrics.items()
