@@ -26,6 +26,7 @@
     │   └── ResetError                  the engine did not become idle between two scripts
     ├── ConservationError               pages or rows do not add up; names the step and the numbers
     ├── LogFormatError                  a file that is no decision log, is cut off, or of another version
+    ├── CacheError                      a cached result that a run does not confirm
     └── StoreError                      a folder of records that is missing, broken or of another schema
         └── FolderBusyError             another command writes into the folder
 
@@ -189,6 +190,10 @@ class ConservationError(ExhaustersError):
 
 class LogFormatError(ExhaustersError):
     """A file that is no decision log, is cut off, or has another format version."""
+
+
+class CacheError(ExhaustersError):
+    """A result from the cache that the same run does not give now; names the cell and what differs."""
 
 
 class StoreError(ExhaustersError):

@@ -10,8 +10,10 @@ from pathlib import Path
 from exhausters.asv_suite.state import TargetState
 from exhausters.asv_suite.suite_grid import grid_label, suite_grid
 from exhausters.errors import BootError
+from exhausters.sweep.execute import LocalExecutor
 from exhausters.sweep.grid import Grid
 from exhausters.sweep.record import FAILURES, RunRecord
+from exhausters.sweep.result_cache import ResultCache
 from exhausters.sweep.runner import sweep
 from exhausters.sweep.store import sweep_writer
 from exhausters.targets import prepare
@@ -75,7 +77,8 @@ measure_commit.timeout = 3_600.0  # type: ignore[attr-defined]
 def _sweep(state: TargetState, grid: Grid, folder: Path) -> tuple[RunRecord, ...]:
     target = prepare(state.target)
     with sweep_writer(folder, target=target, grid=grid) as writer:
-        records = sweep(target, grid, on_record=writer.add)
+        executor = LocalExecutor(cache=ResultCache())
+        records = sweep(target, grid, executor=executor, on_record=writer.add)
         writer.finish()
     return records
 

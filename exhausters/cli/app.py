@@ -11,10 +11,12 @@ from __future__ import annotations
 
 import typer
 
+from exhausters.cli.bisect import bisect
 from exhausters.cli.compare import compare
 from exhausters.cli.doctor import doctor
 from exhausters.cli.mirror import mirror
 from exhausters.cli.pair import pair
+from exhausters.cli.replay import replay
 from exhausters.cli.resummarize import resummarize
 from exhausters.cli.sweep import sweep
 from exhausters.cli.trace import trace
@@ -30,6 +32,8 @@ app = typer.Typer(
 app.command(rich_help_panel="Measure")(doctor)
 app.command(rich_help_panel="Measure")(sweep)
 app.command(rich_help_panel="Measure")(pair)
+app.command(rich_help_panel="Measure")(replay)
+app.command(rich_help_panel="Measure")(bisect)
 app.command(rich_help_panel="Measure")(mirror)
 app.command(rich_help_panel="Measure")(resummarize)
 app.command(rich_help_panel="Explain")(why)

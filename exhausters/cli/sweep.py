@@ -32,6 +32,12 @@ def sweep(
         str, typer.Option(help="constant, linear, or roofline[:MODEL@DEVICE]: how long a forward takes.")
     ] = "linear",
     work: Annotated[bool, typer.Option(help="Count calls and operators in a second pass.")] = True,
+    cache: Annotated[
+        bool, typer.Option("--cache", help="Take exact results of equal builds from the cache; no host time.")
+    ] = False,
+    verify_cache: Annotated[
+        int, typer.Option(min=0, help="Run this many cached cells anyway; they must agree.")
+    ] = 0,
     skip_bad_lines: Annotated[bool, typer.Option(help="Skip and count broken lines of traces.")] = False,
 ) -> None:
     """Run every cell of a grid on one SGLang, print a table, and write the records."""
@@ -39,6 +45,7 @@ def sweep(
     from exhausters.sweep.drain import RunOptions
     from exhausters.sweep.execute import LocalExecutor
     from exhausters.sweep.grid import load_grid
+    from exhausters.sweep.result_cache import ResultCache
     from exhausters.sweep.runner import SweepOptions
     from exhausters.sweep.runner import sweep as run_sweep
     from exhausters.sweep.store import sweep_writer
@@ -52,9 +59,10 @@ def sweep(
         print_dropped_variables(errors)
         print_left_out(errors, chosen)
         run = RunOptions(forward_time=forward_time_model(forward_time), count_work=work)
-        options, executor = SweepOptions(clock=clock, run=run), LocalExecutor(workers)
+        options = SweepOptions(clock=clock, run=run)
         with SweepProgress(errors, total=len(chosen.cells)) as progress:
             prepared = prepare(target, on_progress=progress.say)
+            executor = LocalExecutor(workers, cache=ResultCache(verify=verify_cache) if cache else None)
             with sweep_writer(out, target=prepared, grid=chosen) as writer:
 
                 def keep(record: RunRecord) -> None:

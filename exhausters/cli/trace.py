@@ -26,7 +26,9 @@ def trace(
 
     with errors_shown(error_console()):
         stored = read_records(records).records
-        chosen = {cell.id for cell in matching_cells([record.cell for record in stored], cells)}
+        chosen = {
+            cell.id for cell in matching_cells([record.cell for record in stored], [cells] if cells else ())
+        }
         # Of the runs of a cell on one target, those that decided the same are shown once.
         runs = {
             (record.target, record.cell.id, record.result.log.digest): record

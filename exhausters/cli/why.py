@@ -41,7 +41,7 @@ def why(
 
     console, errors = output_console(), error_console()
     with errors_shown(errors):
-        cells = matching_cells(load_grid(grid).cells, cell)
+        cells = matching_cells(load_grid(grid).cells, [cell] if cell else ())
         with ShownProgress(errors) as progress, Workers(limit=2) as workers:
             first, second = (prepare(text, on_progress=progress.say) for text in (base, head))
             chosen = cells[0]

@@ -61,7 +61,19 @@ class RunFacts:
             LogFormatError: the file is missing, cut off, or holds something else.
         """
         try:
-            values: dict[str, Any] = json.loads(gzip.decompress(path.read_bytes()))
+            return cls.from_bytes(path.read_bytes())
+        except (OSError, LogFormatError) as error:
+            raise LogFormatError(f"{path}: {error}") from error
+
+    @classmethod
+    def from_bytes(cls, content: bytes) -> RunFacts:
+        """Return the facts that `to_bytes` wrote.
+
+        Raises:
+            LogFormatError: the content is cut off, or something else.
+        """
+        try:
+            values: dict[str, Any] = json.loads(gzip.decompress(content))
             return cls(
                 **{
                     **values,
@@ -70,4 +82,4 @@ class RunFacts:
                 }
             )
         except (OSError, EOFError, zlib.error, ValueError, TypeError, KeyError) as error:
-            raise LogFormatError(f"{path}: not the facts of a run: {error}") from error
+            raise LogFormatError(f"not the facts of a run: {error}") from error

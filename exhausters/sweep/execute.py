@@ -5,16 +5,20 @@ from __future__ import annotations
 import os
 from collections.abc import Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, suppress
 from dataclasses import replace
 from queue import SimpleQueue
 from types import TracebackType
 from typing import Protocol
 
-from exhausters.errors import ExhaustersError, UsageError
+from exhausters.engine.api import ImportedSources
+from exhausters.errors import ExhaustersError, HostError, UsageError
+from exhausters.scripted.context import ScriptedContext
 from exhausters.sweep.drain import run_cell
 from exhausters.sweep.failure import failed_result
 from exhausters.sweep.plan import PlannedRun, Task
 from exhausters.sweep.record import CellResult, RunRecord
+from exhausters.sweep.result_cache import ResultCache
 from exhausters.sweep.workers import Lease, Workers
 from exhausters.worker.host import Host
 
@@ -51,12 +55,16 @@ class LocalExecutor:
         UsageError: fewer than one worker.
     """
 
-    def __init__(self, workers: int | None = None) -> None:
-        """Execute `workers` tasks in parallel; None means one per core, at most `MAX_WORKERS`."""
+    def __init__(self, workers: int | None = None, *, cache: ResultCache | None = None) -> None:
+        """Execute `workers` tasks in parallel; None means one per core, at most `MAX_WORKERS`.
+
+        With a cache, runs whose results it has are not executed, and the others' are kept.
+        """
         if workers is not None and workers < 1:
             raise UsageError(f"workers={workers}: expected an integer >= 1, or None for one per core")
         self._workers = workers or min(MAX_WORKERS, len(os.sched_getaffinity(0)))
         self._kept: Workers | None = None
+        self._cache = cache
 
     @property
     def workers(self) -> int:
@@ -64,7 +72,23 @@ class LocalExecutor:
         return self._workers
 
     def run(self, tasks: Sequence[Task]) -> Generator[RunRecord, None, None]:
-        """Yield a record per run as it ends, as `Executor.run` says; raises unforeseen errors."""
+        """Yield a record per run as it ends, as `Executor.run` says; raises unforeseen errors.
+
+        Raises:
+            CacheError: a cached result that was to be verified is not what the run gave.
+        """
+        if self._cache is None:
+            yield from self._execute(tasks)
+            return
+        found, tasks = self._cache.split(tasks)
+        yield from found
+        with closing(self._execute(tasks)) as ended:
+            for record in ended:
+                self._cache.confirm(record)
+                yield record
+        self._cache.prune()
+
+    def _execute(self, tasks: Sequence[Task]) -> Generator[RunRecord, None, None]:
         ended: SimpleQueue[RunRecord | BaseException | None] = SimpleQueue()
         widest = max((task.worker_count for task in tasks), default=1)
         owner = self._kept or Workers(limit=self._workers * widest)
@@ -72,7 +96,7 @@ class LocalExecutor:
         pool = ThreadPoolExecutor(max_workers=self._workers, thread_name_prefix="task")
         try:
             for task in tasks:
-                pool.submit(_execute, owner, task, ended)
+                pool.submit(_execute, owner, task, ended, self._cache)
             while unfinished:
                 found = ended.get()
                 if isinstance(found, BaseException):
@@ -102,12 +126,17 @@ class LocalExecutor:
         self._kept = None
 
 
-def _execute(owner: Workers, task: Task, ended: SimpleQueue[RunRecord | BaseException | None]) -> None:
+def _execute(
+    owner: Workers,
+    task: Task,
+    ended: SimpleQueue[RunRecord | BaseException | None],
+    cache: ResultCache | None,
+) -> None:
     """Execute a task; put each record into the queue, then None, or the unforeseen error that ended it."""
     try:
         with owner.lease() as lease:
             for run in task.runs:
-                record = _record(lease, run)
+                record = _record(lease, run, cache)
                 if owner.is_interrupted:
                     return
                 if not run.is_warm_up:
@@ -118,16 +147,29 @@ def _execute(owner: Workers, task: Task, ended: SimpleQueue[RunRecord | BaseExce
         ended.put(None)
 
 
-def _record(lease: Lease, run: PlannedRun) -> RunRecord:
+def _record(lease: Lease, run: PlannedRun, cache: ResultCache | None) -> RunRecord:
     host: Host | None = None
     try:
         host = lease.host(run.target, run.cell.engine, clock=run.clock)
         result = run_on(host, run)
+        if cache is not None:
+            _keep(cache, host, run, result)
     except ExhaustersError as error:
         result = failed_result(error, run.cell, run.workload, run.options)
         if host is not None:
             result = _with_boot(result, host)
     return RunRecord(cell=run.cell, target=run.target.name, result=result, round=run.round, order=run.order)
+
+
+def _keep(cache: ResultCache, host: Host, run: PlannedRun, result: CellResult) -> None:
+    # The run has succeeded: a worker that dies now, or a full disk, costs the cache and not the record.
+    with suppress(HostError, OSError):
+        cache.keep(run, result, host.run(imported_sources, reset=False))
+
+
+def imported_sources(context: ScriptedContext) -> ImportedSources:
+    """A script without a step: which files of the target the worker has imported until now."""
+    return context.engine.imported_sources()
 
 
 def run_on(host: Host, run: PlannedRun) -> CellResult:

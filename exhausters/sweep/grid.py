@@ -26,8 +26,6 @@ import json
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from difflib import get_close_matches
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +34,7 @@ from exhausters.pressure.level_values import ALL
 from exhausters.pressure.levels import PressureLevels
 from exhausters.pressure.registry import level_names
 from exhausters.sweep.cell import Cell, EngineSettings
+from exhausters.sweep.cell_patterns import matching_cells
 from exhausters.sweep.free_axes import (
     ENV,
     FREE_TABLES,
@@ -89,32 +88,14 @@ class Grid:
         """Return the grid with the cells whose id matches a pattern; all of them when there is no pattern.
 
         Args:
-            patterns: ids of cells, with `*`, `?` and `[…]` as in a shell.
+            patterns: as in `matching_cells`.
 
         Raises:
             GridError: a pattern that no cell matches; names the nearest ids.
         """
         if not patterns:
             return self
-        for pattern in patterns:
-            if not any(_matches(cell.id, pattern) for cell in self.cells):
-                ids = [cell.id for cell in self.cells]
-                near = get_close_matches(pattern.strip("*"), ids, n=3, cutoff=0.0)
-                raise GridError(
-                    f"--cells {pattern!r}: matches no cell of grid {self.name!r}; the nearest are "
-                    f"{', '.join(near)}; a * stands for any characters, as in '*{_word(ids[0])}*'"
-                )
-        chosen = [cell for cell in self.cells if any(_matches(cell.id, one) for one in patterns)]
-        return replace(self, cells=tuple(chosen))
-
-
-def _matches(cell: str, pattern: str) -> bool:
-    # An id may hold brackets of its own, which as a pattern would not match themselves.
-    return cell == pattern or fnmatchcase(cell, pattern)
-
-
-def _word(cell: str) -> str:
-    return cell.split("/", 1)[0].split(":", 1)[0]
+        return replace(self, cells=matching_cells(self.cells, patterns))
 
 
 def load_grid(text: str, *, skip_bad_lines: bool = False) -> Grid:

@@ -23,6 +23,9 @@ OUTCOMES = (DRAINED, STALLED, ABORTED, OUT_OF_MEMORY, CRASHED, TIMEOUT, UNSUPPOR
 # Outcomes that say something about the harness or the build, not about the scheduler's behaviour.
 FAILURES = (CRASHED, TIMEOUT)
 
+# In the provenance of a record that is of an earlier run: the target of that run.
+CACHED_FROM = "cached_from"
+
 # Raise when a record's fields change their meaning: results of different schemas are not compared.
 SCHEMA_VERSION = 1
 

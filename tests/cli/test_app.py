@@ -47,7 +47,10 @@ def test_build_and_history_are_there(sweeps: Path) -> None:
 def test_help_lists_every_command() -> None:
     """One `--help` shows what can be measured and what can be judged."""
     text = RUNNER.invoke(app, ["--help"]).output
-    assert all(name in text for name in ("doctor", "sweep", "pair", "mirror", "gate", "build", "history"))
+    assert all(
+        name in text
+        for name in ("doctor", "sweep", "pair", "replay", "bisect", "mirror", "gate", "build", "history")
+    )
 
 
 @pytest.mark.parametrize(

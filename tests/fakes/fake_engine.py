@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
+from exhausters.engine.api import ImportedSources
 from exhausters.engine.clock import VirtualClock
 from exhausters.engine.fake.boot import KEYWORDS, require_switches
 from exhausters.engine.fake.engine import FakeEngine
@@ -16,6 +17,7 @@ from exhausters.engine.settings import HostSettings
 from exhausters.errors import HostError, ScriptFailedError
 from exhausters.scripted.hook import ScriptedSchedulerHook
 from exhausters.sweep.drain import COUNTED, DECIDE, TIMED, RunOptions, run_cell
+from exhausters.sweep.execute import imported_sources
 from exhausters.worker.protocol import RunScript, ScriptFailed, ScriptSucceeded, WorkerReady
 from exhausters.worker.script_ref import script_ref
 
@@ -93,6 +95,11 @@ class FakeHost:
     def on_run(args: tuple[Any, ...]) -> None:
         """Called before a script, with its arguments; likewise."""
 
+    @staticmethod
+    def sources_of(target: Any) -> ImportedSources:
+        """What a worker of this target reports to have imported; nothing by default."""
+        return ImportedSources(files={})
+
     def __init__(
         self, target: Any, settings: HostSettings, *, on_started: Callable[[Any], None] | None = None
     ) -> None:
@@ -117,8 +124,12 @@ class FakeHost:
     def ready(self) -> WorkerReady:
         return WorkerReady(facts=self._engine.engine.facts(), notes=())
 
-    def run(self, script: Callable[..., Any], *args: Any, timeout_seconds: float = 0.0) -> Any:
+    def run(
+        self, script: Callable[..., Any], *args: Any, timeout_seconds: float = 0.0, reset: bool = True
+    ) -> Any:
         assert self.is_usable, "a host that is closed or gone was used"
+        if script is imported_sources:  # no run of a cell
+            return self.sources_of(self.target)
         self.run_count += 1
         try:
             self.on_run(args)

@@ -19,7 +19,17 @@ _DIGITS = 16
 
 def swept(release: str, grid: str, out: Path) -> dict[str, str]:
     """Digests by cell, from the records of a sweep."""
-    words = ["sweep", "--target", f"release:{release}", "--grid", grid, "--no-work", "--out", str(out)]
+    words = [
+        "sweep",
+        "--target",
+        f"release:{release}",
+        "--grid",
+        grid,
+        "--no-work",
+        "--no-cache",
+        "--out",
+        str(out),
+    ]
     done = subprocess.run(
         [sys.executable, "-m", "exhausters.cli", *words],
         capture_output=True,

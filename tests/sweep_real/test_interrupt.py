@@ -70,7 +70,7 @@ def interrupt(run: subprocess.Popen[str], folder: Path) -> None:
 
 def test_while_a_cell_runs(tmp_path: Path) -> None:
     """Ctrl-C in the middle of a cell keeps the records of those before it, marked incomplete."""
-    with start(tmp_path, "sweep", "--target", TARGET, "--workers", "1", "--no-work") as run:
+    with start(tmp_path, "sweep", "--target", TARGET, "--workers", "1", "--no-work", "--no-cache") as run:
         read_until(run, "[1/3]")
         time.sleep(1)  # into the long cell
         interrupt(run, tmp_path)
@@ -79,7 +79,9 @@ def test_while_a_cell_runs(tmp_path: Path) -> None:
     assert not found.is_complete
 
 
-@pytest.mark.parametrize("words", [("sweep", "--target", TARGET), ("pair", "release:0.5.22", TARGET)])
+@pytest.mark.parametrize(
+    "words", [("sweep", "--no-cache", "--target", TARGET), ("pair", "release:0.5.22", TARGET)]
+)
 def test_while_a_worker_boots(tmp_path: Path, words: tuple[str, ...]) -> None:
     """Ctrl-C during a boot ends sweeps and pairs at once; there is an incomplete folder without records."""
     with start(tmp_path, *words) as run:

@@ -37,7 +37,18 @@ workload = ["shared_prefix:requests=8", "shared_prefix:requests=4000", "many_lea
 
 
 def sweep_command(target: str, grid: Path, out: Path) -> list[str]:
-    words = ["sweep", "--target", target, "--grid", str(grid), "--out", str(out), "--workers", "1"]
+    words = [
+        "sweep",
+        "--target",
+        target,
+        "--grid",
+        str(grid),
+        "--out",
+        str(out),
+        "--workers",
+        "1",
+        "--no-cache",
+    ]
     return [sys.executable, "-m", "exhausters.cli", *words]
 
 

@@ -10,6 +10,7 @@ from exhausters.engine.api.parts import KvPool, PrefixTree, RowPool
 from exhausters.engine.api.records import (
     BatchView,
     BootFacts,
+    ImportedSources,
     LastBatch,
     MethodPoint,
     PoolSnapshot,
@@ -186,6 +187,9 @@ class Engine(Protocol):
 
     def source_folders(self) -> SourceFolders:
         """Return where the engine's source is."""
+
+    def imported_sources(self) -> ImportedSources:
+        """Return which of the target's files this process has imported until now; no file if unknown."""
 
     # Observation. Wrappers stay until they are taken off.
 

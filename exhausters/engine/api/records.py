@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 # Forward modes of a step. `idle` steps run no forward.
@@ -204,3 +204,22 @@ class BootFacts:
         if not self.window_pool_unchecked:
             del shown["window_pool_unchecked"]
         return shown
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImportedSources:
+    """Which of the target's own files a worker has imported, and what it did not find among them.
+
+    Paths and dotted names are relative to the target's source folder.
+
+    Attributes:
+        files: SHA-256 of each imported file, in hexadecimal, by path.
+        absent: names that were looked up and found nowhere, such as an optional import.
+        elsewhere: names that were imported without a file of the target's: from the environment, or a folder.
+        listed: names in each folder that was searched for modules, by path.
+    """
+
+    files: Mapping[str, str]
+    absent: tuple[str, ...] = ()
+    elsewhere: tuple[str, ...] = ()
+    listed: Mapping[str, tuple[str, ...]] = field(default_factory=dict)

@@ -23,6 +23,7 @@ from exhausters.engine.api import (
     BatchView,
     BootFacts,
     EngineListener,
+    ImportedSources,
     LastBatch,
     MethodPoint,
     PoolSnapshot,
@@ -93,6 +94,12 @@ class FakeEngine:
 
     def __init__(self, scheduler: FakeScheduler) -> None:
         self.native = scheduler
+        # It imports nothing of a target; tests put in what a real engine would report.
+        self.sources = ImportedSources(files={})
+
+    def imported_sources(self) -> ImportedSources:
+        """What was put in; no file by default."""
+        return self.sources
 
     @property
     def kv_pool(self) -> PagePool:

@@ -21,6 +21,7 @@ from exhausters.engine.sglang import cpu_kernels, inbox
 from exhausters.engine.sglang.engine import SGLangEngine
 from exhausters.engine.sglang.environment import set_environment
 from exhausters.engine.sglang.facts import require_rust_core as check
+from exhausters.engine.sglang.import_watch import watch_imports
 from exhausters.engine.sglang.null_models import write_model_folder
 from exhausters.engine.sglang.server_args import server_arguments
 from exhausters.engine.sglang.switches import refusal_in, shown_switch
@@ -50,6 +51,7 @@ def load(settings: HostSettings, source_dirs: tuple[str, ...]) -> None:
     """
     set_environment(settings)
     sys.path[:0] = source_dirs
+    watch_imports(source_dirs)
     _define_torchvision_operators()
     import sglang
 

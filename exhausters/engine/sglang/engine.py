@@ -11,6 +11,7 @@ from exhausters.engine.api import (
     BatchView,
     BootFacts,
     EngineListener,
+    ImportedSources,
     LastBatch,
     MethodPoint,
     PoolSnapshot,
@@ -23,6 +24,7 @@ from exhausters.engine.sglang.carryover import Carryover
 from exhausters.engine.sglang.facts import facts, source_folders
 from exhausters.engine.sglang.holdings import Holders
 from exhausters.engine.sglang.idle_checks import set_idle_checks
+from exhausters.engine.sglang.import_watch import imported_sources
 from exhausters.engine.sglang.inbox import Inbox
 from exhausters.engine.sglang.kv_pool import SGLangKvPool
 from exhausters.engine.sglang.pools import PoolReader
@@ -189,6 +191,10 @@ class SGLangEngine:
     def source_folders(self) -> SourceFolders:
         """Where SGLang was imported from."""
         return source_folders()
+
+    def imported_sources(self) -> ImportedSources:
+        """Files of the target that were imported until now."""
+        return imported_sources()
 
     def watch(self, listener: EngineListener) -> Callable[[], None]:
         """Tell `listener` of evictions and retractions until the result is called."""

@@ -1,0 +1,114 @@
+"""`exhausters bisect`: which commit changed a decision or a metric."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from exhausters.cli.options import GRID_HELP, CellsOption
+from exhausters.console import FAILED, error_console, errors_shown, output_console
+from exhausters.errors import UsageError
+
+if TYPE_CHECKING:
+    from exhausters.bisect.first_parents import FirstParents
+    from exhausters.bisect.question import Question
+    from exhausters.bisect.search import Found
+    from exhausters.bisect.state import BisectFolder
+
+# Cells that are shown; the folder has all of them.
+_SHOWN_CHANGES = 12
+
+
+def bisect(
+    good: Annotated[str, typer.Argument(metavar="GOOD", help="The older commit, tag or branch.")],
+    bad: Annotated[str, typer.Argument(metavar="BAD", help="The newer one.")],
+    repo: Annotated[Path, typer.Option(help="A repository of SGLang, bare or not; it is only read.")],
+    grid: Annotated[str, typer.Option(help=GRID_HELP)] = "quick",
+    cells: CellsOption = None,
+    metric: Annotated[
+        str | None, typer.Option(help="Bad: its total over the cells is nearer to BAD's value than GOOD's.")
+    ] = None,
+    decisions: Annotated[
+        bool, typer.Option("--decisions", help="Bad: a cell decides otherwise than GOOD (the default).")
+    ] = False,
+    out: Annotated[Path, typer.Option(help="Folder for state and records.")] = Path("results/bisect"),
+    cache: Annotated[bool, typer.Option(help="Take exact results of equal builds from the cache.")] = True,
+    workers: Annotated[int | None, typer.Option(min=1, help="Schedulers side by side.")] = None,
+) -> None:
+    """Find the commit that changed a decision or a metric, by bisection over first parents."""
+    from exhausters.bisect.commit_runs import SweptCommits
+    from exhausters.bisect.first_parents import first_parents
+    from exhausters.bisect.question import question
+    from exhausters.bisect.search import search
+    from exhausters.bisect.state import bisect_folder
+    from exhausters.sweep.cache_key import harness_digest
+    from exhausters.sweep.drain import RunOptions
+    from exhausters.sweep.execute import LocalExecutor
+    from exhausters.sweep.grid import load_grid
+    from exhausters.sweep.result_cache import ResultCache
+    from exhausters.sweep.runner import SweepOptions
+
+    errors = error_console()
+
+    def say(text: str) -> None:
+        errors.print(text, markup=False, highlight=False, soft_wrap=True)
+
+    with errors_shown(errors):
+        if metric is not None and decisions:
+            raise UsageError(f"--metric {metric} and --decisions: expected one of them")
+        asked = question(metric)
+        line = first_parents(repo, good, bad)
+        chosen = load_grid(grid).select(cells or ())
+        identity = {
+            "repository": str(line.repository),
+            "good": line.good,
+            "bad": line.bad,
+            "question": asked.text,
+            "cells": chosen.digest,
+            "harness": harness_digest(),
+        }
+        with bisect_folder(out, identity) as state:
+            runs = SweptCommits(
+                line=line,
+                grid=chosen,
+                options=SweepOptions(run=RunOptions(count_work=asked.count_work)),
+                executor=LocalExecutor(workers, cache=ResultCache() if cache else None),
+                state=state,
+                on_progress=say,
+            )
+            try:
+                found = search(line, asked, runs, state, say)
+            except KeyboardInterrupt:
+                say(f"interrupted; the same command goes on from what is in {out}")
+                raise typer.Exit(FAILED) from None
+    console = output_console()
+    if found is None:
+        text = f"{asked.text}: both ends are the same in all {len(chosen.cells)} cells; nothing to find"
+        console.print(text, markup=False, highlight=False, soft_wrap=True)
+        raise typer.Exit(FAILED)
+    for text in _report(line, asked, found, state):
+        console.print(text, markup=False, highlight=False, soft_wrap=True)
+    if len(found.candidates) > 1:
+        raise typer.Exit(FAILED)
+
+
+def _report(line: FirstParents, asked: Question, found: Found, state: BisectFolder) -> list[str]:
+    lines = [f"{asked.text} changed in {line.title(found.commit)}"]
+    if len(found.candidates) > 1:
+        lines = [
+            f"{asked.text} changed in one of {len(found.candidates)} commits; all but the last could not run:"
+        ]
+        lines += [f"  {line.title(commit)}" for commit in found.candidates]
+    changes = asked.changes(found.before, found.after)
+    lines += [f"  {change}" for change in changes[:_SHOWN_CHANGES]]
+    if len(changes) > _SHOWN_CHANGES:
+        lines.append(f"  and {len(changes) - _SHOWN_CHANGES} more cells")
+    counts = f"{len(state.booted)} booted, {len(state.skipped)} skipped"
+    lines.append(f"{found.tested} of {len(line.commits) + 1} commits judged, {counts}")
+    folders = (state.records_folder(commit) for commit in (found.good, found.commit))
+    lines.append(f"more: exhausters gate {' '.join(shlex.quote(str(one)) for one in folders)}")
+    lines.append(f"      git -C {shlex.quote(str(line.repository))} show {found.commit}")
+    return lines
