@@ -18,9 +18,9 @@ RUNNER = CliRunner(env={"NO_COLOR": "1"})
 
 @pytest.fixture
 def sweeps(tmp_path: Path) -> Path:
-    """Two builds, the second of which evicts more."""
+    """Two builds, the second of which retracts more."""
     write_sweep(tmp_path / "base")
-    write_sweep(tmp_path / "head", HEAD, lambda one: one | {"metrics": METRICS | {"evicted_tokens": 6900}})
+    write_sweep(tmp_path / "head", HEAD, lambda one: one | {"metrics": METRICS | {"retractions": 6900}})
     return tmp_path
 
 
