@@ -103,9 +103,9 @@ def reduce_scenario(
     is_minimal = False
     try:
         reducer.drop_later_requests()
-        reducer.submit_at_once()
         reducer.drop_requests()
-        while reducer.shorten() | reducer.drop_levels():
+        # Arrival times late: who has to wait for whom can need them, or many requests in their place.
+        while reducer.shorten() | reducer.drop_levels() | reducer.submit_at_once():
             reducer.drop_requests()
         is_minimal = True
     except _SpentError:
@@ -186,11 +186,13 @@ class _Reducer:
         if early and len(early) < len(self.scenario.requests):
             self._stage("requests submitted later", [replace(self.scenario, requests=early)])
 
-    def submit_at_once(self) -> None:
-        """Let every request arrive at the start."""
+    def submit_at_once(self) -> bool:
+        """Let every request arrive at the start; tells whether that is still a difference."""
+        before = self.scenario
         now = tuple(replace(one, arrival_seconds=0.0, after=None) for one in self.scenario.requests)
         if now != self.scenario.requests:
             self._stage("arrival times", [replace(self.scenario, requests=now)])
+        return before != self.scenario
 
     def drop_requests(self) -> None:
         """Delta debugging over all requests, warm-up included."""
