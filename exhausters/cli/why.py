@@ -27,7 +27,7 @@ def why(
     ),
     max_runs: Annotated[
         int, typer.Option(min=1, help="Runs of both builds for finding the smallest workload.")
-    ] = 200,
+    ] = 240,
 ) -> None:
     """Explain why two builds differ: the first divergence, what each function costs, a reproducer."""
     from exhausters.progress import ShownProgress

@@ -18,8 +18,9 @@ from exhausters.targets import PreparedTarget
 from exhausters.why.differential import DifferentialProfile, compare_profiles
 from exhausters.why.exports import write_exports
 from exhausters.why.profile import CellProfile, profile_cell
-from exhausters.why.reduce import MAX_RUNS, Reduction, Scenario, reduce_scenario
+from exhausters.why.reduce import MAX_RUNS, Reduction, reduce_scenario
 from exhausters.why.reproducer import FILE_NAME, SCRIPT_NAME, reproducer_text, trial_sentence
+from exhausters.why.scenario import Scenario
 from exhausters.why.sides import Sides
 from exhausters.worker.protocol import ScriptRef
 from exhausters.workloads import Workload, parse_workload

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from enum import StrEnum
 from functools import partial
 from typing import Any
 
@@ -14,38 +15,22 @@ from exhausters.observe.step_record import StepRecord
 from exhausters.pressure.levels import PressureLevels
 from exhausters.sweep.record import CellResult
 from exhausters.why.ddmin import ddmin
-from exhausters.workloads import Request, Segment, Workload
+from exhausters.why.scenario import (
+    Scenario,
+    half_output,
+    half_segment,
+    prompt_tokens_of,
+    segment_keys,
+    with_outputs,
+)
+from exhausters.workloads import Request
 
 # What a scheduler decides about a batch; pool levels follow from it, with exceptions.
 BATCH_FIELDS = ("mode", "rids", "tokens", "retracted_rids")
 ALL_FIELDS = tuple(StepRecord.__dataclass_fields__)
 
-MAX_RUNS = 200
-MAX_SECONDS = 120.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Scenario:
-    """What is run on both builds.
-
-    Attributes:
-        warmup: run to completion first.
-        requests: the measured ones.
-        levels: the pressure.
-    """
-
-    warmup: tuple[Request, ...]
-    requests: tuple[Request, ...]
-    levels: PressureLevels
-
-    @classmethod
-    def of(cls, workload: Workload, levels: PressureLevels) -> Scenario:
-        """Return a whole workload under these levels."""
-        return cls(warmup=workload.warmup_requests, requests=workload.requests, levels=levels)
-
-    def workload(self, name: str) -> Workload:
-        """Return it as a workload; raises WorkloadError when no request is left."""
-        return Workload(name=name, requests=_linked(self.requests), warmup_requests=_linked(self.warmup))
+MAX_RUNS = 240
+MAX_SECONDS = 180.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,21 +82,27 @@ def reduce_scenario(
         max_runs: after so many runs the best until then is returned.
         max_seconds: likewise, in real time.
     """
-    reducer = _Reducer(run=run, max_runs=max_runs, deadline=time.monotonic() + max_seconds)
-    if not reducer.begin(start):
+    reducer = _Reducer(run=run)
+    reducer.limit(max_runs=max_runs, deadline=time.monotonic() + max_seconds)
+    whole = reducer.begin(start)
+    if whole is None:
         return None
-    is_minimal = False
-    try:
-        reducer.drop_later_requests()
-        reducer.drop_requests()
-        # Arrival times late: who has to wait for whom can need them, or many requests in their place.
-        while reducer.shorten() | reducer.drop_levels() | reducer.submit_at_once():
-            reducer.drop_requests()
-        is_minimal = True
-    except _SpentError:
-        reducer.tried.append(f"stopped after {reducer.runs} runs: the limit of runs or time was reached")
-    assert reducer.best is not None, "the start differs"
-    return Reduction(trial=reducer.best, is_minimal=is_minimal, runs=reducer.runs, tried=tuple(reducer.tried))
+    found = []
+    # With all requests at the start some divergences need fewer of them, and some need more: both are tried.
+    for route, share in ((_Route.AT_ONCE, 2), (_Route.AS_THEY_ARRIVE, 1)):
+        now = time.monotonic()
+        reducer.limit(
+            max_runs=reducer.runs + (max_runs - reducer.runs) // share,
+            deadline=now + max_seconds / 2,
+        )
+        found.append(reducer.follow(route, whole))
+    trial, is_minimal = min(found, key=lambda one: _size(one[0].scenario, one[0].step, one[1]))
+    return Reduction(trial=trial, is_minimal=is_minimal, runs=reducer.runs, tried=tuple(reducer.tried))
+
+
+def _size(scenario: Scenario, step: int, is_minimal: bool) -> tuple[int, bool, int, int]:
+    requests = len(scenario.requests) + len(scenario.warmup)
+    return requests, not is_minimal, step, prompt_tokens_of(scenario)
 
 
 def first_difference(base: DecisionLog, head: DecisionLog, field_names: Sequence[str]) -> int | None:
@@ -124,6 +115,13 @@ def first_difference(base: DecisionLog, head: DecisionLog, field_names: Sequence
     return None if len(base) == len(head) else shared
 
 
+class _Route(StrEnum):
+    """In which order a workload is made simpler."""
+
+    AT_ONCE = "all requests at the start"
+    AS_THEY_ARRIVE = "requests as they arrive"
+
+
 class _SpentError(Exception):
     """No run is left."""
 
@@ -133,49 +131,71 @@ class _Reducer:
     """The scenario so far, and what it has cost."""
 
     run: RunBoth
-    max_runs: int
-    deadline: float
     best: Trial | None = None
     runs: int = 0
     tried: list[str] = field(default_factory=list)
     field_names: tuple[str, ...] = BATCH_FIELDS
-    _known: dict[Scenario, bool] = field(default_factory=dict)
+    _max_runs: int = 0
+    _deadline: float = 0.0
+    _known: dict[Scenario, Trial | None] = field(default_factory=dict)
 
     @property
     def scenario(self) -> Scenario:
         assert self.best is not None, "the start differs"
         return self.best.scenario
 
-    def begin(self, start: Scenario) -> bool:
+    def limit(self, *, max_runs: int, deadline: float) -> None:
+        """Stop after so many runs in all, or at that monotonic time."""
+        self._max_runs, self._deadline = max_runs, deadline
+
+    def begin(self, start: Scenario) -> Trial | None:
         """Run the whole; a difference of batches is looked for before one of pool levels alone."""
         base, head = self.run(start)
         self.runs = 1
         for self.field_names in (BATCH_FIELDS, ALL_FIELDS):
-            if self._note(start, base, head):
-                self._known[start] = True
-                return True
-        return False
+            if trial := self._trial(start, base, head):
+                self._known[start] = trial
+                return trial
+        return None
+
+    def follow(self, route: _Route, whole: Trial) -> tuple[Trial, bool]:
+        """Return the smallest trial on one route, and whether its end was reached."""
+        self.best = whole
+        self.tried.append(f"{route}:")
+        try:
+            self.drop_later_requests()
+            if route is _Route.AT_ONCE:
+                self.submit_at_once()
+            self.drop_requests()
+            while self.shorten() | self.drop_levels() | self.submit_at_once():
+                self.drop_requests()
+        except _SpentError:
+            self.tried.append(f"stopped after {self.runs} runs: the limit of runs or time was reached")
+            return self.best, False
+        return self.best, True
 
     def differs(self, scenario: Scenario) -> bool:
         """Run a smaller scenario; it becomes the best one when the builds differ on it."""
         if scenario not in self._known:
-            if self.runs >= self.max_runs or time.monotonic() > self.deadline:
+            if self.runs >= self._max_runs or time.monotonic() > self._deadline:
                 raise _SpentError
             self.runs += 1
             try:
                 base, head = self.run(scenario)
             except ExhaustersError:  # a workload without requests is one, too
-                self._known[scenario] = False
+                self._known[scenario] = None
             else:
-                self._known[scenario] = self._note(scenario, base, head)
-        return self._known[scenario]
+                self._known[scenario] = self._trial(scenario, base, head)
+        trial = self._known[scenario]
+        if trial is not None:
+            self.best = trial
+        return trial is not None
 
-    def _note(self, scenario: Scenario, base: CellResult, head: CellResult) -> bool:
+    def _trial(self, scenario: Scenario, base: CellResult, head: CellResult) -> Trial | None:
         step = first_difference(base.log, head.log, self.field_names)
         if step is None:
-            return False
-        self.best = Trial(scenario=scenario, step=step, field_names=self.field_names, base=base, head=head)
-        return True
+            return None
+        return Trial(scenario=scenario, step=step, field_names=self.field_names, base=base, head=head)
 
     def drop_later_requests(self) -> None:
         """Leave out what was submitted after the divergence."""
@@ -218,12 +238,12 @@ class _Reducer:
     def shorten(self) -> bool:
         """Halve outputs and prompts while the builds differ; tells whether anything became shorter."""
         before, runs = self.scenario, self.runs
-        self._stage("more than one output", [_with_outputs(before, 1)])
+        self._stage("more than one output", [with_outputs(before, 1)])
         for rid in [one.rid for one in before.requests]:
-            self._halve(partial(_half_output, rid=rid))
-        for key in _segment_keys(before):
-            self._halve(partial(_half_segment, key=key))
-        tokens = [_prompt_tokens(one) for one in (before, self.scenario)]
+            self._halve(partial(half_output, rid=rid))
+        for key in segment_keys(before):
+            self._halve(partial(half_segment, key=key))
+        tokens = [prompt_tokens_of(one) for one in (before, self.scenario)]
         outputs = [sum(one.max_new_tokens for one in each.requests) for each in (before, self.scenario)]
         self.tried.append(
             f"prompt tokens {tokens[0]:,} → {tokens[1]:,}, outputs {outputs[0]:,} → {outputs[1]:,} "
@@ -254,73 +274,3 @@ class _Reducer:
             if candidate != self.scenario:
                 gone = self.differs(candidate)
                 self.tried.append(f"without {what}: {'still differs' if gone else 'no difference, kept'}")
-
-
-def _linked(requests: Sequence[Request]) -> tuple[Request, ...]:
-    """Requests whose predecessor is gone arrive with the request before them in the list."""
-    known: set[str] = set()
-    found: list[Request] = []
-    seconds = 0.0
-    for one in requests:
-        if one.after is not None and one.after not in known:
-            one = replace(one, after=None, arrival_seconds=seconds)
-        if one.after is None:
-            seconds = max(seconds, one.arrival_seconds)
-        known.add(one.rid)
-        found.append(one)
-    return tuple(found)
-
-
-def _with_outputs(scenario: Scenario, tokens: int) -> Scenario:
-    return replace(scenario, requests=tuple(replace(one, max_new_tokens=tokens) for one in scenario.requests))
-
-
-def _half_output(scenario: Scenario, rid: str) -> Scenario:
-    return replace(
-        scenario,
-        requests=tuple(
-            replace(one, max_new_tokens=_shorter(one.max_new_tokens)) if one.rid == rid else one
-            for one in scenario.requests
-        ),
-    )
-
-
-# Segments that share a prefix stay alike: they are one unit.
-_Key = int | str
-
-
-def _key(request: Request, segment: Segment) -> _Key:
-    return request.rid if segment.seed is None else segment.seed
-
-
-def _segment_keys(scenario: Scenario) -> list[_Key]:
-    return list(dict.fromkeys(_key(one, part) for one in _every(scenario) for part in one.prompt))
-
-
-def _half_segment(scenario: Scenario, key: _Key) -> Scenario:
-    def half(one: Request) -> Request:
-        prompt = tuple(
-            replace(part, length=_shorter(part.length)) if _key(one, part) == key else part
-            for part in one.prompt
-        )
-        return replace(one, prompt=prompt)
-
-    return replace(
-        scenario,
-        warmup=tuple(map(half, scenario.warmup)),
-        requests=tuple(map(half, scenario.requests)),
-    )
-
-
-def _shorter(length: int) -> int:
-    """The largest power of two below a length: at least half of it, and easy to read."""
-    return 1 << max(0, (length - 1).bit_length() - 1)
-
-
-def _prompt_tokens(scenario: Scenario) -> int:
-    return sum(one.prompt_tokens for one in _every(scenario))
-
-
-def _every(scenario: Scenario) -> Iterator[Request]:
-    yield from scenario.warmup
-    yield from scenario.requests

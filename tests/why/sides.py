@@ -13,7 +13,7 @@ from exhausters.sweep.cell import Cell, EngineSettings
 from exhausters.sweep.drain import RunOptions, run_cell
 from exhausters.sweep.record import CellResult
 from exhausters.why.profile import CellProfile, profile_cell
-from exhausters.why.reduce import Scenario
+from exhausters.why.scenario import Scenario
 from exhausters.workloads import Request, Segment, Workload
 from tests.fakes.fake_engine import FakeEngine
 from tests.why.planted import plant
