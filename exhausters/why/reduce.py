@@ -68,6 +68,9 @@ class Reduction:
     tried: tuple[str, ...]
 
 
+# A reproducer of so few requests is not searched for further.
+_FEW_REQUESTS = 4
+
 RunBoth = Callable[[Scenario], tuple[CellResult, CellResult]]
 
 
@@ -96,6 +99,8 @@ def reduce_scenario(
             deadline=now + max_seconds / 2,
         )
         found.append(reducer.follow(route, whole))
+        if found[-1][1] and _size(found[-1][0].scenario, 0, True)[0] <= _FEW_REQUESTS:
+            break  # few enough to read; another route takes as many runs again
     trial, is_minimal = min(found, key=lambda one: _size(one[0].scenario, one[0].step, one[1]))
     return Reduction(trial=trial, is_minimal=is_minimal, runs=reducer.runs, tried=tuple(reducer.tried))
 
@@ -161,7 +166,7 @@ class _Reducer:
     def follow(self, route: _Route, whole: Trial) -> tuple[Trial, bool]:
         """Return the smallest trial on one route, and whether its end was reached."""
         self.best = whole
-        self.tried.append(f"{route}:")
+        self.tried.append(f"route: {route}")
         try:
             self.drop_later_requests()
             if route is _Route.AT_ONCE:
