@@ -15,7 +15,7 @@ from exhausters.sweep.record import CellResult
 from exhausters.why.profile import CellProfile, profile_cell
 from exhausters.why.scenario import Scenario
 from exhausters.workloads import Request, Segment, Workload
-from tests.fakes.fake_engine import FakeEngine
+from tests.fakes.fake_engine import ScriptRunner
 from tests.why.planted import plant
 
 OPTIONS = RunOptions(count_work=False)
@@ -66,7 +66,7 @@ def profile(cell: Cell | None = None, workload: Workload | None = None) -> CellP
     # The test runner has callbacks of the garbage collector in this process; a worker has none.
     gc.disable()
     try:
-        found: CellProfile = FakeEngine().run(
+        found: CellProfile = ScriptRunner().run(
             profile_cell, cell or a_cell(), workload or a_workload(), OPTIONS
         )
     finally:
@@ -80,9 +80,9 @@ def run_both(name: str, lines: str) -> Callable[[Scenario], tuple[CellResult, Ce
     def run(scenario: Scenario) -> tuple[CellResult, CellResult]:
         cell = Cell(workload="mine", levels=scenario.levels)
         workload = scenario.workload("mine")
-        base = FakeEngine().run(run_cell, cell, workload, OPTIONS)
+        base = ScriptRunner().run(run_cell, cell, workload, OPTIONS)
         with changed(name, lines):
-            head = FakeEngine().run(run_cell, cell, workload, OPTIONS)
+            head = ScriptRunner().run(run_cell, cell, workload, OPTIONS)
         return base, head
 
     return run

@@ -16,7 +16,7 @@ from exhausters.pressure.levels import PressureLevels
 from exhausters.why.reduce import BATCH_FIELDS, Reduction, first_difference, reduce_scenario
 from exhausters.why.reproducer import reproducer_text
 from exhausters.why.scenario import Scenario
-from tests.fakes.fake_engine import FakeEngine
+from tests.fakes.fake_engine import ScriptRunner
 from tests.why.sides import SCAN, SHY, a_cell, a_workload, changed, run_both
 
 _NUMBERS = itertools.count()
@@ -85,9 +85,9 @@ def test_the_reproducer_passes_on_base_and_fails_on_head(levels: dict[str, int],
     text = reproducer_text(trial, a_cell(), base="path:base", head="path:head")
     assert "EXHAUSTERS_TARGET=path:base python test_reproducer.py  # passes" in text
     script = _module(text, tmp_path).script
-    FakeEngine().run(script)
+    ScriptRunner().run(script)
     with changed("_admit", SHY), pytest.raises(ScriptFailedError, match=rf"step {trial.step}: expected"):
-        FakeEngine().run(script)
+        ScriptRunner().run(script)
 
 
 def test_a_whole_workload_is_reproduced_too(tmp_path: Path) -> None:
@@ -97,6 +97,6 @@ def test_a_whole_workload_is_reproduced_too(tmp_path: Path) -> None:
     assert "drain(t, warm)" in text
     assert "t.exhaust(leave_pages=100)" in text
     script = _module(text, tmp_path).script
-    FakeEngine().run(script)
+    ScriptRunner().run(script)
     with changed("_admit", SHY), pytest.raises(ScriptFailedError):
-        FakeEngine().run(script)
+        ScriptRunner().run(script)
