@@ -11,7 +11,7 @@ from exhausters.errors import ExhaustersError
 from exhausters.observe.decision_log import DecisionLog, first_divergence
 from exhausters.observe.divergence_sentence import divergence_sentence
 from exhausters.sweep.cell import Cell
-from exhausters.sweep.drain import DrainLimits, RunOptions, run_cell
+from exhausters.sweep.drain import DECIDE, DrainLimits, RunOptions, run_cell
 from exhausters.sweep.record import CellResult
 from exhausters.sweep.workers import Workers
 from exhausters.targets import PreparedTarget
@@ -123,7 +123,7 @@ def first_differing_cell(sides: Sides, cells: Sequence[Cell], say: Say = lambda 
     return None
 
 
-_OPTIONS = RunOptions(count_work=False)
+_OPTIONS = RunOptions(passes=(DECIDE,))
 
 
 class _Explaining:
@@ -188,7 +188,7 @@ class _Explaining:
     def _reproducer(self, step: int, max_runs: int) -> Reproducer | None:
         self._say("cutting the workload down")
         limits = DrainLimits(max_steps=step + _MORE_STEPS)
-        options = RunOptions(count_work=False, limits=limits)
+        options = RunOptions(passes=(DECIDE,), limits=limits)
         reduction = reduce_scenario(
             Scenario.of(self._workload, self._cell.levels),
             lambda scenario: self._run(scenario, options),

@@ -24,7 +24,7 @@ def python_calls_both_ways(t: Any, cell: Any, workload: Any, options: Any) -> An
     """
     yield from run_cell(t, cell, workload, options)
     yield from _again(t)
-    tree = CallTree(t.engine.source_folders())
+    tree = CallTree([t.engine.source_folders().watched])
     yield from one_pass(t, cell, workload, options, tree)
     yield from _again(t)
     counter = WorkCounter()
