@@ -225,13 +225,15 @@ class _Stages:
             if not any(one.is_imported for one in reach.unreached):
                 break
             with self._stage(f"tried {switch}") as said:
-                self._extend((cell,))
+                is_new = not is_named(switch, sources.base / sources.watched)
+                self._extend(cell, is_judged=not is_new)
                 self._run([cell], LINES)
                 after = measured.measure() or reach
                 more = after.reached - reach.reached
-                said.append(self._what_it_brought(cell, more))
+                new = "; only head has it, so its cell is not judged" if is_new else ""
+                said.append(self._what_it_brought(cell, more) + new)
                 self._tried.append(f"{switch}: {said[0]}")
-                if more and self._has_run(cell):
+                if more and not is_new and self._has_run(cell):
                     self._run([cell], COUNTED)
                 reach = after
         left_out = len(cells_to_try) - self._options.max_switches
@@ -259,8 +261,12 @@ class _Stages:
 
         return max(reversed(cells), key=lines)
 
-    def _extend(self, cells: tuple[Cell, ...]) -> None:
-        self._grid = replace(self._grid, cells=self._grid.cells + cells)
+    def _extend(self, cell: Cell, *, is_judged: bool) -> None:
+        if not is_judged:
+            for side in (self._base, self._head):
+                side.unjudged.add(cell.id)
+            return
+        self._grid = replace(self._grid, cells=(*self._grid.cells, cell))
         for side in (self._base, self._head):
             side.writer.extend(self._grid)
 
@@ -322,3 +328,9 @@ class _Stages:
         said: list[str] = []
         yield said
         self._progress.note(f"{name}: {'; '.join(said)} ({time.monotonic() - started:.0f} s)")
+
+
+def is_named(switch: Switch, folder: Path) -> bool:
+    """Tell whether a build knows a switch: what is new in head does on purpose what base cannot."""
+    name = switch.axis.rpartition(".")[2]
+    return "." not in switch.axis or any(name.encode() in file.read_bytes() for file in folder.rglob("*.py"))

@@ -10,7 +10,7 @@ from reports.detect.paired_tests import estimate
 from reports.detect.pairs import pair_up
 
 # Two looks at growing data raise more false alarms than one. By Bonferroni's inequality their levels add up:
-# the first spends so little that the verdict, which is taken over all pairs at `FDR_LEVEL`, costs 0.0525 in all.
+# the first spends so little that it and the verdict, over all pairs at `FDR_LEVEL`, stay below 0.0525.
 FIRST_LOOK_LEVEL = 0.0025
 # What decides; other host times of a cell follow it.
 _METRIC = "scheduler_cpu_ms_per_step"
