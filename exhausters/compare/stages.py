@@ -13,7 +13,7 @@ from exhausters.compare.folder import BASE, HEAD, PAIRS
 from exhausters.compare.host_time import Undecided, time_pairs
 from exhausters.compare.reach_of_runs import ReachOfRuns, Sources, sources_of
 from exhausters.compare.sides import Side, difference, has_run, is_same_work, side_by_side
-from exhausters.compare.switches import Switch, find_switches
+from exhausters.compare.switches import Switch, find_switches, is_named
 from exhausters.engine.load import source_tree
 from exhausters.progress import ShownProgress
 from exhausters.reach.reached import Reach
@@ -328,9 +328,3 @@ class _Stages:
         said: list[str] = []
         yield said
         self._progress.note(f"{name}: {'; '.join(said)} ({time.monotonic() - started:.0f} s)")
-
-
-def is_named(switch: Switch, folder: Path) -> bool:
-    """Tell whether a build knows a switch: what is new in head does on purpose what base cannot."""
-    name = switch.axis.rpartition(".")[2]
-    return "." not in switch.axis or any(name.encode() in file.read_bytes() for file in folder.rglob("*.py"))

@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 
-from exhausters.compare.stages import is_named
-from exhausters.compare.switches import Switch, find_switches
+from exhausters.compare.switches import Switch, find_switches, is_named
 from exhausters.reach.reached import Reach, UnreachedLines
 from exhausters.sweep.cell import Cell
 
