@@ -69,8 +69,6 @@ def write_reports(
     )
     _write(folder, comparison, report)
     print_comparison(comparison, console)
-    for note in _reach_notes(compared):
-        console.print(note, markup=False, highlight=False, soft_wrap=True)
     console.print(f"reports: {folder}", markup=False, highlight=False, soft_wrap=True)
     if is_unreached(compared) and comparison.decision.exit_code == 0:
         console.print("unreached: no run executed a line of what changed", highlight=False)

@@ -33,8 +33,8 @@ def time_pairs(
 ) -> str:
     """Time the cells `rounds` times on both builds, and again as often those that are undecided then.
 
-    One run at a time: runs beside each other would disturb the times. Two looks at growing data would raise
-    more false alarms than one, so each is made at half the level (Bonferroni).
+    One run at a time: runs beside each other would disturb the times. Two looks at growing data raise more
+    false alarms than one: the first must spend little of the level (see `reports.detect.looks`).
 
     Returns:
         What was done, in words.

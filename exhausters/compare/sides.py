@@ -18,18 +18,23 @@ from exhausters.targets import PreparedTarget
 
 @dataclass(slots=True)
 class Side:
-    """One build: what is booted, where its records go, and what is known of each cell."""
+    """One build: what is booted, where its records go, and what is known of each cell.
+
+    Records of the cells in `unjudged` are not written: they say what was reached, and are not compared.
+    """
 
     target: PreparedTarget
     writer: RecordWriter
     records: dict[str, RunRecord] = field(default_factory=dict)
+    unjudged: set[str] = field(default_factory=set)
 
     def keep(self, record: RunRecord) -> RunRecord:
         """Join a record with what is known of its cell, write the whole, and return it."""
         known = self.records.get(record.cell.id)
         if known is not None:
             record = replace(record, result=_joined(known.result, record.result))
-        self.writer.add(record)
+        if record.cell.id not in self.unjudged:
+            self.writer.add(record)
         self.records[record.cell.id] = record
         return record
 

@@ -13,7 +13,7 @@ from exhausters.compare.folder import BASE, HEAD, PAIRS
 from exhausters.compare.host_time import Undecided, time_pairs
 from exhausters.compare.reach_of_runs import ReachOfRuns, Sources, sources_of
 from exhausters.compare.sides import Side, difference, has_run, is_same_work, side_by_side
-from exhausters.compare.switches import Switch, find_switches
+from exhausters.compare.switches import Switch, find_switches, is_named
 from exhausters.engine.load import source_tree
 from exhausters.progress import ShownProgress
 from exhausters.reach.reached import Reach
@@ -225,13 +225,15 @@ class _Stages:
             if not any(one.is_imported for one in reach.unreached):
                 break
             with self._stage(f"tried {switch}") as said:
-                self._extend((cell,))
+                is_new = not is_named(switch, sources.base / sources.watched)
+                self._extend(cell, is_judged=not is_new)
                 self._run([cell], LINES)
                 after = measured.measure() or reach
                 more = after.reached - reach.reached
-                said.append(self._what_it_brought(cell, more))
+                new = "; only head has it, so its cell is not judged" if is_new else ""
+                said.append(self._what_it_brought(cell, more) + new)
                 self._tried.append(f"{switch}: {said[0]}")
-                if more and self._has_run(cell):
+                if more and not is_new and self._has_run(cell):
                     self._run([cell], COUNTED)
                 reach = after
         left_out = len(cells_to_try) - self._options.max_switches
@@ -259,8 +261,12 @@ class _Stages:
 
         return max(reversed(cells), key=lines)
 
-    def _extend(self, cells: tuple[Cell, ...]) -> None:
-        self._grid = replace(self._grid, cells=self._grid.cells + cells)
+    def _extend(self, cell: Cell, *, is_judged: bool) -> None:
+        if not is_judged:
+            for side in (self._base, self._head):
+                side.unjudged.add(cell.id)
+            return
+        self._grid = replace(self._grid, cells=(*self._grid.cells, cell))
         for side in (self._base, self._head):
             side.writer.extend(self._grid)
 

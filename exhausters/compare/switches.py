@@ -78,6 +78,12 @@ def find_switches(
     return tuple(found.values())
 
 
+def is_named(switch: Switch, folder: Path) -> bool:
+    """Tell whether a build knows a switch: what is new in head does on purpose what base cannot."""
+    name = switch.axis.rpartition(".")[2]
+    return "." not in switch.axis or any(name.encode() in file.read_bytes() for file in folder.rglob("*.py"))
+
+
 def _axis_value(name: str, wanted: Any, defaults: Mapping[str, object]) -> tuple[str, Any] | None:
     if name.startswith(ambient_prefixes()):
         return f"{ENV}.{name}", str(int(wanted)) if isinstance(wanted, bool) else str(wanted)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from exhausters.compare.switches import Switch, find_switches
+from exhausters.compare.switches import Switch, find_switches, is_named
 from exhausters.reach.reached import Reach, UnreachedLines
 from exhausters.sweep.cell import Cell
 
@@ -73,3 +73,13 @@ def test_a_switch_makes_another_cell(axis: str, value: Any, expected: str | None
     place = UnreachedLines(file="a.py", side="head", first_line=1, last_line=1)
     cell = Switch(axis=axis, value=value, unreached=place).applied_to(Cell(workload="bursts"))
     assert (cell is None) if expected is None else (cell is not None and expected in cell.id)
+
+
+def test_a_switch_that_only_head_has_is_known_as_new(tmp_path: Path) -> None:
+    """What a new switch does is meant, so its cell must not be judged; one that base has is."""
+    (tmp_path / "environ.py").write_text("SGLANG_OLD = EnvBool(False)\n")
+    place = UnreachedLines(file="a.py", side="head", first_line=1, last_line=1)
+    old, new = (Switch(axis=f"env.SGLANG_{name}", value="1", unreached=place) for name in ("OLD", "NEW"))
+    assert is_named(old, tmp_path)
+    assert not is_named(new, tmp_path)
+    assert is_named(Switch(axis="overlap", value=False, unreached=place), tmp_path)
