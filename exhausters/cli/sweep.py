@@ -33,7 +33,7 @@ def sweep(
     ] = "linear",
     work: Annotated[bool, typer.Option(help="Count calls and operators in a second pass.")] = True,
     cache: Annotated[
-        bool, typer.Option("--cache", help="Take exact results of equal builds from the cache; no host time.")
+        bool, typer.Option(help="Take exact results of equal builds from the cache; without host time.")
     ] = False,
     verify_cache: Annotated[
         int, typer.Option(min=0, help="Run this many cached cells anyway; they must agree.")
