@@ -14,7 +14,8 @@ _ROOT = Path(__file__).resolve().parent.parent
 _SEAM = _ROOT / "exhausters" / "engine" / "sglang"
 # Attributes of SGLang's scheduler, batches, requests, pools and trees.
 _SGLANG_NAMES = re.compile(
-    r"\b(?:tree_cache|token_to_kv_pool_allocator|req_to_token_pool|inc_lock_ref|dec_lock_ref|chunked_req"
+    # `tree_cache` is also a fact of ours about a boot, and so a keyword.
+    r"[.\"]tree_cache\b|\b(?:token_to_kv_pool_allocator|req_to_token_pool|inc_lock_ref|dec_lock_ref|chunked_req"
     r"|waiting_queue|running_batch|forward_mode|req_pool_idx|kv_allocated_len|kv_committed_len"
     r"|cache_protected_len|retract_decode|get_next_batch_to_run|process_batch_result|_engine_paused"
     r"|evictable_size|protected_size|available_size|origin_input_ids|output_ids|extend_lens|prefix_lens"

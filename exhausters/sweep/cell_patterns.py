@@ -31,7 +31,7 @@ def matching_cells(cells: Sequence[Cell], patterns: Sequence[str]) -> tuple[Cell
         if not found:
             near = get_close_matches(pattern.strip("*"), ids, n=_SHOWN, cutoff=0.0)
             raise GridError(
-                f"--cells {pattern!r}: matches none of {len(ids)} cells; the nearest are {', '.join(near)}; "
+                f"cells {pattern!r}: matches none of {len(ids)} cells; the nearest are {', '.join(near)}; "
                 "a * stands for any characters, as in '*agents*'"
             )
         chosen.update(found)

@@ -140,7 +140,7 @@ def test_commits_that_do_not_boot_are_skipped(bisect: Run, monkeypatch: pytest.M
     [
         (["--metric", "chunks", "--decisions"], "expected one of them"),
         (["--metric", "nothing"], "no such metric"),
-        (["--cells", "nothing"], "matches none of the 4 cells"),
+        (["--cells", "nothing"], "matches none of 4 cells"),
     ],
 )
 def test_bad_input_exits_with_2(bisect: Run, arguments: list[str], expected: str, tmp_path: Path) -> None:
@@ -191,7 +191,7 @@ def test_a_replay_that_cannot_be_run_exits_with_2(
 
     for arguments, expected in (
         ((folder, "--target", "release:9.9.9"), "no such release"),
-        ((folder, "--cell", "nothing"), "matches none of 2 records"),
+        ((folder, "--cell", "nothing"), "matches none of 2 cells"),
         ((str(tmp_path),), "holds no readable sweep"),
     ):
         result = _replay(*arguments)

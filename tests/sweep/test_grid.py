@@ -168,5 +168,5 @@ def test_cells_are_chosen_by_pattern() -> None:
 
 def test_a_pattern_that_matches_nothing_is_refused() -> None:
     """The error names the pattern and the nearest cells."""
-    with pytest.raises(GridError, match=r"--cells '\*agent_\*': matches none of 2 cells.*agents/p16"):
+    with pytest.raises(GridError, match=r"cells '\*agent_\*': matches none of 2 cells.*agents/p16"):
         a_grid(workload=["bursts", "agents"]).select(["*agent_*"])
