@@ -26,6 +26,8 @@ def make_frame(commits: int, cells: int, metrics: int) -> Any:
     import numpy as np
     import pandas as pd
 
+    from reports.detect.comparable import SAME_EVERYWHERE, SAME_IN_EACH_CELL
+
     draw = np.random.default_rng(SEED)
     hosts = int(metrics * HOST_SHARE)
     exact = metrics - hosts
@@ -43,9 +45,10 @@ def make_frame(commits: int, cells: int, metrics: int) -> Any:
         names = [target or f"c{number:04d}" for number in range(commits)]
         parts.append(_rows(seconds, "host", "host_time", names))
     frame = pd.concat(parts, ignore_index=True)
+    # What must be equal over a range of builds is equal here.
     texts = ("target", "session", "cell", "metric", "kind", "unit", "better", "outcome")
     frame = frame.astype(dict.fromkeys(texts, "category"))
-    for name in ("harness_schema", "grid_digest", "forward_time_model", "clock", "workload_digest"):
+    for name, *_ in (*SAME_EVERYWHERE, *SAME_IN_EACH_CELL):
         frame[name] = pd.Categorical.from_codes(np.zeros(len(frame), dtype=np.int8), categories=["same"])
     # Columns of rows that say how a run ended; there are none here.
     frame[["decision_digest", "reason", "log_path", "provenance"]] = None

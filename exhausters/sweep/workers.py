@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import TypeVar
 
 from exhausters.engine.settings import HostSettings
-from exhausters.errors import ExhaustersError, UnsupportedSettingError, UsageError
+from exhausters.errors import ExhaustersError, UsageError
 from exhausters.sweep.cell import EngineSettings
 from exhausters.targets import PreparedTarget, prepare
 from exhausters.worker.host import Host
@@ -54,7 +54,6 @@ class _Attempt:
     What has succeeded before can succeed again: then, and only then, the first failure is retried once.
     """
 
-    done: str
     lock: threading.Lock = field(default_factory=threading.Lock)
     succeeded: bool = False
     error: ExhaustersError | None = None
@@ -68,7 +67,8 @@ class _Attempt:
 
     def _again(self, act: Callable[[], _Value]) -> _Value:
         if self.error is not None:
-            raise _not_again(self.error, self.done)
+            # A copy: threads would share one object, its traceback included.
+            raise copy(self.error)
         try:
             value = act()
         except ExhaustersError as error:
@@ -81,21 +81,12 @@ class _Attempt:
         return value
 
 
-def _not_again(error: ExhaustersError, done: str) -> ExhaustersError:
-    """A copy of a remembered error that says so: threads would share one object, its traceback included."""
-    again = copy(error)
-    # What an SGLang lacks, it lacks at every try: there is one reason for all cells that ask for it.
-    if not isinstance(error, UnsupportedSettingError):
-        again.args = (f"not {done} again: {error.args[0]}", *error.args[1:])
-    return again
-
-
 class Workers:
     """Owns every worker of a command; shared by threads; a context manager that closes all of them.
 
     A boot is tried once per target, engine settings and clock: after a failure, whatever its reason, each
-    further request for such a worker raises that error again, as "not booted again: …". Settings that have
-    booted before are booted once more when a boot of them fails. Threads that request a worker while the
+    further request for such a worker raises the same error, so that all cells have one reason. Settings that
+    have booted before are booted once more when a boot of them fails. Threads that request a worker while the
     first of its kind boots wait for the result of that boot.
     """
 
@@ -127,7 +118,7 @@ class Workers:
                 self._prepared[target] = prepare(target)
             return self._prepared[target]
 
-        return self._attempt(target, done="prepared").first(once)
+        return self._attempt(target).first(once)
 
     def lease(self) -> Lease:
         """Return a context manager that lends workers until it ends."""
@@ -174,7 +165,7 @@ class Workers:
         try:
             if surplus is not None:
                 surplus.close()
-            return self._attempt(key, done="booted").first(lambda: self._boot(key))
+            return self._attempt(key).first(lambda: self._boot(key))
         except BaseException:
             with self._lock:
                 self._lent -= 1
@@ -227,9 +218,9 @@ class Workers:
         if not keep:
             host.close()
 
-    def _attempt(self, what: object, *, done: str) -> _Attempt:
+    def _attempt(self, what: object) -> _Attempt:
         with self._lock:
-            return self._attempts.setdefault(what, _Attempt(done))
+            return self._attempts.setdefault(what, _Attempt())
 
 
 class Lease:

@@ -102,7 +102,7 @@ def _expect_everywhere(records: tuple[RunRecord, ...], grid: Grid, folder: Path,
     assert str(results.frame["leave_budget"].dtype) == "Int64"
 
     judged = CliRunner().invoke(app, ["gate", str(folder), str(folder)], env={"NO_COLOR": "1"})
-    assert (judged.exit_code, judged.output[:4]) == (NOTHING_WORSE, "SAME")
+    assert (judged.exit_code, judged.output[:9]) == (NOTHING_WORSE, "identical")
     built = CliRunner().invoke(app, ["build", str(folder), "--out", str(out)])
     assert built.exit_code == 0, built.output
     axes = {axis["name"]: axis["labels"] for axis in _dashboard(out)["axes"]}
