@@ -29,7 +29,8 @@ def compare(
     ] = 10,
     config: Annotated[Path | None, typer.Option(help="Thresholds and waivers (TOML).")] = None,
 ) -> None:
-    """Compare two builds: decisions, work, reach, host time, verdict; exit 0, 1 (worse) or 2 (undecided)."""
+    """Compare two builds: decisions, work, reach, host time, verdict; exit 0 nothing worse, 1 worse or a
+    trade-off or a false claim, 2 undecided, unreached or broken."""
     from exhausters.cli.compare_reports import REPORTS, undecided_in, write_reports
     from exhausters.compare.folder import comparison_folder, write_header
     from exhausters.compare.stages import CompareOptions, compare_builds

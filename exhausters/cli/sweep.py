@@ -16,7 +16,7 @@ from exhausters.cli.options import (
 )
 from exhausters.cli.outcomes import print_left_out, print_outcomes
 from exhausters.console import FAILED, error_console, errors_shown, output_console
-from exhausters.sweep.record import FAILURES, RunRecord
+from exhausters.sweep.record import FAILURES, UNSUPPORTED, RunRecord
 
 
 def sweep(
@@ -74,5 +74,7 @@ def sweep(
                 writer.finish()
     console.print(records_table(records, title=f"{prepared.name}, grid {chosen.name}"))
     print_outcomes(console, records, out, noun="cells")
-    if any(record.result.outcome in FAILURES for record in records):
+    outcomes = {record.result.outcome for record in records}
+    # A sweep in which nothing ran is a mistake in the grid, whatever the scheduler calls it.
+    if outcomes & set(FAILURES) or outcomes == {UNSUPPORTED}:
         raise typer.Exit(FAILED)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from bisect import bisect
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
+
+from packaging.version import InvalidVersion, Version
 
 from exhausters.errors import InstallError, TargetNotFoundError
 from exhausters.targets import git
@@ -129,8 +131,12 @@ def fetch_commit(directory: Path, revision: str, *, on_progress: Progress | None
 
 
 def _no_such_release(version: str) -> str:
-    near = get_close_matches(version, SUPPORTED_RELEASES, n=4, cutoff=0.5)
-    hint = ", ".join(near) if near else f"{SUPPORTED_RELEASES[0]} to {SUPPORTED_RELEASES[-1]}"
+    try:
+        place = bisect([Version(one) for one in SUPPORTED_RELEASES], Version(version))
+        near = SUPPORTED_RELEASES[max(0, place - 2) : place + 2]
+    except InvalidVersion:
+        near = (SUPPORTED_RELEASES[0], "…", SUPPORTED_RELEASES[-1])
     return (
-        f"release:{version}: not published for this Python and platform; nearest supported releases: {hint}"
+        f"release:{version}: not published for this Python and platform; nearest supported releases: "
+        f"{', '.join(near)}"
     )

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from exhausters.console import errors_shown, output_console
+from exhausters.console import error_console, errors_shown, output_console
 from reports.cli.options import ConfigOption, read_config
 
 
@@ -31,6 +31,9 @@ def build(
     with errors_shown():
         report = make_report(load_results(results), read_config(config), base=base, head=head)
         written = write_report(report, out)
+    errors = error_console()
+    for note in report.notes:
+        errors.print(f"note: {note}", markup=False, highlight=False, soft_wrap=True)
     console = output_console()
     for path in written:
         console.print(str(path), markup=False, highlight=False)

@@ -28,6 +28,9 @@ def write_report(report: Report, out: Path) -> list[Path]:
             "junit.xml": render_junit(report.comparison),
         }
     out.mkdir(parents=True, exist_ok=True)
+    # An earlier report's verdict must not lie beside a report that has none.
+    for name in ("report.md", "junit.xml"):
+        (out / name).unlink(missing_ok=True)
     for name, text in texts.items():
         (out / name).write_text(text, encoding="utf-8")
     return [out / name for name in texts]

@@ -147,7 +147,8 @@ def _unreached(evidence: Evidence, verdict: str) -> list[str]:
 def _sentence(
     verdict: str, evidence: Evidence, won: Sequence[Movement], lost: Sequence[Movement], cost: str
 ) -> str:
-    parts = [evidence.claim.text]
+    # An answer about nothing that was executed confirms no claim.
+    parts = [] if verdict == UNREACHED else [evidence.claim.text]
     body = _body(verdict, evidence, won, lost)
     moved_cost = any(one.role == COST for one in (*won, *lost))
     if verdict in (BETTER, WORSE, TRADE_OFF, NEUTRAL) and not moved_cost:

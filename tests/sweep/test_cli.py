@@ -72,11 +72,17 @@ def test_a_stall_is_an_outcome_and_not_a_failure(invoke: Invoke, outcomes: list[
     assert "stalled: bursts/p16/pages=1,refs=all,rows=all/one_shot: so it is" in result.stdout
 
 
-def test_what_is_unsupported_is_printed_once_and_exits_with_0(invoke: Invoke, outcomes: list[str]) -> None:
-    """Cells that this SGLang does not support are no failure; a reason they share is printed once."""
+def test_a_cell_that_is_unsupported_is_no_failure(invoke: Invoke, outcomes: list[str]) -> None:
+    """A switch that this SGLang lacks fails no sweep in which other cells ran."""
+    outcomes.append(UNSUPPORTED)
+    assert invoke().exit_code == 0
+
+
+def test_a_sweep_in_which_nothing_ran_exits_with_2(invoke: Invoke, outcomes: list[str]) -> None:
+    """A mistyped switch in every cell does not pass; the reason that cells share is printed once."""
     outcomes += [UNSUPPORTED, UNSUPPORTED]
     result = invoke()
-    assert result.exit_code == 0
+    assert result.exit_code == 2
     assert "2 cells: 2 unsupported." in result.stdout
     first = "bursts/p16/pages=1,refs=all,rows=all/one_shot"
     assert result.stdout.count("so it is") == 1
