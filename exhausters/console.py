@@ -14,7 +14,9 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from rich import box
 from rich.console import Console
+from rich.table import Table
 
 from exhausters.errors import ExhaustersError
 
@@ -39,6 +41,24 @@ def output_console() -> Console:
 def error_console() -> Console:
     """Return the console for progress, notes and errors, on standard error."""
     return Console(stderr=True)
+
+
+def print_line(console: Console, text: str) -> None:
+    """Print text as it is: no markup is read in it, nothing is coloured, and no line is broken."""
+    console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def headed_table(heading: str) -> Table:
+    """Return a table without columns yet, under a heading at its left."""
+    return Table(
+        title=heading,
+        title_justify="left",
+        title_style="bold cyan",
+        header_style="bold",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+        show_edge=False,
+    )
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from exhausters.cli.options import GRID_HELP, CellsOption
-from exhausters.console import FAILED, error_console, errors_shown, output_console
+from exhausters.console import FAILED, error_console, errors_shown, output_console, print_line
 from exhausters.errors import UsageError
 
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from exhausters.bisect.question import Question
     from exhausters.bisect.search import Found
     from exhausters.bisect.state import BisectFolder
+    from exhausters.sweep.grid import Grid
 
 # Cells that are shown; the folder has all of them.
 _SHOWN_CHANGES = 12
@@ -44,7 +45,6 @@ def bisect(
     from exhausters.bisect.question import question
     from exhausters.bisect.search import search
     from exhausters.bisect.state import bisect_folder
-    from exhausters.sweep.cache_key import harness_digest
     from exhausters.sweep.drain import RunOptions
     from exhausters.sweep.execute import LocalExecutor
     from exhausters.sweep.grid import load_grid
@@ -54,7 +54,7 @@ def bisect(
     errors = error_console()
 
     def say(text: str) -> None:
-        errors.print(text, markup=False, highlight=False, soft_wrap=True)
+        print_line(errors, text)
 
     with errors_shown(errors):
         if metric is not None and decisions:
@@ -62,15 +62,7 @@ def bisect(
         asked = question(metric)
         line = first_parents(repo, good, bad)
         chosen = load_grid(grid).select(cells or ())
-        identity = {
-            "repository": str(line.repository),
-            "good": line.good,
-            "bad": line.bad,
-            "question": asked.text,
-            "cells": chosen.digest,
-            "harness": harness_digest(),
-        }
-        with bisect_folder(out, identity) as state:
+        with bisect_folder(out, _identity(line, asked, chosen)) as state:
             runs = SweptCommits(
                 line=line,
                 grid=chosen,
@@ -87,12 +79,26 @@ def bisect(
     console = output_console()
     if found is None:
         text = f"{asked.text}: both ends are the same in all {len(chosen.cells)} cells; nothing to find"
-        console.print(text, markup=False, highlight=False, soft_wrap=True)
+        print_line(console, text)
         raise typer.Exit(FAILED)
     for text in _report(line, asked, found, state):
-        console.print(text, markup=False, highlight=False, soft_wrap=True)
+        print_line(console, text)
     if len(found.candidates) > 1:
         raise typer.Exit(FAILED)
+
+
+def _identity(line: FirstParents, asked: Question, grid: Grid) -> dict[str, str]:
+    """What a folder must agree in for a bisection to go on from it."""
+    from exhausters.sweep.cache_key import harness_digest
+
+    return {
+        "repository": str(line.repository),
+        "good": line.good,
+        "bad": line.bad,
+        "question": asked.text,
+        "cells": grid.digest,
+        "harness": harness_digest(),
+    }
 
 
 def _report(line: FirstParents, asked: Question, found: Found, state: BisectFolder) -> list[str]:

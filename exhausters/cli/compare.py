@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from exhausters.cli.options import GRID_HELP, CellsOption, print_dropped_variables
+from exhausters.cli.outcomes import print_left_out
 from exhausters.console import error_console, errors_shown, output_console
 from exhausters.errors import ExhaustersError, UsageError
 
@@ -45,8 +46,7 @@ def compare(
             raise UsageError(f"--claim {claim!r}: expected one of {', '.join(CLAIMS)}")
         chosen = load_grid(grid).select(cells or ())
         print_dropped_variables(errors)
-        for left_out in chosen.left_out:
-            errors.print(f"left out: {left_out}", markup=False, highlight=False)
+        print_left_out(errors, chosen)
         with comparison_folder(out, reports=REPORTS), ShownProgress(errors) as progress:
             header: dict[str, Any] = {
                 "base": base,

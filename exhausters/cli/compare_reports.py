@@ -10,7 +10,7 @@ from rich.console import Console
 
 from exhausters.compare.folder import BASE, HEAD, PAIRS
 from exhausters.compare.stages import Compared
-from exhausters.console import FAILED
+from exhausters.console import FAILED, print_line
 from exhausters.errors import StoreError
 from exhausters.sweep.store import HEADER_NAME
 from reports.cli.options import read_config
@@ -69,7 +69,7 @@ def write_reports(
     )
     _write(folder, comparison, report)
     print_comparison(comparison, console)
-    console.print(f"reports: {folder}", markup=False, highlight=False, soft_wrap=True)
+    print_line(console, f"reports: {folder}")
     if is_unreached(compared) and comparison.decision.exit_code == 0:
         console.print("unreached: no run executed a line of what changed", highlight=False)
         return FAILED

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from exhausters.console import error_console, errors_shown, output_console
+from exhausters.console import error_console, errors_shown, output_console, print_line
 from exhausters.targets import NEWEST_RELEASE, SUPPORTED_RELEASES
 
 DEFAULT_MIRROR = ".cache/sglang.git"
@@ -48,4 +48,4 @@ def mirror(
             progress.note(note)
     held = f"{report.tags[0]} to {report.tags[-1]}" if report.tags else "no release"
     line = f"{report.directory}: {len(report.tags)} releases, {held}; {len(report.added)} added"
-    output_console().print(line, markup=False, highlight=False)
+    print_line(output_console(), line)

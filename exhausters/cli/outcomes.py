@@ -8,6 +8,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from exhausters.console import print_line
 from exhausters.sweep.grid import Grid
 from exhausters.sweep.record import DRAINED, RunRecord
 
@@ -15,7 +16,7 @@ from exhausters.sweep.record import DRAINED, RunRecord
 def print_left_out(console: Console, grid: Grid) -> None:
     """Print a line per optional workload whose trace is not available."""
     for left_out in grid.left_out:
-        console.print(f"left out: {left_out}", markup=False, highlight=False, soft_wrap=True)
+        print_line(console, f"left out: {left_out}")
 
 
 def print_outcomes(console: Console, records: Sequence[RunRecord], out: Path, *, noun: str) -> None:
@@ -37,4 +38,4 @@ def print_outcomes(console: Console, records: Sequence[RunRecord], out: Path, *,
             ends.setdefault((record.result.outcome, side, record.result.reason), []).append(record.cell.id)
     for (outcome, side, reason), cells in ends.items():
         where = cells[0] if len(cells) == 1 else f"{len(cells)} {noun}, the first {cells[0]}"
-        console.print(f"{outcome}: {side}{where}: {reason}", markup=False, highlight=False, soft_wrap=True)
+        print_line(console, f"{outcome}: {side}{where}: {reason}")

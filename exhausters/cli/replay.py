@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from exhausters.console import FAILED, error_console, errors_shown, output_console
+from exhausters.console import FAILED, error_console, errors_shown, output_console, print_line
 
 if TYPE_CHECKING:
     from exhausters.sweep.replay import Replayed
@@ -56,8 +56,8 @@ def _shown(replayed: Replayed) -> int:
         code, said = _DIFFERS, f"differs: {where}"
     else:
         code, said = _SAME, f"same: {where}: {found.result.outcome}, {len(found.result.log)} steps"
-    console.print(said, markup=False, highlight=False, soft_wrap=True)
+    print_line(console, said)
     if code == _DIFFERS:
         for clause in replayed.differences:
-            console.print(f"  {clause}", markup=False, highlight=False, soft_wrap=True)
+            print_line(console, f"  {clause}")
     return code

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from exhausters.console import errors_shown, output_console
+from exhausters.console import errors_shown, output_console, print_line
 
 
 def resummarize(
@@ -22,7 +22,7 @@ def resummarize(
         found = refill(folder)
     console.print(f"{found.records} records: {_counts(found.added)} added, {_counts(found.changed)} changed")
     for reason, count in found.left.items():
-        console.print(f"left as they are: {count} records: {reason}", markup=False, highlight=False)
+        print_line(console, f"left as they are: {count} records: {reason}")
 
 
 def _counts(counts: Mapping[str, int]) -> str:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from exhausters.console import error_console, errors_shown, output_console
+from exhausters.console import error_console, errors_shown, output_console, print_line
 
 
 def trace(
@@ -37,4 +37,4 @@ def trace(
         }
         out.parent.mkdir(parents=True, exist_ok=True)
         out.write_text(json.dumps(records_trace(tuple(runs.values()))))
-    output_console().print(f"{len(runs)} runs: {out}", markup=False, highlight=False)
+    print_line(output_console(), f"{len(runs)} runs: {out}")

@@ -27,6 +27,14 @@ _TITLES = {
     MODELLED: "Modelled time",
     HOST: "Host time",
 }
+# What the rows of a kind do not say.
+_REMARKS = {
+    WORK: """\
+The Python calls include some that torch makes only because operators are counted: a few per operator, in
+`torch/_compile.py` and `torch/_dynamo/eval_frame.py`. So a build that calls more operators has more of
+these calls too. `exhausters why` counts without them ([why.md](why.md)).
+"""
+}
 
 
 def metrics_document() -> str:
@@ -38,8 +46,9 @@ def metrics_document() -> str:
             for one in METRICS.values()
             if one.kind == kind
         ]
-        heading = f"## {title}\n\n| metric | unit | role | better | meaning |\n|---|---|---|---|---|"
-        parts.append("\n".join((heading, *rows)) + "\n")
+        remark = f"{_REMARKS[kind]}\n" if kind in _REMARKS else ""
+        table = ("| metric | unit | role | better | meaning |", "|---|---|---|---|---|", *rows)
+        parts.append(f"## {title}\n\n{remark}" + "\n".join(table) + "\n")
     return "\n".join(parts)
 
 

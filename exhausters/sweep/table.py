@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import groupby
 
-from rich import box
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from exhausters.console import headed_table
 from exhausters.observe.metrics import METRICS
 from exhausters.pressure.registry import kinds
 from exhausters.sweep.record import DRAINED, FAILURES, RunRecord
@@ -45,15 +45,7 @@ def _heading(record: RunRecord) -> str:
 
 
 def _empty_table(heading: str) -> Table:
-    table = Table(
-        title=heading,
-        title_justify="left",
-        title_style="bold cyan",
-        header_style="bold",
-        box=box.SIMPLE_HEAD,
-        padding=(0, 1, 0, 0),
-        show_edge=False,
-    )
+    table = headed_table(heading)
     # Fixed widths, so that the parts line up below each other.
     for name in (*(kind.heading for kind in kinds()), "taken"):
         table.add_column(name, justify="right", no_wrap=True, min_width=5)

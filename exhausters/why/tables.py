@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 
-from rich import box
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from exhausters.console import headed_table
 from exhausters.observe.call_tree import Function
 from exhausters.why.differential import (
     CallDifference,
@@ -82,7 +82,7 @@ def _heading(what: str, base: float, head: float, shown: int, every: int, share:
 
 
 def _call_table(rows: Sequence[CallDifference], heading: str) -> Table:
-    table = _table(heading)
+    table = headed_table(heading)
     table.add_column("own calls", justify="right", no_wrap=True)
     table.add_column("phase", no_wrap=True)
     table.add_column("function", overflow="fold")
@@ -105,7 +105,7 @@ def _call_table(rows: Sequence[CallDifference], heading: str) -> Table:
 
 
 def _line_table(rows: Sequence[LineDifference], heading: str) -> Table:
-    table = _table(heading)
+    table = headed_table(heading)
     table.add_column("lines", justify="right", no_wrap=True)
     table.add_column("function", overflow="fold")
     table.add_column("place, base → head", overflow="fold")
@@ -121,18 +121,6 @@ def _line_table(rows: Sequence[LineDifference], heading: str) -> Table:
             str(one.hottest_line),
         )
     return table
-
-
-def _table(heading: str) -> Table:
-    return Table(
-        title=heading,
-        title_justify="left",
-        title_style="bold cyan",
-        header_style="bold",
-        box=box.SIMPLE_HEAD,
-        padding=(0, 1, 0, 0),
-        show_edge=False,
-    )
 
 
 def _both(base: float, head: float) -> str:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from exhausters.console import error_console, errors_shown, output_console
+from exhausters.console import error_console, errors_shown, output_console, print_line
 from reports.cli.options import ConfigOption, read_config
 
 
@@ -33,7 +33,7 @@ def build(
         written = write_report(report, out)
     errors = error_console()
     for note in report.notes:
-        errors.print(f"note: {note}", markup=False, highlight=False, soft_wrap=True)
+        print_line(errors, f"note: {note}")
     console = output_console()
     for path in written:
-        console.print(str(path), markup=False, highlight=False)
+        print_line(console, str(path))
