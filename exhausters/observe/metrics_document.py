@@ -27,14 +27,6 @@ _TITLES = {
     MODELLED: "Modelled time",
     HOST: "Host time",
 }
-# What the rows of a kind do not say.
-_REMARKS = {
-    WORK: """\
-The Python calls include some that torch makes only because operators are counted: a few per operator, in
-`torch/_compile.py` and `torch/_dynamo/eval_frame.py`. So a build that calls more operators has more of
-these calls too. `exhausters why` counts without them ([why.md](why.md)).
-"""
-}
 
 
 def metrics_document() -> str:
@@ -46,9 +38,8 @@ def metrics_document() -> str:
             for one in METRICS.values()
             if one.kind == kind
         ]
-        remark = f"{_REMARKS[kind]}\n" if kind in _REMARKS else ""
         table = ("| metric | unit | role | better | meaning |", "|---|---|---|---|---|", *rows)
-        parts.append(f"## {title}\n\n{remark}" + "\n".join(table) + "\n")
+        parts.append(f"## {title}\n\n" + "\n".join(table) + "\n")
     return "\n".join(parts)
 
 

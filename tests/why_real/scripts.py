@@ -18,25 +18,26 @@ for one in self.waiting_queue:
 
 
 def python_calls_both_ways(t: Any, cell: Any, workload: Any, options: Any) -> Any:
-    """Python calls by phase: of the call tree, of that those in torch's file of operators, of the counter.
-
-    The counter's dispatch mode, which sees operators, stays off: it makes calls of its own.
-    """
+    """Python calls by phase, of the call tree and of a counter that also watches operators."""
     yield from run_cell(t, cell, workload, options)
     yield from _again(t)
     tree = CallTree([t.engine.source_folders().watched])
     yield from one_pass(t, cell, workload, options, tree)
-    yield from _again(t)
     counter = WorkCounter()
-    yield from one_pass(t, cell, workload, options, counter)
-    every, operators = {}, {}
-    for phase, root in tree.roots.items():
-        calls = function_calls(root)
-        every[phase] = sum(one.calls for function, one in calls.items() if function.file)
-        operators[phase] = sum(
-            one.calls for function, one in calls.items() if function.file == "torch/_ops.py"
-        )
-    return every, operators, counter.calls()[0]
+    for counter in (WorkCounter(), WorkCounter()):  # the first one meets operators for the first time
+        yield from _again(t)
+        counter.start()
+        try:
+            yield from one_pass(t, cell, workload, options, counter)
+        finally:
+            counter.stop()
+    assert not counter.is_cold
+    in_tree = {
+        phase: sum(one.calls for function, one in function_calls(root).items() if function.file)
+        for phase, root in tree.roots.items()
+    }
+    python, _, _ = counter.calls()
+    return in_tree, {phase: python[phase] for phase in in_tree}
 
 
 def profile_with_a_scan(t: Any, cell: Any, workload: Any, options: Any) -> Any:
