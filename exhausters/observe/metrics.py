@@ -151,6 +151,13 @@ _ALL = (
         "unfinished_requests", "requests", DECISION, LOWER, "Requests that had not emitted all their tokens."
     ),
     _metric(
+        "shortened_requests",
+        "requests",
+        DECISION,
+        LOWER,
+        "Requests that the scheduler let emit fewer tokens than they asked for.",
+    ),
+    _metric(
         "modelled_seconds",
         "s",
         MODELLED,

@@ -22,7 +22,9 @@ class RunFacts:
     Attributes:
         chunk_budget_tokens: the chunked-prefill size; None when chunking is off.
         submitted_steps: step at which each request was submitted, by request id.
-        wanted_outputs: output tokens asked for, by request id; every request of the workload is in it.
+        wanted_outputs: output tokens to be emitted, by request id; every request of the workload is in it.
+        shortened_outputs: output tokens asked for by requests that the scheduler lets emit fewer, by request id;
+            `wanted_outputs` has what it lets them.
         arrival_ns: modelled time at which each request arrived, by request id.
         sequences: token ids of prompt and outputs, by request id; without them only what a request computed
             itself is known to be recomputed. Never stored: they follow from the workload.
@@ -35,6 +37,7 @@ class RunFacts:
     chunk_budget_tokens: int | None
     submitted_steps: Mapping[str, int]
     wanted_outputs: Mapping[str, int]
+    shortened_outputs: Mapping[str, int] = field(default_factory=dict)
     arrival_ns: Mapping[str, int] = field(default_factory=dict)
     sequences: Mapping[str, array[int]] = field(default_factory=dict)
     warm_rids: tuple[str, ...] = ()

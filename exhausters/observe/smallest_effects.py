@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 # Roles. An outcome is what a user of the server feels, a cost is what the host pays; both can be better or
@@ -83,6 +83,7 @@ OUTCOMES: Mapping[str, SmallestEffect] = MappingProxyType(
         ),
         "memory_aborts": _LOST,
         "unfinished_requests": _LOST,
+        "shortened_requests": replace(_LOST, reason="Each one is an answer that its user gets cut off."),
     }
 )
 COUNTS = ("python_calls", "c_calls", "aten_operators", "host_synchronisations", "tensor_allocations")

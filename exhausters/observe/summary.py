@@ -191,6 +191,7 @@ def _output_metrics(replay: _Replay, facts: RunFacts) -> dict[str, Value]:
         "unfinished_requests": sum(
             replay.outputs[rid] < wanted for rid, wanted in facts.wanted_outputs.items()
         ),
+        "shortened_requests": len(facts.shortened_outputs),
     }
 
 

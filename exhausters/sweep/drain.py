@@ -240,7 +240,13 @@ def _result(
     outcome, reason = ended
     log = recorder.log
     planned = planned_facts(cell, workload, goodput=options.goodput, emitted_token=context.emitted_token)
-    facts = replace(planned, submitted_steps=feeder.submitted_steps, arrival_ns=feeder.arrival_ns)
+    facts = replace(
+        planned,
+        submitted_steps=feeder.submitted_steps,
+        arrival_ns=feeder.arrival_ns,
+        wanted_outputs=feeder.wanted_outputs,
+        shortened_outputs=feeder.shortened_outputs,
+    )
     return CellResult(
         outcome=outcome,
         reason=reason,
@@ -277,6 +283,7 @@ def _drain(
         feeder.submit_due()
         phases.resume()
         yield
+        feeder.read_limits()
         if context.is_fully_idle and not context.has_unreceived:
             idle_steps = 0
             if feeder.is_done:

@@ -17,13 +17,18 @@ class Feeder:
     Attributes:
         submitted_steps: step at which each request was submitted, by request id.
         arrival_ns: modelled time at which each was due, since the start, by request id.
+        wanted_outputs: tokens that each is to emit, by request id: what it asked for, or what the scheduler
+            lets it.
+        shortened_outputs: tokens that were asked for where the scheduler lets a request emit fewer.
     """
 
     def __init__(self, context: ScriptedContext, requests: Sequence[Request], recorder: Recorder) -> None:
         self._context = context
         self._recorder = recorder
         self._start_ns = context.clock.elapsed_ns
-        self._wanted = {request.rid: request.max_new_tokens for request in requests}
+        self.wanted_outputs = {request.rid: request.max_new_tokens for request in requests}
+        self.shortened_outputs: dict[str, int] = {}
+        self._unread: list[str] = []
         # (due in ns, position, request): the position keeps the workload's order among equal times. Whole
         # nanoseconds, so that no rounding can let a request that is due be due one step later.
         self._due: list[tuple[int, int, Request]] = []
@@ -46,7 +51,7 @@ class Feeder:
     def unfinished_rids(self) -> list[str]:
         """Requests that have not emitted all the tokens they asked for."""
         outputs = self._recorder.outputs
-        return [rid for rid, wanted in self._wanted.items() if outputs[rid] < wanted]
+        return [rid for rid, wanted in self.wanted_outputs.items() if outputs[rid] < wanted]
 
     def submit_due(self) -> None:
         """Submit what is due now."""
@@ -58,6 +63,19 @@ class Feeder:
             self.arrival_ns[request.rid] = due
             self.submitted_steps[request.rid] = self._recorder.step_count
             self._context.submit_request(request)
+            self._unread.append(request.rid)
+
+    def read_limits(self) -> None:
+        """Learn what the scheduler lets those emit that it has received since; between two steps."""
+        if not self._unread or self._context.has_unreceived:
+            return
+        limits = self._context.engine.output_limits()
+        for rid in self._unread:
+            asked = self.wanted_outputs[rid]
+            # A limit of nothing is a refusal: the request is lost, not shortened.
+            if 0 < limits.get(rid, asked) < asked:
+                self.wanted_outputs[rid], self.shortened_outputs[rid] = limits[rid], asked
+        self._unread.clear()
 
     def skip_to_next_arrival(self) -> None:
         """Move the clock to the next arrival: nothing runs or waits until then."""
@@ -73,7 +91,7 @@ class Feeder:
         now = self._now_ns()
         for rid in list(self._followers):
             ended = all_idle and rid in self.submitted_steps
-            if ended or self._recorder.outputs[rid] >= self._wanted[rid]:
+            if ended or self._recorder.outputs[rid] >= self.wanted_outputs[rid]:
                 for position, request in self._followers.pop(rid):
                     heapq.heappush(self._due, (now + _ns(request.arrival_seconds), position, request))
 

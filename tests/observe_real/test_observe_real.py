@@ -186,6 +186,17 @@ def test_window_tokens_of_a_hybrid_model(others: Hosts) -> None:
     assert result.provenance["repeatable"] is True
 
 
+def test_a_request_that_sglang_cuts_short_is_answered(others: Hosts) -> None:
+    """A request that SGLang gives fewer tokens than asked for is shortened, with its count, and not lost."""
+    limited = replace(MAIN, environment={"SGLANG_MAX_NEW_TOKENS_LIMIT": "5"})
+    workload = parse_workload("bursts:bursts=1")
+    result = run(others.get(limited), Cell(workload="bursts:bursts=1", engine=_ENGINE))
+    asked = [request.max_new_tokens for request in workload.requests]
+    assert (result.outcome, result.reason) == (DRAINED, "")
+    assert result.metrics["shortened_requests"] == sum(tokens > 5 for tokens in asked) > 0
+    assert result.metrics["output_tokens"] == sum(min(tokens, 5) for tokens in asked)
+
+
 @pytest.mark.parametrize("plant", ["leak window tokens", "free window tokens twice"])
 def test_lost_and_doubled_window_tokens_are_found(others: Hosts, plant: str) -> None:
     """A page that only the window pool lost or has twice is found in that very step, by its name."""

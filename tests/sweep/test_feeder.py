@@ -19,6 +19,15 @@ class FakeContext:
 
     clock: VirtualClock = field(default_factory=VirtualClock)
     submitted: list[str] = field(default_factory=list)
+    limits: dict[str, int] = field(default_factory=dict)
+    has_unreceived: bool = False
+
+    @property
+    def engine(self) -> FakeContext:
+        return self
+
+    def output_limits(self) -> dict[str, int]:
+        return self.limits
 
     def submit_request(self, request: Request) -> None:
         self.submitted.append(request.rid)
@@ -122,3 +131,18 @@ def test_unfinished_requests_are_short_of_tokens(emitted: int, unfinished: list[
     _, recorder, feeder = _feeder(_request("a"))
     recorder.outputs["a"] = emitted
     assert feeder.unfinished_rids == unfinished
+
+
+def test_a_request_that_is_cut_short_is_finished_with_what_it_may_emit() -> None:
+    """A lower limit of the scheduler's own is what a request is to emit; a limit of nothing loses it."""
+    context, recorder, feeder = _feeder(*(_request(rid, outputs=8) for rid in ("cut", "full", "refused")))
+    feeder.submit_due()
+    context.limits, context.has_unreceived = {"cut": 3}, True
+    feeder.read_limits()
+    assert feeder.shortened_outputs == {}  # what is not received yet has no limit yet
+    context.limits, context.has_unreceived = {"cut": 3, "full": 8, "refused": 0}, False
+    feeder.read_limits()
+    assert feeder.shortened_outputs == {"cut": 8}
+    assert feeder.wanted_outputs == {"cut": 3, "full": 8, "refused": 8}
+    recorder.outputs.update({"cut": 3, "full": 8})
+    assert feeder.unfinished_rids == ["refused"]

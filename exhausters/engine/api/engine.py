@@ -122,6 +122,12 @@ class Engine(Protocol):
     def active_requests(self) -> list[Any]:
         """Return every request that a queue or batch holds, once, in the engine's own form."""
 
+    def output_limits(self) -> dict[str, int]:
+        """Return the tokens that each of them may emit, by request id: fewer than asked where it cuts short.
+
+        A request without a limit is not among them.
+        """
+
     def waiting_rids(self) -> list[str]:
         """Return the waiting queue."""
 

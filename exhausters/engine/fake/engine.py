@@ -148,6 +148,10 @@ class FakeEngine:
         """Every request that a queue or batch holds, once."""
         return list(dict.fromkeys(self._requests()))
 
+    def output_limits(self) -> dict[str, int]:
+        """Tokens that each of them may emit."""
+        return {request.rid: request.max_new_tokens for request in self._requests()}
+
     def waiting_rids(self) -> list[str]:
         """The queue."""
         return [request.rid for request in self.native.queue]

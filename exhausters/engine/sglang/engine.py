@@ -93,6 +93,11 @@ class SGLangEngine:
         """Every request object that a queue or batch holds, once."""
         return list({id(req): req for req in iter_requests(self.native)}.values())
 
+    def output_limits(self) -> dict[str, int]:
+        """Tokens that each of them may emit: SGLang writes its own limit over the one that was asked for."""
+        limits = {req.rid: req.sampling_params.max_new_tokens for req in iter_requests(self.native)}
+        return {str(rid): int(limit) for rid, limit in limits.items() if limit is not None}
+
     def waiting_rids(self) -> list[str]:
         """The waiting queue."""
         return [req.rid for req in self.native.waiting_queue]
