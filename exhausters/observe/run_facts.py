@@ -23,7 +23,7 @@ class RunFacts:
         chunk_budget_tokens: the chunked-prefill size; None when chunking is off.
         submitted_steps: step at which each request was submitted, by request id.
         wanted_outputs: output tokens to be emitted, by request id; every request of the workload is in it.
-        shortened_outputs: output tokens asked for by requests that the scheduler lets emit fewer, by request id;
+        shortened_outputs: output tokens asked for where the scheduler lets a request emit fewer, by its id;
             `wanted_outputs` has what it lets them.
         arrival_ns: modelled time at which each request arrived, by request id.
         sequences: token ids of prompt and outputs, by request id; without them only what a request computed
