@@ -30,6 +30,7 @@ def sweep_writer(folder: Path, *, target: PreparedTarget, grid: Grid) -> RecordW
         "target": target.name,
         "target_version": target.version,
         "target_commit": target.commit,
+        "target_subject": target.subject,
         "target_dirty": target.dirty,
         "target_changes": target.changes,
     }
@@ -49,6 +50,7 @@ def pairs_writer(
         one.name: {
             "version": one.version,
             "commit": one.commit,
+            "subject": one.subject,
             "date": None,
             "dirty": one.dirty,
             "changes": one.changes,

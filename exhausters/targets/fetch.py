@@ -26,6 +26,7 @@ class Sources:
     Attributes:
         source_dir: the folder that contains `sglang/`.
         commit: 40 hexadecimal digits, or None if unknown.
+        subject: first line of the commit's message; empty if unknown.
         dirty: whether the files differ from `commit`.
         changes: short digest of what no commit describes (see `changes_digest`).
         is_ours: whether the folder belongs to this project's cache, so that bytecode may be written there.
@@ -33,6 +34,7 @@ class Sources:
 
     source_dir: Path
     commit: str | None = None
+    subject: str = ""
     dirty: bool = False
     changes: str | None = None
     is_ours: bool
@@ -82,7 +84,16 @@ def fetch_path(directory: Path) -> Sources:
         if (source_dir / "sglang" / "srt").is_dir():
             commit, dirty = git.checkout_state(source_dir)
             changes = changes_digest(source_dir, commit, dirty=dirty)
-            return Sources(source_dir=source_dir, commit=commit, dirty=dirty, changes=changes, is_ours=False)
+            repository = git.git_dir(source_dir) if commit else None
+            subject = git.commit_subject(repository, commit) if repository and commit else ""
+            return Sources(
+                source_dir=source_dir,
+                commit=commit,
+                subject=subject,
+                dirty=dirty,
+                changes=changes,
+                is_ours=False,
+            )
     problem = "contains no SGLang" if directory.is_dir() else "no such folder"
     raise TargetNotFoundError(
         f"path:{directory}: {problem}; expected a checkout (python/sglang/srt inside) or a folder with "
@@ -127,7 +138,8 @@ def fetch_commit(directory: Path, revision: str, *, on_progress: Progress | None
 
     folder = cache_root() / "commits" / commit
     build_once(folder, build, content={"commit": commit}, on_progress=on_progress)
-    return Sources(source_dir=folder, commit=commit, is_ours=True)
+    subject = git.commit_subject(repository, commit)
+    return Sources(source_dir=folder, commit=commit, subject=subject, is_ours=True)
 
 
 def _no_such_release(version: str) -> str:

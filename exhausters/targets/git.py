@@ -15,6 +15,7 @@ from exhausters.errors import TargetError
 __all__ = [
     "checkout_diff",
     "checkout_state",
+    "commit_subject",
     "export_folder",
     "git_dir",
     "git_environment",
@@ -44,6 +45,12 @@ def resolve_commit(repository: Path, revision: str) -> str | None:
         ]
     )
     return _text(done) if done.returncode == 0 else None
+
+
+def commit_subject(repository: Path, commit: str) -> str:
+    """Return the first line of a commit's message; empty if git cannot tell."""
+    done = _git([f"--git-dir={repository}", "show", "--no-patch", "--format=%s", commit])
+    return _text(done) if done.returncode == 0 else ""
 
 
 def checkout_state(source_dir: Path) -> tuple[str | None, bool]:

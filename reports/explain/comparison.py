@@ -65,6 +65,7 @@ class Comparison:
     Attributes:
         base, head: names of the builds.
         base_commit, head_commit: their commits, if known.
+        base_subject, head_subject: first lines of the commits' messages; empty if unknown.
         grid: name of the grid that was swept, if known.
         decision: the gate's answer.
         effects: one number for each workload and each outcome or cost.
@@ -83,6 +84,8 @@ class Comparison:
     head: str
     base_commit: str | None
     head_commit: str | None
+    base_subject: str
+    head_subject: str
     grid: str | None
     decision: Answer
     effects: tuple[Effect, ...]
@@ -144,6 +147,8 @@ def compare(
         head=head.label,
         base_commit=_commit(base),
         head_commit=_commit(head),
+        base_subject=_subject(base),
+        head_subject=_subject(head),
         grid=next((one.grid for one in head.results.sessions if one.grid), None),
         decision=answer_to(
             judged,
@@ -171,6 +176,11 @@ def compare(
 def _commit(side: Side) -> str | None:
     known = side.results.frame["commit"].dropna()
     return str(known.iloc[0]) if len(known) else None
+
+
+def _subject(side: Side) -> str:
+    provenance = side.results.frame["provenance"]
+    return str(provenance.iloc[0].get("subject") or "") if len(provenance) else ""
 
 
 def _sides(base: Side, head: Side, pairs: Results | None) -> list[tuple[str, Side]]:

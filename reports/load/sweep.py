@@ -97,6 +97,7 @@ def run_of_record(record: Mapping[str, Any], source: _Source) -> Run:
                 "harness_version": source.header.get("harness_version"),
                 "grid_digest": source.header.get("grid_digest"),
                 "dirty": about.get("dirty"),
+                "subject": about.get("subject"),
                 "started": source.header.get("started"),
             },
         )
@@ -125,7 +126,7 @@ def _about(target: str, header: Mapping[str, Any]) -> Mapping[str, Any]:
     both = header.get("targets")
     if isinstance(both, Mapping):
         return dict(both[target])
-    return {name: header.get(f"target_{name}") for name in ("version", "commit", "date", "dirty")}
+    return {name: header.get(f"target_{name}") for name in ("version", "commit", "subject", "date", "dirty")}
 
 
 def _axes(record: Mapping[str, Any], place: str) -> dict[str, object]:

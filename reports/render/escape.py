@@ -9,7 +9,7 @@ _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]+")
 # The character by which GitHub would know a link, and a text that would begin a list.
 _LINK = re.compile(r"[a-z]:(?=//)|\bwww\.", re.IGNORECASE)
-_LIST = re.compile(r"[-+=]|\d+[.)]")
+_LIST = re.compile(r"[-+](?=[-+\s]|$)|=|\d+[.)](?=\s|$)")
 _PLAIN = frozenset(" ,.:;=+-%/()'\"?–…→−·×≥≤")
 # What a code span is not trusted with: its own fence, a table's, and what GitHub or a browser might act on.
 _RISKY = re.compile(r"[`|<>&@#\\]|[a-z]:(?=//)|\bwww\.", re.IGNORECASE)

@@ -93,7 +93,7 @@ def results_document(results: Results) -> dict[str, Any]:
 def comparison_document(comparison: Comparison) -> dict[str, Any]:
     """Return two builds compared.
 
-    {"base", "head", "base_commit", "head_commit", "grid"
+    {"base", "head", "base_commit", "head_commit", "base_subject", "head_subject", "grid"
      "verdict", "exit_code", "reasons": [text]                    of the answer, see `answer_document`
      "answer", "effects": [{"workload", "metric", "role", "unit", "better", "verdict", "threshold", "rule",
                   "change", "by_pressure", "pressures", "cells", "worse_cells", "better_cells", "reasons"}]
@@ -127,6 +127,8 @@ def comparison_document(comparison: Comparison) -> dict[str, Any]:
         "head": comparison.head,
         "base_commit": comparison.base_commit,
         "head_commit": comparison.head_commit,
+        "base_subject": comparison.base_subject,
+        "head_subject": comparison.head_subject,
         "grid": comparison.grid,
         **answer_document(comparison),
         "verdict": decision.verdict,

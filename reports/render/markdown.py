@@ -48,6 +48,7 @@ _MAX_REASONS = 5
 _MAX_ROWS = 100
 # One name or sentence; longer ones are cut so that a single text cannot fill the comment.
 _MAX_TEXT = 300
+_MAX_SUBJECT = 80
 _CUT = "\n\n_Truncated: a comment cannot be longer. The JSON report has everything._\n"
 
 
@@ -61,7 +62,8 @@ def render_markdown(comparison: Comparison) -> str:
             (comparison.head, comparison.head_commit),
         )
     )
-    title = f"## {_SIGNS[answer.verdict]} {answer.verdict}: {base} → {head}"
+    subject = f" {_prose(comparison.head_subject, _MAX_SUBJECT)}" if comparison.head_subject else ""
+    title = f"## {_SIGNS[answer.verdict]} {answer.verdict}: {base} → {head}{subject}"
     parts = [title, _prose(answer.sentence, 2 * _MAX_TEXT), *_first_screen(comparison)]
     whole = "\n\n".join(part for part in parts if part) + "\n"
     # Each folded section is added as a whole or not at all, so that no tag stays open.

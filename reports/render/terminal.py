@@ -61,7 +61,9 @@ def print_comparison(comparison: Comparison, console: Console, *, explain: bool 
             (comparison.head, comparison.head_commit),
         )
     ]
-    _line(console, f"{names[0]} → {names[1]}, {len(comparison.cells)} cells: {decisions(comparison)}")
+    subject = f" {terminal_text(comparison.head_subject)}" if comparison.head_subject else ""
+    cells = f"{len(comparison.cells)} cells: {decisions(comparison)}"
+    _line(console, f"{names[0]} → {names[1]}{subject}, {cells}")
     if outcomes_that_moved(comparison.effects):
         console.print(_outcomes(comparison))
     for label, texts in (
