@@ -14,6 +14,7 @@ import typer
 from exhausters.cli.bisect import bisect
 from exhausters.cli.compare import compare
 from exhausters.cli.doctor import doctor
+from exhausters.cli.growth import growth
 from exhausters.cli.mirror import mirror
 from exhausters.cli.pair import pair
 from exhausters.cli.replay import replay
@@ -38,6 +39,7 @@ app.command(rich_help_panel="Measure")(mirror)
 app.command(rich_help_panel="Measure")(resummarize)
 app.command(rich_help_panel="Explain")(why)
 app.command(rich_help_panel="Explain")(trace)
+app.command(rich_help_panel="Explain")(growth)
 app.command(rich_help_panel="Judge and report")(compare)
 for command in REPORT_COMMANDS:
     app.command(rich_help_panel="Judge and report")(command)

@@ -10,6 +10,7 @@ import cProfile
 from pathlib import Path
 from typing import Any
 
+from exhausters.observe.operator_mode import operator_mode
 from exhausters.observe.phases import PHASES
 
 # Operators that make a GPU program wait for a value: the host reads it, or needs it for a shape.
@@ -47,7 +48,7 @@ class WorkCounter:
 
     def start(self) -> None:
         """Begin to see tensor operators."""
-        self._mode = _operator_mode(self)
+        self._mode = operator_mode(self)
         self._mode.__enter__()
 
     def stop(self) -> None:
@@ -145,21 +146,3 @@ def work_metrics(counter: WorkCounter, *, steps: int) -> dict[str, float | int |
         for phase in PHASES:
             metrics[f"{name}_per_step_{phase}"] = by_phase[phase] / steps if steps else None
     return metrics
-
-
-def _operator_mode(counter: WorkCounter) -> Any:
-    from torch.utils._python_dispatch import TorchDispatchMode
-
-    class _OperatorMode(TorchDispatchMode):
-        """Sends every operator through the counter."""
-
-        @classmethod
-        def _should_skip_dynamo(cls) -> bool:
-            # Otherwise torch wraps the method, and each operator makes four Python calls and eight C calls
-            # more that the scheduler never makes.
-            return False
-
-        def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-            return counter.run_operator(function, args, kwargs or {})
-
-    return _OperatorMode()
