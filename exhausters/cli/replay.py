@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from exhausters.sweep.replay import Replayed
 
 _SAME, _DIFFERS = 0, 1
+_WORDS = {_SAME: "the same", _DIFFERS: "differ", FAILED: "could not be run"}
 
 
 def replay(
@@ -27,7 +28,10 @@ def replay(
     ] = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Schedulers side by side.")] = None,
 ) -> None:
-    """Run the cells of a folder of records again: 0 if they come out the same, 1 if not, 2 if they cannot."""
+    """Run the cells of a folder of records again: 0 if they come out the same, 1 if not, 2 if they cannot.
+
+    Prints the cells that do not, and how many do.
+    """
     from exhausters.sweep.execute import LocalExecutor
     from exhausters.sweep.read_records import read_records
     from exhausters.sweep.replay import replay as run_again
@@ -35,29 +39,30 @@ def replay(
     from exhausters.targets import prepare
 
     errors = error_console()
-    codes = {_SAME}
+    codes: list[int] = []
     with errors_shown(errors):
         records = stored_runs(read_records(record), cell)
         by_text = {text: prepare(text) for text in {target or one.target for one in records}}
         targets = {one.target: by_text[target or one.target] for one in records}
         for replayed in run_again(records, targets, LocalExecutor(workers)):
-            codes.add(_shown(replayed))
-    raise typer.Exit(max(codes))
+            codes.append(_shown(replayed))
+    counts = {word: codes.count(code) for code, word in _WORDS.items()}
+    told = ", ".join(f"{count} {word}" for word, count in counts.items() if count)
+    print_line(output_console(), f"{len(codes)} {'run' if len(codes) == 1 else 'runs'} again: {told}")
+    raise typer.Exit(max(codes, default=_SAME))
 
 
 def _shown(replayed: Replayed) -> int:
-    """Print one cell; return its exit code."""
+    """Print one cell unless it came out the same; return its exit code."""
     found, stored = replayed.found, replayed.stored
     where = found.cell.id if found.target == stored.target else f"{found.cell.id} on {found.target}"
     console = output_console()
     if replayed.failed:
-        code, said = FAILED, f"could not: {where}: {found.result.outcome}: {found.result.reason}"
-    elif replayed.differences:
-        code, said = _DIFFERS, f"differs: {where}"
-    else:
-        code, said = _SAME, f"same: {where}: {found.result.outcome}, {len(found.result.log)} steps"
-    print_line(console, said)
-    if code == _DIFFERS:
-        for clause in replayed.differences:
-            print_line(console, f"  {clause}")
-    return code
+        print_line(console, f"could not: {where}: {found.result.outcome}: {found.result.reason}")
+        return FAILED
+    if not replayed.differences:
+        return _SAME
+    print_line(console, f"differs: {where}")
+    for clause in replayed.differences:
+        print_line(console, f"  {clause}")
+    return _DIFFERS

@@ -24,7 +24,7 @@ import hashlib
 import itertools
 import json
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -49,6 +49,30 @@ _FOLDER = Path(__file__).with_name("grids")
 BUILT_IN = tuple(sorted(path.stem for path in _FOLDER.glob("*.toml")))
 
 _ENGINE_AXES = tuple(field.name for field in fields(EngineSettings) if field.name not in FREE_TABLES)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Pool:
+    """What a level is a part of."""
+
+    unit: str
+    size: Callable[[EngineSettings], int]
+    axes: Callable[[EngineSettings], str]
+
+
+# How many nodes a tree will have nobody knows before the run: `leave_refs` has no bound.
+_POOLS = {
+    "leave_pages": _Pool(
+        unit="pages",
+        size=lambda engine: engine.max_total_tokens // engine.page_size,
+        axes=lambda engine: f"max_total_tokens={engine.max_total_tokens}, page_size={engine.page_size}",
+    ),
+    "leave_rows": _Pool(
+        unit="rows",
+        size=lambda engine: engine.max_running_requests,
+        axes=lambda engine: f"max_running_requests={engine.max_running_requests}",
+    ),
+}
 
 
 def axis_names() -> tuple[str, ...]:
@@ -141,6 +165,7 @@ def parse_grid(document: Mapping[str, Any], *, source: str, skip_bad_lines: bool
         present, left_out = _split_optional(optional.get("workload", []))
         workloads = [_workload_text(text, skip_bad_lines) for text in (*axes["workload"], *present)]
         cells = _cells({**axes, "workload": workloads})
+        _require_levels_in_pools(cells)
         return Grid(name=str(document.get("name", source)), cells=tuple(cells), left_out=tuple(left_out))
     except UsageError as error:
         raise GridError(f"grid {source!r}: {error}") from error
@@ -205,6 +230,26 @@ def _cells(axes: Mapping[str, list[Any]]) -> list[Cell]:
                 seen.add(cell.id)
                 cells.append(cell)
     return cells
+
+
+def _require_levels_in_pools(cells: Sequence[Cell]) -> None:
+    """Refuse a level above every pool of the grid: it would take nothing, as `"all"` does.
+
+    Beside a smaller pool a level may stand that only a larger one can have, since axes are multiplied.
+    """
+    largest: dict[tuple[str, int], EngineSettings] = {}
+    for cell in cells:
+        for name, level in cell.levels.given().items():
+            if name in _POOLS:
+                known = largest.setdefault((name, level), cell.engine)
+                largest[name, level] = max(known, cell.engine, key=_POOLS[name].size)
+    for (name, level), engine in largest.items():
+        pool = _POOLS[name]
+        if level > pool.size(engine):
+            raise GridError(
+                f"{name}={level}: the pool has {pool.size(engine)} {pool.unit} ({pool.axes(engine)}), so it "
+                f'takes nothing; expected at most {pool.size(engine)}, or "{ALL}" to leave it alone'
+            )
 
 
 def _engine(values: Mapping[str, Any]) -> EngineSettings:

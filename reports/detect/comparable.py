@@ -33,7 +33,8 @@ SAME_IN_EACH_CELL = (
     ("tree_core", "requested tree core", KINDS, "ask both for one core"),
 )
 _SHOWN_VALUES = 3
-# Added where two tree cores differ: a release has a compiled one, a commit of a clone has none.
+# Added where two tree cores differ: a release has a compiled one, a commit of a clone has none. The grid
+# `clone` asks for the Python core, and would be no advice to those who did.
 _CORE_ADVICE = "; unless that is the change itself, sweep both with --grid clone"
 
 
@@ -147,7 +148,9 @@ def comparison_notes(base: Side, head: Side) -> tuple[str, ...]:
         left, right = _values(ours[column]), _values(theirs[column])
         if left != right:
             note = f"{words}: base {_shown(left)}, head {_shown(right)}"
-            notes.append(note + (_CORE_ADVICE if column == "actual_tree_core" else ""))
+            asked = {*_values(ours["tree_core"]), *_values(theirs["tree_core"])}
+            advise = column == "actual_tree_core" and asked != {"python"}
+            notes.append(note + (_CORE_ADVICE if advise else ""))
     for side, name in ((base, "base"), (head, "head")):
         if any(bool(facts.get("dirty")) for facts in _runs(side)["provenance"]):
             notes.append(f"{name} has uncommitted changes")

@@ -170,3 +170,23 @@ def test_a_pattern_that_matches_nothing_is_refused() -> None:
     """The error names the pattern and the nearest cells."""
     with pytest.raises(GridError, match=r"cells '\*agent_\*': matches none of 2 cells.*agents/p16"):
         a_grid(workload=["bursts", "agents"]).select(["*agent_*"])
+
+
+@pytest.mark.parametrize(
+    ("axes", "told"),
+    [
+        ({"leave_pages": [257]}, "leave_pages=257: the pool has 256 pages"),
+        ({"leave_pages": [40], "max_total_tokens": [512]}, "the pool has 32 pages"),
+        ({"leave_rows": ["all", 65]}, "leave_rows=65: the pool has 64 rows"),
+    ],
+)
+def test_a_level_above_every_pool_is_refused(axes: dict[str, Any], told: str) -> None:
+    """It would take nothing, and its cell would pass for one under pressure."""
+    with pytest.raises(GridError, match=told):
+        a_grid(**axes)
+
+
+def test_a_level_that_one_pool_of_the_grid_has_is_taken() -> None:
+    """Axes are multiplied: beside a larger pool the level makes sense. A whole pool is a level, too."""
+    assert len(a_grid(leave_pages=[300], max_total_tokens=[4096, 8192]).cells) == 2
+    assert len(a_grid(leave_pages=[256], leave_rows=[64], leave_refs=[100_000]).cells) == 1

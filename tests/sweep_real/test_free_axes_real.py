@@ -43,3 +43,12 @@ def test_what_it_lacks_or_refuses_is_unsupported() -> None:
     assert "invalid choice: 'nonsense'" in reasons[1]
     assert "requires --enable-priority-scheduling" in reasons[2]
     assert reasons[3].startswith("policy=best: this SGLang refuses it: ValueError: Unknown schedule_policy")
+
+
+def test_a_variable_that_it_never_names_is_unsupported() -> None:
+    """A misspelled variable would change nothing, and its cells would pass for others."""
+    (misspelled,) = _swept(a_grid(env={"SGLANG_INIT_NEW_TOKEN_RATIOS": ["0.3"]}))
+    assert misspelled.result.outcome == UNSUPPORTED
+    assert misspelled.result.reason == (
+        "env.SGLANG_INIT_NEW_TOKEN_RATIOS=0.3: no file of this SGLang names it, so nothing would read it"
+    )

@@ -22,4 +22,4 @@ def test_a_record_comes_out_the_same(tmp_path: Path) -> None:
     assert runner.invoke(app, ["sweep", *where]).exit_code == 0
     result = runner.invoke(app, ["replay", str(tmp_path / "out")])
     assert result.exit_code == 0, result.output
-    assert result.stdout.startswith("same: agents/")
+    assert result.stdout == "1 run again: 1 the same\n"

@@ -24,6 +24,7 @@ from exhausters.engine.sglang.facts import require_rust_core as check
 from exhausters.engine.sglang.import_watch import watch_imports
 from exhausters.engine.sglang.null_models import write_model_folder
 from exhausters.engine.sglang.server_args import server_arguments
+from exhausters.engine.sglang.source_tree import unnamed_variables
 from exhausters.engine.sglang.switches import refusal_in, shown_switch
 from exhausters.errors import SeamError, UnsupportedSettingError
 
@@ -48,7 +49,12 @@ def load(settings: HostSettings, source_dirs: tuple[str, ...]) -> None:
     Raises:
         ImportError: SGLang, or something it imports, is not there.
         SeamError: the sglang that was found is not the target's.
+        UnsupportedSettingError: a variable of SGLang's that this SGLang's source never names.
     """
+    unnamed = unnamed_variables(settings.environment, source_dirs)
+    if unnamed:
+        shown = ", ".join(f"env.{name}={settings.environment[name]}" for name in unnamed)
+        raise UnsupportedSettingError(f"{shown}: no file of this SGLang names it, so nothing would read it")
     set_environment(settings)
     sys.path[:0] = source_dirs
     watch_imports(source_dirs)

@@ -1,13 +1,19 @@
-"""What SGLang's source says without being imported; standard library only, read by the parent process."""
+"""What SGLang's source says without being imported; standard library only: the parent reads it."""
 
 from __future__ import annotations
 
 import ast
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+
+from exhausters.engine.sglang.environment import AMBIENT_PREFIXES
 
 # The folder, below the one that contains `sglang/`, that holds all the scheduler executes.
 WATCHED = "sglang/srt"
+
+# What can read a variable: Python, and the compiled tree core.
+_CODE = (".py", ".so")
 
 # The class itself, and where newer releases keep its fields in groups.
 _SERVER_ARGS, _FIELD_GROUPS = "server_args.py", "arg_groups/fields"
@@ -23,6 +29,40 @@ def switches(source_dir: Path) -> Mapping[str, object]:
     for group in sorted((folder / _FIELD_GROUPS).rglob("*.py")):
         found |= _fields(group)
     return found
+
+
+def unnamed_variables(names: Iterable[str], source_dirs: Iterable[str]) -> tuple[str, ...]:
+    """Return those variables of SGLang's that no file of its package names: nothing can read them.
+
+    Names that do not begin as SGLang's do may be read by any library, and are not looked for. SGLang renames
+    `SGL_…` to `SGLANG_…` as it starts.
+    """
+    wanted = {name: _renamed(name) for name in names if name.startswith(AMBIENT_PREFIXES)}
+    if not wanted:
+        return ()
+    files = (
+        file
+        for folder in source_dirs
+        for ending in _CODE
+        for file in (Path(folder) / "sglang").rglob(f"*{ending}")
+    )
+    for file in files:
+        text = file.read_bytes()
+        # As a whole word: each name is a part of longer ones.
+        wanted = {
+            name: spellings
+            for name, spellings in wanted.items()
+            if not any(re.search(rb"(?<![A-Za-z0-9_])%b(?![A-Za-z0-9_])" % one, text) for one in spellings)
+        }
+        if not wanted:
+            break
+    return tuple(wanted)
+
+
+def _renamed(name: str) -> tuple[bytes, ...]:
+    old, new = "SGL_", "SGLANG_"
+    spellings = (name, new + name.removeprefix(old)) if name.startswith(old) else (name,)
+    return tuple(one.encode() for one in spellings)
 
 
 def _fields(file: Path, *, named: str | None = None) -> dict[str, object]:
