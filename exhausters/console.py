@@ -63,11 +63,17 @@ def headed_table(heading: str) -> Table:
 
 @contextmanager
 def errors_shown(console: Console | None = None) -> Iterator[None]:
-    """Show an error of this project, or of a file, as its message without a traceback; exit with `FAILED`."""
+    """Show an error of this project, or of a file, as its message without a traceback; exit with `FAILED`.
+
+    Ctrl-C ends the same way: 1 would be an answer.
+    """
     try:
         yield
     except (ExhaustersError, OSError) as error:
         console = console or error_console()
         console.print(f"[bold red]{type(error).__name__}[/]: ", end="")
         console.print(str(error), markup=False, highlight=False)
+        raise SystemExit(FAILED) from None
+    except KeyboardInterrupt:
+        print_line(console or error_console(), "interrupted; what has been written stays, marked incomplete")
         raise SystemExit(FAILED) from None

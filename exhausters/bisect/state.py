@@ -69,9 +69,12 @@ class BisectFolder:
 
     def _write(self) -> None:
         values = {"asked": self._identity, "skipped": self.skipped, "booted": self.booted}
-        scratch = self.folder / f"{_STATE}.tmp"
-        scratch.write_text(json.dumps(values, indent=1) + "\n")
-        scratch.replace(self.folder / _STATE)
+        try:
+            scratch = self.folder / f"{_STATE}.tmp"
+            scratch.write_text(json.dumps(values, indent=1) + "\n")
+            scratch.replace(self.folder / _STATE)
+        except OSError as error:
+            raise _unwritable(self.folder, error) from error
 
 
 @contextmanager
@@ -84,12 +87,16 @@ def bisect_folder(folder: Path, identity: Mapping[str, Any]) -> Iterator[BisectF
 
     Raises:
         UsageError: it holds something else, another bisection, or is used by another process.
-        StoreError: its state cannot be read.
+        StoreError: its state cannot be read or written.
     """
     if folder.exists() and (not folder.is_dir() or (any(folder.iterdir()) and not (folder / _LOCK).exists())):
         raise UsageError(f"--out {folder}: expected an empty folder or an earlier bisection; choose another")
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / _LOCK).open("a") as lock:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        opened = (folder / _LOCK).open("a")
+    except OSError as error:
+        raise _unwritable(folder, error) from error
+    with opened as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -97,3 +104,10 @@ def bisect_folder(folder: Path, identity: Mapping[str, Any]) -> Iterator[BisectF
                 f"--out {folder}: another bisection runs in it; wait for its end or choose another folder"
             ) from None
         yield BisectFolder(folder, identity)
+
+
+def _unwritable(folder: Path, error: OSError) -> StoreError:
+    return StoreError(
+        f"--out {folder}: cannot be written ({error.strerror or error}); make room and call the same command "
+        "again, or choose another folder"
+    )

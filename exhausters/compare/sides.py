@@ -11,7 +11,7 @@ from exhausters.sweep.cell import Cell
 from exhausters.sweep.drain import RunOptions, joined
 from exhausters.sweep.grid import Grid
 from exhausters.sweep.plan import Task, plan_sweep
-from exhausters.sweep.record import DRAINED, FAILURES, UNSUPPORTED, CellResult, RunRecord
+from exhausters.sweep.record import DRAINED, FAILURES, OUT_OF_MEMORY, UNSUPPORTED, CellResult, RunRecord
 from exhausters.sweep.store import RecordWriter
 from exhausters.targets import PreparedTarget
 
@@ -45,6 +45,9 @@ def _joined(known: CellResult, later: CellResult) -> CellResult:
         return result
     # A pass that ended otherwise is what is to be seen, with what was measured before.
     error = {name: later.provenance[name] for name in ("error", "partial") if name in later.provenance}
+    if later.outcome in (*FAILURES, OUT_OF_MEMORY):
+        # Its log is cut short, which is no other decision: the failure is the reason that a reader needs.
+        error["repeatable"] = known.provenance.get("repeatable", True)
     return replace(
         result,
         outcome=later.outcome,

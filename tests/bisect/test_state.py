@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import multiprocessing
 from multiprocessing.synchronize import Event
 from pathlib import Path
@@ -78,3 +79,19 @@ def test_two_at_once_are_refused(tmp_path: Path) -> None:
         first.join()
     with bisect_folder(tmp_path / "out", _ASKED):
         pass
+
+
+def test_a_full_disk_is_a_typed_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It says what to do, and what was found before is there when there is room again."""
+    with bisect_folder(tmp_path / "out", _ASKED) as state:
+        state.note_skip("a", "does not boot")
+        with monkeypatch.context() as full:
+            full.setattr(Path, "write_text", _full)
+            with pytest.raises(StoreError, match=r"No space left.*call the same command again"):
+                state.note_boot("b")
+    with bisect_folder(tmp_path / "out", _ASKED) as state:
+        assert state.skipped == {"a": "does not boot"}
+
+
+def _full(*_arguments: object, **_more: object) -> int:
+    raise OSError(errno.ENOSPC, "No space left on device")

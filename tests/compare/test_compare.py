@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -17,7 +18,8 @@ from exhausters.errors import BootError, SchedulerFailedError, TargetNotFoundErr
 from exhausters.sweep import workers
 from exhausters.sweep.drain import RunOptions
 from exhausters.sweep.read_records import read_records
-from exhausters.sweep.record import CRASHED, DRAINED, TIMEOUT
+from exhausters.sweep.record import CRASHED, DRAINED, STALLED, TIMEOUT
+from exhausters.sweep.store import RecordWriter
 from exhausters.targets import PreparedTarget
 from tests.fakes.fake_engine import FakeHost
 from tests.sweep.samples import a_target
@@ -207,3 +209,56 @@ def test_variables_of_the_shell_are_named(
     """What SGLang would read and no worker is given is one note."""
     monkeypatch.setenv("SGLANG_CLIP_MAX_NEW_TOKENS_ESTIMATION", "512")
     assert "not passed on to SGLang: SGLANG_CLIP_MAX_NEW_TOKENS_ESTIMATION" in invoke().stderr
+
+
+def test_a_full_disk_keeps_what_was_measured(
+    invoke: Callable[..., Any], script: Script, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """It is a typed error with exit code 2; records written before stay, and nothing says complete."""
+
+    def fill(target: str, passes: tuple[str, ...], cell: str) -> None:
+        if passes == ("counted",):
+            monkeypatch.setattr(RecordWriter, "_write_files", full)
+
+    def full(*_arguments: Any) -> str:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    script.on_run = fill
+    done = invoke()
+    assert done.exit_code == 2
+    assert "StoreError" in done.stderr
+    assert "No space left on device" in done.stderr
+    stored = read_records(tmp_path / "out" / "base")
+    assert len(stored.records) == 3
+    assert not stored.is_complete
+    assert json.loads((tmp_path / "out" / "compare.json").read_text())["complete"] is False
+
+
+def test_one_side_that_stalls_is_worse(
+    invoke: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A pool of head's that no request fits into: requests wait for ever, which is an answer, exit code 1."""
+    boot = workers.boot
+
+    def small(target: PreparedTarget, engine: Any, **more: Any) -> Any:
+        head = target.name == "release:0.5.23"
+        return boot(target, replace(engine, max_total_tokens=64) if head else engine, **more)
+
+    monkeypatch.setattr(workers, "boot", small)
+    done = invoke("--cells", "*pages=all*")
+    (found,) = read_records(tmp_path / "out" / "head").records
+    assert found.result.outcome == STALLED
+    assert done.exit_code == 1, done.output
+    assert "stalled" in done.stdout
+
+
+def test_ctrl_c_is_no_answer(invoke: Callable[..., Any], script: Script) -> None:
+    """Exit code 1 would say worse: it is 2, with a sentence."""
+
+    def interrupt(target: str, passes: tuple[str, ...], cell: str) -> None:
+        raise KeyboardInterrupt
+
+    script.on_run = interrupt
+    done = invoke()
+    assert done.exit_code == 2
+    assert "interrupted; what has been written stays" in done.stderr
