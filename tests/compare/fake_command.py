@@ -80,5 +80,5 @@ _met: list[bool] = []
 
 if __name__ == "__main__":
     exhausters.targets.prepare = _prepare  # type: ignore[assignment]
-    workers.Host = _Host  # type: ignore[misc]
+    workers.Host = _Host  # type: ignore[misc,attr-defined]
     app(sys.argv[2:], prog_name="exhausters")
