@@ -30,9 +30,10 @@ MIRROR_FROM ?= pypi
 NIGHTLY_OUT ?= results/nightly
 GATE_JSON ?= results/pytest-benchmark/pytest-benchmark.json
 BASE ?=
+SGLANG_REPO ?=
 ROUNDS ?= 3
 
-.PHONY: help setup mirror bench bench-harness gate asv asv-publish nightly report test test-releases test-slow test-browser lint format docs constraints clean
+.PHONY: help setup mirror bench bench-harness real-commits gate asv asv-publish nightly report test test-releases test-slow test-browser lint format docs constraints clean
 
 help:  ## list the chores
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1  \2/p' $(MAKEFILE_LIST) | awk '{n=$$1; $$1=""; printf "  %-14s%s\n", n, $$0}'
@@ -75,6 +76,10 @@ bench-harness: setup  ## what the harness itself costs: pinning, judging a long 
 		$(PY) -m benchmarks.$$bench || { echo "bench-harness: failed: $$bench" >&2; status=1; }; \
 	done; \
 	exit $$status
+
+real-commits: setup  ## compare twenty commits of SGLang's history with their parents; hours (SGLANG_REPO=)
+	@test -n "$(SGLANG_REPO)" || { echo "real-commits: name a clone of SGLang: SGLANG_REPO=/path/to/sglang" >&2; exit 2; }
+	$(PY) -m benchmarks.real_commits --repo "$(SGLANG_REPO)"
 
 mirror: setup  ## make a history: releases as commits, or commits of a clone (MIRROR=, MIRROR_RANGE=, MIRROR_FROM=)
 	$(VENV)/bin/exhausters mirror $(MIRROR_RANGE) --from $(MIRROR_FROM) --into $(MIRROR)
