@@ -7,7 +7,7 @@ iteration, so counting lines does. Exact, like all counts, and slow: for a pass 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from types import CodeType, FrameType
 from typing import Any
 
@@ -22,8 +22,10 @@ class ExecutedLines:
         folders: absolute folders whose files are watched, each with a slash at its end.
     """
 
-    def __init__(self, folders: Sequence[str]) -> None:
+    def __init__(self, folders: Sequence[str], *, files: Collection[str] = ()) -> None:
+        """See the class; with `files`, absolute names, only those of them are watched, which costs less."""
         self.folders = tuple(folder.rstrip("/") + "/" for folder in folders)
+        self._files = frozenset(files)
         # Each watched function's counts and the tracer that fills them; None for one that is not watched.
         self._tracers: dict[CodeType, tuple[LineCounts, Callable[..., Any]] | None] = {}
 
@@ -60,8 +62,11 @@ class ExecutedLines:
         try:
             found = self._tracers[code]
         except KeyError:
-            found = self._tracers[code] = _tracer() if code.co_filename.startswith(self.folders) else None
+            found = self._tracers[code] = _tracer() if self._is_watched(code.co_filename) else None
         return None if found is None else found[1]
+
+    def _is_watched(self, file: str) -> bool:
+        return file.startswith(self.folders) and (not self._files or file in self._files)
 
 
 def _tracer() -> tuple[LineCounts, Callable[..., Any]]:

@@ -72,6 +72,16 @@ def test_lines_are_those_of_watched_files_only(watched: ModuleType, tmp_path: Pa
     assert lines.by_file() == {str(tmp_path / "watched.py"): {9: 1, 10: 1, 11: 1}}
 
 
+def test_a_choice_of_files(watched: ModuleType, tmp_path: Path) -> None:
+    """With files named, lines of those are recorded as without, and lines of others are not."""
+    for files, found in (([str(tmp_path / "watched.py")], {9, 10, 11}), (["/elsewhere.py"], set())):
+        lines = ExecutedLines([str(tmp_path)], files=files)
+        lines.enter("form_batch")
+        watched.call(lambda: None)
+        lines.leave()
+        assert set(lines.by_file().get(str(tmp_path / "watched.py"), ())) == found
+
+
 def test_what_runs_between_steps_is_not_counted(watched: ModuleType, tmp_path: Path) -> None:
     """Between `leave` and `enter` nothing counts, and a function that was running counts on afterwards."""
     lines = ExecutedLines([str(tmp_path)])
