@@ -26,6 +26,7 @@
     │   └── ResetError                  the engine did not become idle between two scripts
     ├── ConservationError               pages or rows do not add up; names the step and the numbers
     ├── LogFormatError                  a file that is no decision log, is cut off, or of another version
+    ├── ReachMapError                   a file that is no map from cells to functions
     ├── CacheError                      a cached result that a run does not confirm
     └── StoreError                      a folder of records that is missing, broken or of another schema
         └── FolderBusyError             another command writes into the folder
@@ -190,6 +191,10 @@ class ConservationError(ExhaustersError):
 
 class LogFormatError(ExhaustersError):
     """A file that is no decision log, is cut off, or has another format version."""
+
+
+class ReachMapError(ExhaustersError):
+    """A file that is no map from cells to functions, is cut off, or of another format."""
 
 
 class CacheError(ExhaustersError):

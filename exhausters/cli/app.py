@@ -17,6 +17,8 @@ from exhausters.cli.doctor import doctor
 from exhausters.cli.growth import growth
 from exhausters.cli.mirror import mirror
 from exhausters.cli.pair import pair
+from exhausters.cli.reach_cover import reach_cover
+from exhausters.cli.reach_map import reach_map
 from exhausters.cli.replay import replay
 from exhausters.cli.resummarize import resummarize
 from exhausters.cli.sweep import sweep
@@ -35,11 +37,13 @@ app.command(rich_help_panel="Measure")(sweep)
 app.command(rich_help_panel="Measure")(pair)
 app.command(rich_help_panel="Measure")(replay)
 app.command(rich_help_panel="Measure")(bisect)
+app.command(rich_help_panel="Measure")(reach_map)
 app.command(rich_help_panel="Measure")(mirror)
 app.command(rich_help_panel="Measure")(resummarize)
 app.command(rich_help_panel="Explain")(why)
 app.command(rich_help_panel="Explain")(trace)
 app.command(rich_help_panel="Explain")(growth)
+app.command(rich_help_panel="Explain")(reach_cover)
 app.command(rich_help_panel="Judge and report")(compare)
 for command in REPORT_COMMANDS:
     app.command(rich_help_panel="Judge and report")(command)

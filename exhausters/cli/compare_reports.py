@@ -40,9 +40,23 @@ def undecided_in(folder: Path) -> frozenset[str]:
 
 
 def write_reports(
-    folder: Path, compared: Compared, *, claim: str, config: Path | None, console: Console
+    folder: Path,
+    compared: Compared,
+    *,
+    claim: str,
+    config: Path | None,
+    console: Console,
+    chosen: str = "",
 ) -> int:
     """Judge what the folder holds, write every report into it, print the verdict, return the exit code.
+
+    Args:
+        folder: a comparison.
+        compared: what its stages left beside the records.
+        claim: what the change is meant to be.
+        config: thresholds and waivers.
+        console: where the verdict is printed.
+        chosen: which cells were chosen, and why; empty where they were given.
 
     Raises:
         ConfigError: the configuration makes no sense.
@@ -58,7 +72,8 @@ def write_reports(
         claim=claim,
         reach=compared.reach,
     )
-    comparison = replace(comparison, notes=(*comparison.notes, *_reach_notes(compared)))
+    cells = [f"cells: {chosen}"] if chosen else []
+    comparison = replace(comparison, notes=(*comparison.notes, *cells, *_reach_notes(compared)))
     report = Report(
         results=load_results(paths),
         targets=tuple(side.label for side in sides),

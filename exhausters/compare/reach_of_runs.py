@@ -3,40 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import replace
 
+from exhausters.compare.boot_lines import Lines
 from exhausters.compare.sides import Side
+from exhausters.compare.sources import Sources
 from exhausters.engine.load import source_tree
-from exhausters.reach.changed_lines import FileChange, changed_files, differing_files
+from exhausters.reach.changed_lines import FileChange, changed_files
 from exhausters.reach.reached import Reach, measure_reach
 from exhausters.sweep.record import RunRecord
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sources:
-    """The sources of both builds.
-
-    Attributes:
-        base, head: the folders that contain the engine's package.
-        watched: the folder below them that holds what a scheduler executes.
-        differing: files below it that are not the same on both sides.
-    """
-
-    base: Path
-    head: Path
-    watched: str
-    differing: frozenset[str]
-
-
-def sources_of(base: Side, head: Side) -> Sources | None:
-    """Return the sources of both builds; None where a build has none that could be read."""
-    folders = [side.target.source_dirs[0] for side in (base, head) if side.target.source_dirs]
-    if len(folders) != 2:
-        return None
-    watched = source_tree(head.target.engine).WATCHED
-    differing = differing_files(folders[0], folders[1], below=watched)
-    return Sources(base=folders[0], head=folders[1], watched=watched, differing=differing)
 
 
 class ReachOfRuns:
@@ -46,6 +21,11 @@ class ReachOfRuns:
         self._sources = sources
         self._sides = (base, head)
         self._changes: tuple[FileChange, ...] | None = None
+        self._booted: tuple[Lines, ...] = ({}, {})
+
+    def add_boot(self, lines: tuple[Lines, ...]) -> None:
+        """From now on, tell lines apart that base and head execute only while they boot."""
+        self._booted = lines
 
     def measure(self) -> Reach | None:
         """Return the reach of all runs that recorded their lines; None before there is one on either side."""
@@ -54,14 +34,20 @@ class ReachOfRuns:
             return None
         imported = frozenset(file for side in records for file in _imported(side))
         base_executed, head_executed = (_executed(side) for side in records)
-        return measure_reach(
+        reach = measure_reach(
             self._changes_among(imported),
             base=self._sources.base,
             head=self._sources.head,
             base_executed=base_executed,
             head_executed=head_executed,
             imported=imported,
+            base_booted=self._booted[0],
+            head_booted=self._booted[1],
         )
+        own = source_tree(self._sources.engine).SCHEDULER_FOLDERS
+        # The scheduler's own folders first, each in the order of its paths.
+        first = sorted(reach.unreached, key=lambda one: not one.file.startswith(own))
+        return replace(reach, unreached=tuple(first))
 
     def _changes_among(self, imported: frozenset[str]) -> tuple[FileChange, ...]:
         if self._changes is None:

@@ -60,9 +60,11 @@ class SourceTree(Protocol):
 
     Attributes:
         WATCHED: folder below the source folder that holds all that a scheduler executes.
+        SCHEDULER_FOLDERS: folders in it that hold the scheduler's own code, each with a slash at its end.
     """
 
     WATCHED: str
+    SCHEDULER_FOLDERS: tuple[str, ...]
 
     def switches(self, source_dir: Path) -> Mapping[str, object]:
         """Return the switches that a build can be booted with, each with its default."""

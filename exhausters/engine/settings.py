@@ -22,6 +22,7 @@ class HostSettings:
         tree_core: `python`, `rust`, or `default` (the target decides).
         switches: further keywords, of which this SGLang must have each and take its value.
         environment: further environment variables for the worker, e.g. switches of the engine.
+        record_boot: record the lines of the engine that the boot executes; it then takes longer.
         memory_limit_bytes: address-space limit of the worker; None for no limit.
     """
 
@@ -32,4 +33,5 @@ class HostSettings:
     emitted_token: int = 5
     tree_core: str = "default"
     environment: Mapping[str, str] = field(default_factory=dict)
+    record_boot: bool = False
     memory_limit_bytes: int | None = None

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
+from types import MappingProxyType
 
 from exhausters.reach.changed_lines import FileChange
 
@@ -54,12 +55,15 @@ class Reach:
         changed: changed executable lines, of both sides, in files that a worker imports.
         reached: those of them that a run executed.
         unreached: the others, and the changed lines of files that no worker imports.
+        boot_only: changed lines that no run executed and that a boot does: constructors, settings. A run then
+            works with what they left; whether it made use of it is not known.
         import_lines: changed constants and class attributes, of which no run is known to use any.
     """
 
     changed: int
     reached: int
     unreached: tuple[UnreachedLines, ...]
+    boot_only: int = 0
     import_lines: int = 0
 
     @property
@@ -71,6 +75,8 @@ class Reach:
         constants = f"{self.import_lines} changed lines of constants, whose use is not known"
         if self.changed:
             text = f"{self.reached} of {self.changed} changed lines reached"
+            if self.boot_only:
+                text = f"{text}, {self.boot_only} only while booting"
             return f"{text}, and {constants}" if self.import_lines else text
         if self.import_lines:
             return constants
@@ -87,6 +93,8 @@ def measure_reach(
     base_executed: Executed,
     head_executed: Executed,
     imported: frozenset[str],
+    base_booted: Executed = MappingProxyType({}),
+    head_booted: Executed = MappingProxyType({}),
 ) -> Reach:
     """Return how much of the changes was executed.
 
@@ -95,27 +103,36 @@ def measure_reach(
         base, head: the source folders.
         base_executed, head_executed: lines that runs executed on either side.
         imported: files that a worker of either side imports.
+        base_booted, head_booted: lines that a boot executed, where that was recorded.
     """
-    changed = reached = constants = 0
+    changed = reached = boot_only = constants = 0
     unreached: list[UnreachedLines] = []
     for change in changes:
         constants += len(change.import_lines) if change.file in imported else 0
         sides = (
-            ("base", base, change.base_lines, base_executed),
-            ("head", head, change.head_lines, head_executed),
+            ("base", base, change.base_lines, base_executed, base_booted),
+            ("head", head, change.head_lines, head_executed, head_booted),
         )
-        for side, folder, lines, executed in sides:
+        for side, folder, lines, executed, booted in sides:
             if change.file not in imported:
                 unreached += _ranges(change.file, side, lines, {}, is_imported=False)
                 continue
             done = executed.get(change.file, frozenset())
             changed += len(lines)
             reached += len(lines & done)
-            missing = lines - done
+            in_boot = (lines - done) & booted.get(change.file, frozenset())
+            boot_only += len(in_boot)
+            missing = lines - done - in_boot
             if missing:
                 text = (folder / change.file).read_text(encoding="utf-8", errors="replace")
                 unreached += _ranges(change.file, side, missing, guards(text, missing, done))
-    return Reach(changed=changed, reached=reached, unreached=tuple(unreached), import_lines=constants)
+    return Reach(
+        changed=changed,
+        reached=reached,
+        unreached=tuple(unreached),
+        boot_only=boot_only,
+        import_lines=constants,
+    )
 
 
 def guards(text: str, lines: frozenset[int], executed: frozenset[int]) -> dict[int, str]:

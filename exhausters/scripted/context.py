@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from array import array
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -45,6 +45,8 @@ class ScriptedContext:
         phases: splits steps into phases while a run is timed or counted.
         emitted_token: what the null model emits for every request and step.
         cells_run: ids of the cells that have run to their end in this worker.
+        boot_lines: lines that the boot executed, by file below the source folder; empty unless the host's
+            settings have `record_boot`.
         salvage: returns what the running script has so far; asked for when the scheduler fails.
     """
 
@@ -72,6 +74,7 @@ class ScriptedContext:
         self.phases: PhaseSwitch | None = None
         self.salvage: Callable[[], object] | None = None
         self.cells_run: set[str] = set()
+        self.boot_lines: Mapping[str, Sequence[int]] = {}
         self.spool_path = spool_path
         self.emitted_token = emitted_token
         self.pressure = PressureSet(engine)

@@ -16,9 +16,11 @@ from pathlib import Path
 
 from exhausters.engine.api import Boot, Engine
 from exhausters.engine.clock import RealClock, VirtualClock, make_clock
-from exhausters.engine.load import load_boot
+from exhausters.engine.load import load_boot, source_tree
 from exhausters.engine.settings import HostSettings
 from exhausters.errors import ExhaustersError
+from exhausters.observe.executed_lines import ExecutedLines
+from exhausters.observe.executed_source import executed_source
 from exhausters.pressure.registry import register_extension
 from exhausters.scripted.hook import ScriptedSchedulerHook
 from exhausters.worker.out_of_memory import says_out_of_memory
@@ -39,11 +41,12 @@ def main(data_fd: int) -> int:
     try:
         boot = load_boot(config.engine)
         clock = _install_clock(settings, boot)
+        boot_lines = _record_boot(config) if settings.record_boot else None
         boot.load(settings, config.source_dirs)
         for reference in config.extensions:
             register_extension(reference)
         phase = "boot"
-        serving = _Serving(connection, config, boot, clock)
+        serving = _Serving(connection, config, boot, clock, boot_lines)
         logged = boot.run(
             settings=settings,
             run_dir=Path(config.run_dir),
@@ -67,8 +70,14 @@ class _Serving:
     """What the hook needs, gathered while the engine comes up."""
 
     def __init__(
-        self, connection: Connection, config: WorkerConfig, boot: Boot, clock: VirtualClock | RealClock
+        self,
+        connection: Connection,
+        config: WorkerConfig,
+        boot: Boot,
+        clock: VirtualClock | RealClock,
+        boot_lines: ExecutedLines | None,
     ) -> None:
+        self._boot_lines = boot_lines
         self._connection = connection
         self._config = config
         self._boot = boot
@@ -103,6 +112,10 @@ class _Serving:
     def started(self, notes: tuple[str, ...]) -> None:
         """Report what came up, and end here when it is not what was asked for."""
         assert self._engine is not None, "the engine has started without a hook"
+        if self._boot_lines is not None and self._hook is not None:
+            self._boot_lines.leave()
+            root = self._config.source_dirs[0]
+            self._hook.context.boot_lines = executed_source(self._boot_lines.by_file(), root=root).lines
         facts = self._engine.facts()
         try:
             self._boot.check(self._config.settings, facts)
@@ -111,6 +124,14 @@ class _Serving:
             raise SystemExit(1) from None
         self.is_started = True
         self._connection.send(WorkerReady(facts=facts, notes=notes))
+
+
+def _record_boot(config: WorkerConfig) -> ExecutedLines:
+    """Record what the engine's own files execute from now on, on this thread, which is the scheduler's."""
+    watched = source_tree(config.engine).WATCHED
+    lines = ExecutedLines([f"{folder.rstrip('/')}/{watched}" for folder in config.source_dirs])
+    lines.enter("boot")
+    return lines
 
 
 def _install_clock(settings: HostSettings, boot: Boot) -> VirtualClock | RealClock:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from dataclasses import replace
@@ -55,16 +55,24 @@ class LocalExecutor:
         UsageError: fewer than one worker.
     """
 
-    def __init__(self, workers: int | None = None, *, cache: ResultCache | None = None) -> None:
+    def __init__(
+        self,
+        workers: int | None = None,
+        *,
+        cache: ResultCache | None = None,
+        on_boot: Callable[[str], None] = lambda said: None,
+    ) -> None:
         """Execute `workers` tasks in parallel; None means one per core, at most `MAX_WORKERS`.
 
-        With a cache, runs whose results it has are not executed, and the others' are kept.
+        With a cache, runs whose results it has are not executed, and the others' are kept. `on_boot` is told,
+        on the threads of the tasks, when a boot begins and when it has ended.
         """
         if workers is not None and workers < 1:
             raise UsageError(f"workers={workers}: expected an integer >= 1, or None for one per core")
         self._workers = workers or min(MAX_WORKERS, len(os.sched_getaffinity(0)))
         self._kept: Workers | None = None
         self._cache = cache
+        self._on_boot = on_boot
 
     @property
     def workers(self) -> int:
@@ -91,7 +99,7 @@ class LocalExecutor:
     def _execute(self, tasks: Sequence[Task]) -> Generator[RunRecord, None, None]:
         ended: SimpleQueue[RunRecord | BaseException | None] = SimpleQueue()
         widest = max((task.worker_count for task in tasks), default=1)
-        owner = self._kept or Workers(limit=self._workers * widest)
+        owner = self._kept or Workers(limit=self._workers * widest, on_boot=self._on_boot)
         unfinished = len(tasks)
         pool = ThreadPoolExecutor(max_workers=self._workers, thread_name_prefix="task")
         try:
@@ -115,7 +123,7 @@ class LocalExecutor:
                 owner.close()
 
     def __enter__(self) -> LocalExecutor:
-        self._kept = Workers(limit=_KEPT_WORKERS)
+        self._kept = Workers(limit=_KEPT_WORKERS, on_boot=self._on_boot)
         return self
 
     def __exit__(

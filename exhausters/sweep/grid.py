@@ -15,6 +15,8 @@
 
 Every axis is a list; `"all"` leaves a resource alone. Axes are those of `axis_names()` and free ones (see
 `free_axes.py`); what is not given has the default of `EngineSettings`, no pressure, and one-shot taking.
+Tables `[[parts]]` have axes too, each set for cells of its own beside those of `[axes]`; the grid is the
+cells of all parts.
 Optional workloads join the axis when their trace is there; what is left out is reported. See docs/grids.md.
 """
 
@@ -149,13 +151,7 @@ def load_grid(text: str, *, skip_bad_lines: bool = False) -> Grid:
 
 def parse_grid(document: Mapping[str, Any], *, source: str, skip_bad_lines: bool = False) -> Grid:
     """Turn a parsed TOML document into a grid; raises GridError naming `source` and the axis."""
-    unknown = set(document) - {"name", "axes", "optional"}
-    axes = document.get("axes")
-    if unknown or not isinstance(axes, Mapping):
-        raise GridError(f"grid {source!r}: expected `name` and a table [axes], found {sorted(document)}")
-    axes = _checked_axes(axes, source)
-    if "workload" not in axes:
-        raise GridError(f"grid {source!r}: the axis workload is missing")
+    parts = _parts(document, source)
     optional = document.get("optional", {})
     if not isinstance(optional, Mapping) or set(optional) - {"workload"}:
         raise GridError(
@@ -163,12 +159,34 @@ def parse_grid(document: Mapping[str, Any], *, source: str, skip_bad_lines: bool
         )
     try:
         present, left_out = _split_optional(optional.get("workload", []))
-        workloads = [_workload_text(text, skip_bad_lines) for text in (*axes["workload"], *present)]
-        cells = _cells({**axes, "workload": workloads})
-        _require_levels_in_pools(cells)
-        return Grid(name=str(document.get("name", source)), cells=tuple(cells), left_out=tuple(left_out))
+        cells: dict[str, Cell] = {}
+        for axes in parts:
+            workloads = [_workload_text(text, skip_bad_lines) for text in (*axes["workload"], *present)]
+            found = _cells({**axes, "workload": workloads})
+            _require_levels_in_pools(found)
+            for cell in found:
+                cells.setdefault(cell.id, cell)
+        return Grid(
+            name=str(document.get("name", source)), cells=tuple(cells.values()), left_out=tuple(left_out)
+        )
     except UsageError as error:
         raise GridError(f"grid {source!r}: {error}") from error
+
+
+def _parts(document: Mapping[str, Any], source: str) -> list[dict[str, Any]]:
+    """The axes of each part, those of `[axes]` included; of a grid without parts, its axes alone."""
+    axes, parts = document.get("axes"), document.get("parts", [{}])
+    is_list = isinstance(parts, list) and bool(parts) and all(isinstance(one, Mapping) for one in parts)
+    if set(document) - {"name", "axes", "optional", "parts"} or not isinstance(axes, Mapping) or not is_list:
+        raise GridError(
+            f"grid {source!r}: expected `name` and a table [axes], and perhaps tables [[parts]], "
+            f"found {sorted(document)}"
+        )
+    common = _checked_axes(axes, source)
+    found = [{**common, **_checked_axes(part, source)} for part in parts]
+    if not all("workload" in one for one in found):
+        raise GridError(f"grid {source!r}: the axis workload is missing")
+    return found
 
 
 def _checked_axes(axes: Mapping[str, Any], source: str) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from copy import copy
@@ -24,6 +25,7 @@ def boot(
     engine: EngineSettings,
     *,
     clock: str = "virtual",
+    record_boot: bool = False,
     on_started: Callable[[Host], None] | None = None,
 ) -> Host:
     """Boot one worker with a cell's engine settings; takes and raises what `Host` does."""
@@ -34,6 +36,7 @@ def boot(
         clock=clock,
         model=engine.model,
         tree_core=engine.tree_core,
+        record_boot=record_boot,
     )
     return Host(target, settings, on_started=on_started)
 
@@ -90,8 +93,12 @@ class Workers:
     first of its kind boots wait for the result of that boot.
     """
 
-    def __init__(self, *, limit: int) -> None:
-        """Keep at most `limit` workers booted, except that a lease gets all it asks for."""
+    def __init__(self, *, limit: int, on_boot: Callable[[str], None] = lambda said: None) -> None:
+        """Keep at most `limit` workers booted, except that a lease gets all it asks for.
+
+        `on_boot` is told in words when a boot begins and when it has ended, on the thread that asked for it.
+        """
+        self._on_boot = on_boot
         self._limit = limit
         self._lock = threading.Lock()
         self._idle: list[tuple[_Key, Host]] = []  # longest unused first
@@ -192,6 +199,7 @@ class Workers:
     def _boot(self, key: _Key) -> Host:
         self._require_open()  # not between the two tries of a boot that was interrupted
         starting: list[Host] = []
+        what, began = f"{key.target.name} with {key.engine.label}", time.monotonic()
 
         def started(host: Host) -> None:
             starting.append(host)
@@ -202,7 +210,10 @@ class Workers:
                 host.interrupt()
 
         try:
-            return boot(key.target, key.engine, clock=key.clock, on_started=started)
+            self._on_boot(f"booting {what}")
+            host = boot(key.target, key.engine, clock=key.clock, on_started=started)
+            self._on_boot(f"booted  {what} ({time.monotonic() - began:.0f} s)")
+            return host
         except BaseException:
             with self._lock:
                 self._running.difference_update(starting)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 WATCHED = "exhausters/engine/fake"
+SCHEDULER_FOLDERS = ("exhausters/engine/fake/",)
 
 
 def switches(source_dir: Path) -> Mapping[str, object]:

@@ -14,6 +14,8 @@ WATCHED = "sglang/srt"
 
 # What can read a variable: Python, and the compiled tree core.
 _CODE = (".py", ".so")
+# Where a scheduler decides, below the same folder: what changed there is shown before what changed elsewhere.
+SCHEDULER_FOLDERS = ("sglang/srt/managers/", "sglang/srt/mem_cache/")
 
 # The class itself, and where newer releases keep its fields in groups.
 _SERVER_ARGS, _FIELD_GROUPS = "server_args.py", "arg_groups/fields"

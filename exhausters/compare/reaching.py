@@ -1,0 +1,231 @@
+"""How much of a change the runs reach, and what is tried for lines that none of them has executed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from random import Random
+
+from exhausters.compare.boot_lines import boot_lines
+from exhausters.compare.chosen_cells import covering_cells
+from exhausters.compare.reach_of_runs import ReachOfRuns
+from exhausters.compare.runs import Runs
+from exhausters.compare.search import mutate
+from exhausters.compare.sides import difference
+from exhausters.compare.sources import Sources
+from exhausters.compare.switches import Switch, find_switches, is_named
+from exhausters.engine.load import source_tree
+from exhausters.reach.functions import lines_by_function
+from exhausters.reach.reached import Reach, UnreachedLines
+from exhausters.sweep.cell import Cell
+from exhausters.sweep.drain import COUNTED, DECIDE, LINES
+from exhausters.sweep.record import DRAINED
+
+# Each boots both builds again, which takes about ten seconds.
+MAX_SWITCHES = 6
+# Each runs one cell with its lines on both builds, some seconds; two of them boot both builds again.
+MAX_MUTATIONS = 8
+# A change of more lines than this, such as a release, names too many switches to try any.
+_MAX_LINES_TO_TRY = 400
+# Lines and guards that are printed; all of them are in the report.
+_SHOWN_UNREACHED = 6
+
+_WHOLE_FILE = ""
+_SeenLines = frozenset[tuple[str, int]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReachOptions:
+    """How far to go for lines that no run reached.
+
+    Attributes:
+        runs_every_cell: record lines in every cell; by default in two per workload and engine settings.
+        max_switches: further cells, at most, one per switch that the change names.
+        max_mutations: further cells, at most, by mutation of the one that came nearest.
+        seed: of the mutations; equal seeds try the same cells.
+    """
+
+    runs_every_cell: bool = False
+    max_switches: int = MAX_SWITCHES
+    max_mutations: int = MAX_MUTATIONS
+    seed: int = 0
+
+
+class Reaching:
+    """Measures reach and tries to reach more.
+
+    Attributes:
+        tried: what was tried, and what it brought, a sentence each.
+    """
+
+    def __init__(self, runs: Runs, sources: Sources, options: ReachOptions) -> None:
+        self.tried: list[str] = []
+        self._runs = runs
+        self._sources = sources
+        self._options = options
+        self._measured = ReachOfRuns(sources, *runs.sides)
+
+    def run(self) -> Reach | None:
+        """Record lines, try more where lines are missing; None when no lines could be recorded."""
+        if not self._sources.differing:
+            self._runs.progress.note(f"reach: the sources below {self._sources.watched} are equal")
+            return Reach(changed=0, reached=0, unreached=())
+        all_cells = self._runs.grid.cells
+        cells = all_cells if self._options.runs_every_cell else covering_cells(all_cells)
+        cells = tuple(cell for cell in cells if self._runs.has_run(cell))
+        if not cells:
+            return None
+        with self._runs.stage("reach") as said:
+            self._runs.run(cells, LINES)
+            reach = self._measured.measure()
+            said.append(f"{reach}" if reach is not None else "no lines were recorded")
+        if reach is None:
+            return None
+        if _missing(reach):
+            reach = self._try_more(reach, cells)
+        self._show_unreached(reach)
+        return reach
+
+    def _try_more(self, reach: Reach, cells: Sequence[Cell]) -> Reach:
+        if reach.changed > _MAX_LINES_TO_TRY:
+            self.tried.append(f"nothing: a change of {reach.changed:,} lines names too many switches")
+            return reach
+        reach = self._record_boot(reach, cells)
+        reach = self._try_switches(reach, cells) if _missing(reach) else reach
+        return self._search(reach, cells) if _missing(reach) else reach
+
+    def _record_boot(self, reach: Reach, cells: Sequence[Cell]) -> Reach:
+        """Tell lines apart that run only while a scheduler boots: no cell can reach them."""
+        with self._runs.stage("boot") as said:
+            engine = self._cell_near(_missing(reach)[0], cells).engine
+            self._measured.add_boot(boot_lines([side.target for side in self._runs.sides], engine))
+            after = self._measured.measure() or reach
+            said.append(f"{_lines(after.boot_only, '')} of what changed run only while booting")
+        return after
+
+    def _try_switches(self, reach: Reach, cells: Sequence[Cell]) -> Reach:
+        """Run further cells, one per switch, until all is reached or enough was tried."""
+        sources = self._sources
+        defaults = source_tree(sources.engine).switches(sources.head)
+        switches = find_switches(reach, base=sources.base, head=sources.head, defaults=defaults)
+        pairs = [(switch, switch.applied_to(self._cell_near(switch.unreached, cells))) for switch in switches]
+        cells_to_try = [(switch, cell) for switch, cell in pairs if cell is not None]
+        for switch, cell in cells_to_try[: self._options.max_switches]:
+            if not _missing(reach):
+                break
+            reach = self._try_switch(switch, cell, reach)
+        left_out = len(cells_to_try) - self._options.max_switches
+        if left_out > 0:
+            self.tried.append(f"{left_out} more switches that the diff names were not tried")
+        return reach
+
+    def _try_switch(self, switch: Switch, cell: Cell, reach: Reach) -> Reach:
+        with self._runs.stage(f"tried {switch}") as said:
+            is_new = not is_named(switch, self._sources.base / self._sources.watched)
+            if is_new:
+                self._runs.try_cell(cell)
+            else:
+                self._runs.judge(cell)
+            self._runs.run([cell], LINES)
+            after = self._measured.measure() or reach
+            more = after.reached - reach.reached
+            new = "; only head has it, so its cell is not judged" if is_new else ""
+            said.append(self._what_it_brought(cell, more) + new)
+            self.tried.append(f"{switch}: {said[0]}")
+            if more and not is_new and self._runs.has_run(cell):
+                self._runs.run([cell], COUNTED)
+        return after
+
+    def _search(self, reach: Reach, cells: Sequence[Cell]) -> Reach:
+        """Mutate the cell that came nearest; one that executes more of the function is the next start."""
+        # The same place for the whole search: the first that is missing, of those in functions.
+        place = _missing(reach)[0]
+        start = self._cell_near(place, cells)
+        draw = Random(self._options.seed)  # noqa: S311  repeatable, and no secret
+        made, seen = 0, self._seen_near(place, cells)
+        kept, shown = 0, list[str]()
+        with self._runs.stage(f"search near `{place.file}:{place.first_line}`") as said:
+            for number in range(self._options.max_mutations):
+                mutation = mutate(start, draw, number=number)
+                if mutation is None or mutation.cell.id in self._runs.head.records:
+                    continue
+                cell, made = mutation.cell, made + 1
+                self._runs.try_cell(cell)
+                self._runs.run([cell], LINES)
+                after = self._measured.measure() or reach
+                more = after.reached - reach.reached
+                found = self._seen_near(place, [cell]) - seen
+                shown.append(f"{mutation}{f' (+{more})' if more else ''}")
+                if found and self._runs.has_run(cell):
+                    start, kept, seen = cell, kept + 1, seen | found
+                if more or (self._runs.has_run(cell) and self._runs.difference(cell)):
+                    self._judge_found(cell)
+                reach = after
+                if not _missing(reach):
+                    break
+            said.append(
+                f"{made} mutations of `{self._cell_near(place, cells).id}` (seed {self._options.seed}), "
+                f"{kept} came nearer: {'; '.join(shown)}"
+            )
+            self.tried.append(f"search: {said[0]}; {_lines(reach.reached, 'changed ')} reached in all")
+        return reach
+
+    def _judge_found(self, cell: Cell) -> None:
+        if not self._runs.has_run(cell):
+            return
+        self._runs.judge(cell)
+        self._runs.run([cell], DECIDE)
+        self._runs.run([cell], COUNTED)
+
+    def _seen_near(self, place: UnreachedLines, cells: Sequence[Cell]) -> _SeenLines:
+        """Lines that cells have executed in the function of a place, with its name, and in the whole file."""
+        is_head = place.side == "head"
+        side = self._runs.head if is_head else self._runs.base
+        folder = self._sources.head if is_head else self._sources.base
+        lines: set[int] = set()
+        for cell in cells:
+            record = side.records.get(cell.id)
+            if record is not None and record.result.executed is not None:
+                lines.update(record.result.executed.lines.get(place.file, ()))
+        text = (folder / place.file).read_text(encoding="utf-8", errors="replace")
+        wanted = lines_by_function(place.file, text, [place.first_line]).keys()
+        own = lines_by_function(place.file, text, lines)
+        inside = {(one.name, line) for one in wanted for line in own.get(one, ())}
+        return frozenset(inside | {(_WHOLE_FILE, line) for line in lines})
+
+    def _what_it_brought(self, cell: Cell, more: int) -> str:
+        records = [side.records[cell.id] for side in self._runs.sides]
+        failed = [one for one in records if one.result.outcome != DRAINED]
+        decided = "" if difference(*records) == "" else ", and both builds decide differently there"
+        ended = ""
+        if failed:
+            result = failed[0].result
+            ended = f" ({failed[0].target}: {result.outcome}: {result.reason})"
+        return f"reached {_lines(more, 'more ') if more else 'nothing more'}{decided}{ended}"
+
+    def _cell_near(self, place: UnreachedLines, cells: Sequence[Cell]) -> Cell:
+        """The cell that executed most of the function, or of the file; of equals the last, under pressure."""
+
+        def nearness(cell: Cell) -> tuple[int, int]:
+            seen = self._seen_near(place, [cell])
+            inside = sum(name != _WHOLE_FILE for name, _ in seen)
+            return inside, len(seen) - inside
+
+        return max(reversed(cells), key=nearness)
+
+    def _show_unreached(self, reach: Reach) -> None:
+        # What a worker does not import cannot be reached by any cell, and is not worth a line each.
+        shown = _missing(reach) or list(reach.unreached)
+        for one in shown[:_SHOWN_UNREACHED]:
+            self._runs.progress.note(f"not reached: {one}")
+        if len(shown) > _SHOWN_UNREACHED:
+            self._runs.progress.note(f"not reached: {len(shown) - _SHOWN_UNREACHED} more places")
+
+
+def _missing(reach: Reach) -> list[UnreachedLines]:
+    """What no run executed although the worker imports it."""
+    return [one for one in reach.unreached if one.is_imported]
+
+
+def _lines(count: int, kind: str) -> str:
+    return f"1 {kind}line" if count == 1 else f"{count} {kind}lines"
