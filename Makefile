@@ -33,7 +33,7 @@ BASE ?=
 SGLANG_REPO ?=
 ROUNDS ?= 3
 
-.PHONY: help setup mirror bench bench-harness real-commits gate asv asv-publish nightly report test test-releases test-slow test-browser lint format docs constraints clean
+.PHONY: help setup mirror bench bench-harness real-commits gate asv asv-publish nightly reach-map reach-cover report test test-releases test-slow test-browser lint format docs constraints clean
 
 help:  ## list the chores
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1  \2/p' $(MAKEFILE_LIST) | awk '{n=$$1; $$1=""; printf "  %-14s%s\n", n, $$0}'
@@ -120,6 +120,13 @@ nightly: setup  ## both suites, a report on each, and a verdict if BASE is given
 	$(if $(BASE),try $(PY) -m reports gate $(NIGHTLY_OUT)/sweep/base $(NIGHTLY_OUT)/sweep/head \
 		--markdown $(NIGHTLY_OUT)/report/verdict.md --junit $(NIGHTLY_OUT)/report/verdict.xml;) \
 	exit $$status
+
+# A map of another pool, or of a build long past, chooses badly: measure it when either has moved on.
+reach-map: setup  ## measure again which functions each cell of the pool executes; minutes (TARGET=)
+	$(VENV)/bin/exhausters reach-map $(TARGET) --grid pool --grid quick --out exhausters/reach/cell_map.json
+
+reach-cover: setup  ## print how much of what the pool executes each stock grid covers
+	$(VENV)/bin/exhausters reach-cover
 
 report: setup  ## report and dashboard on all results, newest build against the one before (RESULTS=, REPORT_OUT=)
 	$(PY) -m reports build $(RESULTS) --out $(REPORT_OUT)

@@ -86,10 +86,13 @@ def by_map(
     candidates = {cell: found for cell, found in brings.items() if found}
     chosen = _greedy(candidates, cell_map.seconds, {cell.engine for cell in guard})
     more = [cell for cell in guard if cell not in chosen]
-    sentence = (
-        f"{len(candidates)} of {len(pool)} cells of the pool execute {subject}; "
-        f"chosen {len(chosen)}, and {len(more)} to guard"
+    known = (
+        f"{len(candidates)} of {len(pool)} cells of the pool execute {subject}"
+        if subject
+        else f"no cell of the pool is known to execute {_names(changed.touched) or 'what changed'}"
     )
+    wide = "" if subject else " that execute most of the scheduler"
+    sentence = f"{known}; chosen {len(chosen)}{wide}, and {len(more)} to guard"
     cells = _in_order((*chosen, *more), (*guard, *pool))
     return Choice(grid=Grid(name="chosen", cells=tuple(cells)), sentence=sentence, is_by_map=True)
 
@@ -104,7 +107,11 @@ def _is_beside(file: str, cell_map: CellMap) -> bool:
 
 
 def _wanted(changed: ChangedFunctions, cell_map: CellMap) -> tuple[dict[Function, frozenset[int]], str]:
-    """Functions to be executed, each with lines near the change, and how to call them in a sentence."""
+    """Functions to be executed, each with lines that are wanted of it, and how to call them in a sentence.
+
+    The text is empty when nothing is known of what changed: then everything is wanted, and what is chosen is
+    the widest look that the bounds allow.
+    """
     touched = {
         function: frozenset(
             near for line in lines for near in range(line - _NEAR_LINES, line + _NEAR_LINES + 1)
@@ -112,17 +119,16 @@ def _wanted(changed: ChangedFunctions, cell_map: CellMap) -> tuple[dict[Function
         for function, lines in changed.touched.items()
         if function in cell_map.functions
     }
+    calling = {one: frozenset[int]() for one in changed.callers & cell_map.functions}
     if touched:
-        wanted = {**touched, **{one: frozenset() for one in changed.callers & cell_map.functions}}
-        return wanted, _names(touched)
-    calling = changed.callers & cell_map.functions
+        return {**calling, **touched}, _names(touched)
     if calling:
-        return {one: frozenset() for one in calling}, f"{_names(calling)}, which call what is new"
-    beside = {one for one in cell_map.functions if one.file in changed.files}
-    if beside:
-        names = ", ".join(f"`{file}`" for file in sorted({one.file for one in beside}))
-        return {one: frozenset() for one in beside}, f"functions of {names}, though none that changed"
-    return {}, "a function that changed, or one beside it"
+        return calling, f"{_names(calling)}, which call what is new"
+    every: dict[Function, frozenset[int]] = {}
+    for found in cell_map.executed.values():
+        for function, lines in found.items():
+            every[function] = every.get(function, frozenset()) | lines
+    return every, ""
 
 
 def _brings(

@@ -53,6 +53,24 @@ def test_a_line_inside_a_longer_statement_is_its_first_line() -> None:
     assert compare_files(_FILE, base, base.replace("        1,", "        2,")).head_lines & {2, 4}
 
 
+def test_lines_that_only_a_boot_executes_are_told_apart(tmp_path: Path) -> None:
+    """They are neither reached nor missing: no cell can execute them, and equal runs prove little of them."""
+    base, head = _tree(tmp_path / "base", _BASE), _tree(tmp_path / "head", _HEAD)
+    changes = changed_files(base, head)
+    reach = measure_reach(
+        changes,
+        base=base,
+        head=head,
+        base_executed={},
+        head_executed={},
+        imported=frozenset({_FILE}),
+        head_booted={_FILE: frozenset({12})},
+    )
+    assert str(reach) == "0 of 2 changed lines reached, 1 only while booting"
+    assert [one.side for one in reach.unreached] == ["base"]
+    assert reach.is_nothing_reached
+
+
 def test_a_changed_constant_is_not_taken_for_reached(tmp_path: Path) -> None:
     """The import executes a class attribute in every worker; whether a run used it is not known, and said."""
     head = _tree(tmp_path / "head", _BASE.replace("limit = 3", "limit = 4"))

@@ -48,6 +48,25 @@ def test_a_bad_axis_is_named(axes: dict[str, Any], told: str) -> None:
     assert told in str(caught.value)
 
 
+def test_parts_add_cells_on_top_of_common_axes() -> None:
+    """Each part replaces or adds axes for its own cells; a cell of two parts is there once."""
+    parts = [{"page_size": [1, 16]}, {"workload": ["agents"], "page_size": [16]}, {"page_size": [16]}]
+    document = {"name": "mine", "axes": {"workload": ["bursts"]}, "parts": parts}
+    cells = parse_grid(document, source="mine.toml").cells
+    assert [(cell.workload, cell.engine.page_size) for cell in cells] == [
+        ("bursts", 1),
+        ("bursts", 16),
+        ("agents", 16),
+    ]
+
+
+@pytest.mark.parametrize("parts", [[], {}, [1], [{"pages": [1]}]])
+def test_parts_that_make_no_sense_are_refused(parts: Any) -> None:
+    """They are tables of axes, one or more."""
+    with pytest.raises(GridError):
+        parse_grid({"axes": {"workload": ["bursts"]}, "parts": parts}, source="mine.toml")
+
+
 @pytest.mark.parametrize(
     "document", [{}, {"axes": []}, {"name": "x"}, {"axes": {"workload": ["bursts"]}, "cells": 1}]
 )
