@@ -9,8 +9,9 @@ from exhausters.compare.boot_lines import Lines
 from exhausters.compare.sides import Side
 from exhausters.compare.sources import Sources
 from exhausters.engine.load import source_tree
+from exhausters.reach.call_sites import guarded_calls
 from exhausters.reach.changed_lines import FileChange, changed_files
-from exhausters.reach.reached import Reach, measure_reach
+from exhausters.reach.reached import Reach, UnreachedLines, measure_reach
 from exhausters.sweep.record import RunRecord
 
 
@@ -21,6 +22,7 @@ class ReachOfRuns:
         self._sources = sources
         self._sides = (base, head)
         self._changes: tuple[FileChange, ...] | None = None
+        self._own = source_tree(sources.engine).SCHEDULER_FOLDERS
         self._booted: tuple[Lines, ...] = ({}, {})
 
     def add_boot(self, lines: tuple[Lines, ...]) -> None:
@@ -44,21 +46,41 @@ class ReachOfRuns:
             base_booted=self._booted[0],
             head_booted=self._booted[1],
         )
-        own = source_tree(self._sources.engine).SCHEDULER_FOLDERS
         # The scheduler's own folders first, each in the order of its paths.
-        first = sorted(reach.unreached, key=lambda one: not one.file.startswith(own))
+        first = sorted(reach.unreached, key=lambda one: not one.file.startswith(self._own))
         return replace(reach, unreached=tuple(first))
+
+    def with_guards_of_calls(self, reach: Reach) -> Reach:
+        """Return the reach with, after its unreached lines, guards of calls of what nobody called."""
+        more: list[UnreachedLines] = []
+        for side, name, folder, booted in zip(
+            self._sides, ("base", "head"), (self._sources.base, self._sources.head), self._booted, strict=True
+        ):
+            executed = _executed(side.records.values())
+            for file, lines in booted.items():
+                executed[file] = executed.get(file, frozenset()) | lines
+            missing = [one for one in reach.unreached if one.side == name and self._is_near(one)]
+            more += guarded_calls(missing, folder=folder, executed=executed)
+        return replace(reach, unreached=(*reach.unreached, *more))
+
+    def may_be_reached(self, reach: Reach) -> bool:
+        """Tell whether a cell could reach more: of imported files, or of the scheduler's own folders."""
+        return any(self._is_near(one) for one in reach.unreached)
+
+    def _is_near(self, lines: UnreachedLines) -> bool:
+        return lines.is_imported or lines.file.startswith(self._own)
 
     def _changes_among(self, imported: frozenset[str]) -> tuple[FileChange, ...]:
         if self._changes is None:
             # Two releases differ in hundreds of files that no worker imports: they are not looked into,
-            # except where nothing else differs.
+            # except where nothing else differs, and in the scheduler's folders: a switch may import them.
             differing = self._sources.differing
+            own = {file for file in differing if file.startswith(self._own)}
             self._changes = changed_files(
                 self._sources.base,
                 self._sources.head,
                 below=self._sources.watched,
-                among=(differing & imported) or differing,
+                among=(differing & imported) | own or differing,
             )
         return self._changes
 

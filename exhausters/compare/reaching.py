@@ -81,7 +81,7 @@ class Reaching:
             said.append(f"{reach}" if reach is not None else "no lines were recorded")
         if reach is None:
             return None
-        if _missing(reach):
+        if self._measured.may_be_reached(reach):
             reach = self._try_more(reach, cells)
         self._show_unreached(reach)
         return reach
@@ -91,13 +91,14 @@ class Reaching:
             self.tried.append(f"nothing: a change of {reach.changed:,} lines names too many switches")
             return reach
         reach = self._record_boot(reach, cells)
-        reach = self._try_switches(reach, cells) if _missing(reach) else reach
+        if self._measured.may_be_reached(reach):
+            reach = self._try_switches(reach, cells)
         return self._search(reach, cells) if _missing(reach) else reach
 
     def _record_boot(self, reach: Reach, cells: Sequence[Cell]) -> Reach:
         """Tell lines apart that run only while a scheduler boots: no cell can reach them."""
         with self._runs.stage("boot") as said:
-            engine = self._cell_near(_missing(reach)[0], cells).engine
+            engine = self._cell_near(reach.unreached[0], cells).engine
             self._measured.add_boot(boot_lines([side.target for side in self._runs.sides], engine))
             after = self._measured.measure() or reach
             said.append(f"{_lines(after.boot_only, '')} of what changed run only while booting")
@@ -107,11 +108,12 @@ class Reaching:
         """Run further cells, one per switch, until all is reached or enough was tried."""
         sources = self._sources
         defaults = source_tree(sources.engine).switches(sources.head)
-        switches = find_switches(reach, base=sources.base, head=sources.head, defaults=defaults)
+        guarded = self._measured.with_guards_of_calls(reach)
+        switches = find_switches(guarded, base=sources.base, head=sources.head, defaults=defaults)
         pairs = [(switch, switch.applied_to(self._cell_near(switch.unreached, cells))) for switch in switches]
         cells_to_try = [(switch, cell) for switch, cell in pairs if cell is not None]
         for switch, cell in cells_to_try[: self._options.max_switches]:
-            if not _missing(reach):
+            if not self._measured.may_be_reached(reach):
                 break
             reach = self._try_switch(switch, cell, reach)
         left_out = len(cells_to_try) - self._options.max_switches
