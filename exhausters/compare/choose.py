@@ -25,11 +25,13 @@ BOOT_SECONDS = 10.0
 _RUNS_PER_CELL = 8
 # A change of more lines or files than this, such as a release, touches nearly all that any cell executes.
 _MAX_LINES, _MAX_FILES = 400, 30
-# Lines of a function at most this far from a changed one are wanted too: their branch is the change's.
+# Lines at most this far from a changed one are its branch. The others of the function are wanted too, since
+# the build of the map may have its branches elsewhere; but less, and less than the function itself.
 _NEAR_LINES = 8
+_FUNCTION_WEIGHT, _NEAR_WEIGHT = 5, 3
 _SHOWN_FUNCTIONS = 3
 
-# What a chosen cell brings: a function without pressure, a function under pressure, a line near the change.
+# What a chosen cell brings: a function without pressure, a function under pressure, a line of it.
 _Brings = tuple[Function, str | int]
 
 
@@ -84,7 +86,7 @@ def by_map(
     wanted, subject = _wanted(changed, cell_map)
     brings = {cell: _brings(cell, cell_map.executed[cell.id], wanted) for cell in pool}
     candidates = {cell: found for cell, found in brings.items() if found}
-    chosen = _greedy(candidates, cell_map.seconds, {cell.engine for cell in guard})
+    chosen = _greedy(candidates, wanted, cell_map.seconds, {cell.engine for cell in guard})
     more = [cell for cell in guard if cell not in chosen]
     known = (
         f"{len(candidates)} of {len(pool)} cells of the pool execute {subject}"
@@ -107,7 +109,7 @@ def _is_beside(file: str, cell_map: CellMap) -> bool:
 
 
 def _wanted(changed: ChangedFunctions, cell_map: CellMap) -> tuple[dict[Function, frozenset[int]], str]:
-    """Functions to be executed, each with lines that are wanted of it, and how to call them in a sentence.
+    """Functions to be executed, each with the lines near the change, and how to call them in a sentence.
 
     The text is empty when nothing is known of what changed: then everything is wanted, and what is chosen is
     the widest look that the bounds allow.
@@ -124,11 +126,7 @@ def _wanted(changed: ChangedFunctions, cell_map: CellMap) -> tuple[dict[Function
         return {**calling, **touched}, _names(touched)
     if calling:
         return calling, f"{_names(calling)}, which call what is new"
-    every: dict[Function, frozenset[int]] = {}
-    for found in cell_map.executed.values():
-        for function, lines in found.items():
-            every[function] = every.get(function, frozenset()) | lines
-    return every, ""
+    return {one: frozenset[int]() for one in cell_map.functions}, ""
 
 
 def _brings(
@@ -136,15 +134,25 @@ def _brings(
 ) -> frozenset[_Brings]:
     kind = "under pressure" if cell.levels.given() else "without pressure"
     found: set[_Brings] = set()
-    for function, near in wanted.items():
+    for function in wanted:
         if function in executed:
             found.add((function, kind))
-            found.update((function, line) for line in near & executed[function])
+            found.update((function, line) for line in executed[function])
     return frozenset(found)
 
 
+def _weight(one: _Brings, wanted: Mapping[Function, frozenset[int]]) -> int:
+    function, what = one
+    if isinstance(what, str):
+        return _FUNCTION_WEIGHT
+    return _NEAR_WEIGHT if what in wanted[function] else 1
+
+
 def _greedy(
-    candidates: Mapping[Cell, frozenset[_Brings]], seconds: Mapping[str, float], booted: set[EngineSettings]
+    candidates: Mapping[Cell, frozenset[_Brings]],
+    wanted: Mapping[Function, frozenset[int]],
+    seconds: Mapping[str, float],
+    booted: set[EngineSettings],
 ) -> list[Cell]:
     """The cell that brings most for its time, again and again, until none brings anything or it is enough."""
     engines, chosen = set(booted), list[Cell]()
@@ -152,7 +160,8 @@ def _greedy(
 
     def worth(cell: Cell) -> float:
         boot = 0.0 if cell.engine in engines else BOOT_SECONDS
-        return len(candidates[cell] & missing) / (_RUNS_PER_CELL * seconds[cell.id] + boot)
+        gain = sum(_weight(one, wanted) for one in candidates[cell] & missing)
+        return gain / (_RUNS_PER_CELL * seconds[cell.id] + boot)
 
     while missing and len(chosen) < MAX_CELLS:
         open_to_all = len(engines) < MAX_ENGINES

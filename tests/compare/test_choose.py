@@ -62,9 +62,19 @@ def test_a_cell_that_alone_executes_a_branch_near_the_change_is_worth_its_boot()
     """The function is executed by a cheap cell too, but not the lines beside the changed one."""
     cheap = Cell(workload="bursts", engine=_GUARD[0].engine)
     branch = Cell(workload="bursts", engine=EngineSettings(policy="lpm"))
-    far = Cell(workload="bursts", engine=EngineSettings(policy="lof"))
-    executed = {cheap: {_ADD: {1}}, branch: {_ADD: {1, 3, 4}}, far: {_ADD: {1, 90}}}
+    useless = Cell(workload="bursts", engine=EngineSettings(policy="lof"))
+    executed = {cheap: {_ADD: {1}}, branch: {_ADD: {1, 3, 4}}, useless: {_ADD: {1}, _EVICT: {1, 2}}}
     assert _chosen(_changed(_ADD), _map(executed), executed)[0] == {cheap, branch}
+
+
+def test_branches_near_the_change_come_before_far_ones() -> None:
+    """Where boots run out, the far branches of a long function are left."""
+    settings = [EngineSettings(chunked_prefill_size=64 * number) for number in range(5, 15)]
+    near, *far = (Cell(workload="bursts", engine=engine) for engine in settings)
+    executed = {cell: {_ADD: {1, 100 + number}} for number, cell in enumerate(far)}
+    chosen, _ = _chosen(_changed(_ADD), _map({**executed, near: {_ADD: {1, 5}}}), [*far, near])
+    assert near in chosen
+    assert len(chosen) == MAX_ENGINES - 1
 
 
 def test_a_new_function_is_looked_for_through_its_callers() -> None:
