@@ -6,7 +6,7 @@ import tomllib
 
 from exhausters.compare.cover import functions_of, grid_text, lines_of, measure_cover, smallest_cover
 from exhausters.pressure.levels import PressureLevels
-from exhausters.reach.cell_map import CellMap
+from exhausters.reach.cell_map import CellMap, read_cell_map
 from exhausters.reach.functions import Function
 from exhausters.sweep.cell import Cell, EngineSettings
 from exhausters.sweep.grid import load_grid, parse_grid
@@ -68,3 +68,10 @@ def test_the_printed_grid_has_the_cells() -> None:
 def test_the_cells_of_short_are_cells_of_the_pool() -> None:
     """So that guarding costs no boot of its own and the map knows them."""
     assert {one.id for one in load_grid("short").cells} <= {one.id for one in load_grid("pool").cells}
+
+
+def test_the_stock_cover_covers_every_function_of_the_map() -> None:
+    """Each function that any measured cell executes is executed by a cell of the grid `cover`."""
+    stock = read_cell_map()
+    cells = load_grid("cover").cells
+    assert measure_cover(stock, cells).functions == len(stock.functions)
