@@ -1,0 +1,46 @@
+"""A function that nobody called is kept from its run by the condition above its call."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from exhausters.reach.call_sites import guarded_calls
+from exhausters.reach.reached import UnreachedLines
+
+_CACHE = "class ChunkCache:\n    def finish(self):\n        return 1\n\n\ndef never():\n    return 2\n"
+_MAKER = (
+    "def make(settings):\n    if settings.disable_radix_cache:\n"
+    "        return ChunkCache()\n    return None\n"
+)
+
+
+def _tree(folder: Path) -> Path:
+    for name, text in (("cache.py", _CACHE), ("maker.py", _MAKER)):
+        (folder / name).write_text(text)
+    return folder
+
+
+def _unreached(line: int, guard: str = "") -> UnreachedLines:
+    return UnreachedLines(
+        file="cache.py", side="head", first_line=line, last_line=line, guard=guard, is_imported=False
+    )
+
+
+def test_the_condition_above_the_call_of_a_class_guards_its_methods(tmp_path: Path) -> None:
+    """The method itself has no condition above it, and its file may not even be imported."""
+    executed = {"maker.py": frozenset({2, 4})}
+    (found,) = guarded_calls([_unreached(3)], folder=_tree(tmp_path), executed=executed)
+    assert (found.guard, found.first_line) == ("settings.disable_radix_cache", 3)
+
+
+def test_a_call_that_was_executed_guards_nothing(tmp_path: Path) -> None:
+    """Then the condition was met, and something else keeps the function from its run."""
+    executed = {"maker.py": frozenset({2, 3})}
+    assert guarded_calls([_unreached(3)], folder=_tree(tmp_path), executed=executed) == ()
+
+
+def test_what_nobody_calls_or_has_a_guard_is_left_alone(tmp_path: Path) -> None:
+    """There is nothing to add."""
+    executed = {"maker.py": frozenset({2, 4})}
+    lines = [_unreached(7), _unreached(3, guard="self.x")]
+    assert guarded_calls(lines, folder=_tree(tmp_path), executed=executed) == ()
