@@ -158,6 +158,7 @@ class Reaching:
                 more = after.reached - reach.reached
                 found = self._seen_near(place, [cell]) - seen
                 shown.append(f"{mutation}{f' (+{more})' if more else ''}")
+                self._runs.progress.note(f"tried {shown[-1]}")
                 if found and self._runs.has_run(cell):
                     start, kept, seen = cell, kept + 1, seen | found
                 if more or (self._runs.has_run(cell) and self._runs.difference(cell)):
