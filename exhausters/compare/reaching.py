@@ -18,13 +18,15 @@ from exhausters.engine.load import source_tree
 from exhausters.reach.functions import lines_by_function
 from exhausters.reach.reached import Reach, UnreachedLines
 from exhausters.sweep.cell import Cell
-from exhausters.sweep.drain import COUNTED, DECIDE, LINES
+from exhausters.sweep.drain import COUNTED, DECIDE, LINES, DrainLimits
 from exhausters.sweep.record import DRAINED
 
 # Each boots both builds again, which takes about ten seconds.
 MAX_SWITCHES = 6
 # Each runs one cell with its lines on both builds, some seconds; two of them boot both builds again.
 MAX_MUTATIONS = 8
+# Ten times the steps of most cells. Pressure by chance can make a scheduler retract for ever without a stall.
+_MAX_MUTATION_STEPS = 2_000
 # A change of more lines than this, such as a release, names too many switches to try any.
 _MAX_LINES_TO_TRY = 400
 # Lines and guards that are printed; all of them are in the report.
@@ -153,7 +155,7 @@ class Reaching:
                     continue
                 cell, made = mutation.cell, made + 1
                 self._runs.try_cell(cell)
-                self._runs.run([cell], LINES)
+                self._runs.run([cell], LINES, limits=DrainLimits(max_steps=_MAX_MUTATION_STEPS))
                 after = self._measured.measure() or reach
                 more = after.reached - reach.reached
                 found = self._seen_near(place, [cell]) - seen

@@ -10,7 +10,7 @@ from dataclasses import replace
 from exhausters.compare.sides import Side, difference, has_run, side_by_side
 from exhausters.progress import ShownProgress
 from exhausters.sweep.cell import Cell
-from exhausters.sweep.drain import COUNTED, DECIDE
+from exhausters.sweep.drain import COUNTED, DECIDE, DrainLimits
 from exhausters.sweep.execute import Executor
 from exhausters.sweep.grid import Grid
 
@@ -96,10 +96,19 @@ class Runs:
             if cell.id in side.records:
                 side.writer.add(side.records[cell.id])
 
-    def run(self, cells: Sequence[Cell], name: str, on_cell: OnCell = lambda cell: None) -> None:
-        """Make one pass over cells, on both builds side by side."""
+    def run(
+        self,
+        cells: Sequence[Cell],
+        name: str,
+        on_cell: OnCell = lambda cell: None,
+        *,
+        limits: DrainLimits | None = None,
+    ) -> None:
+        """Make one pass over cells, on both builds side by side; `limits` are those of a run by default."""
         by_name = {side.target.name: side for side in self.sides}
-        tasks = side_by_side(self.sides, cells, passes=(name,), timeout_seconds=self._cell_timeout_seconds)
+        tasks = side_by_side(
+            self.sides, cells, passes=(name,), timeout_seconds=self._cell_timeout_seconds, limits=limits
+        )
         total, done = 2 * len(cells), 0
         # Closed here, so that no worker outlives an error in what is done with a record.
         with closing(self._executor.run(tasks)) as ended:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from exhausters.observe.decision_log import first_divergence
 from exhausters.observe.divergence_sentence import divergence_sentence
 from exhausters.sweep.cell import Cell
-from exhausters.sweep.drain import RunOptions, joined
+from exhausters.sweep.drain import DrainLimits, RunOptions, joined
 from exhausters.sweep.grid import Grid
 from exhausters.sweep.plan import Task, plan_sweep
 from exhausters.sweep.record import DRAINED, FAILURES, OUT_OF_MEMORY, UNSUPPORTED, CellResult, RunRecord
@@ -57,7 +57,12 @@ def _joined(known: CellResult, later: CellResult) -> CellResult:
 
 
 def side_by_side(
-    sides: Sequence[Side], cells: Sequence[Cell], *, passes: tuple[str, ...], timeout_seconds: float
+    sides: Sequence[Side],
+    cells: Sequence[Cell],
+    *,
+    passes: tuple[str, ...],
+    timeout_seconds: float,
+    limits: DrainLimits | None = None,
 ) -> tuple[Task, ...]:
     """Return tasks that run the cells once on either side: the sides in turn, so that both progress."""
     grid = Grid(name="part", cells=tuple(cells))
@@ -66,7 +71,7 @@ def side_by_side(
             side.target,
             grid,
             workers=1,
-            options=RunOptions(passes=passes),
+            options=RunOptions(passes=passes, limits=limits or DrainLimits()),
             timeout_seconds=timeout_seconds,
         )
         for side in sides
