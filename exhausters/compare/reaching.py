@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from random import Random
 
 from exhausters.compare.boot_lines import boot_lines
+from exhausters.compare.choose import POOL
 from exhausters.compare.chosen_cells import covering_cells
 from exhausters.compare.reach_of_runs import ReachOfRuns
 from exhausters.compare.runs import Runs
@@ -19,6 +20,7 @@ from exhausters.reach.functions import lines_by_function
 from exhausters.reach.reached import Reach, UnreachedLines
 from exhausters.sweep.cell import Cell
 from exhausters.sweep.drain import COUNTED, DECIDE, LINES, DrainLimits
+from exhausters.sweep.grid import load_grid
 from exhausters.sweep.record import DRAINED
 
 # Each boots both builds again, which takes about ten seconds.
@@ -112,7 +114,11 @@ class Reaching:
         defaults = source_tree(sources.engine).switches(sources.head)
         guarded = self._measured.with_guards_of_calls(reach)
         switches = find_switches(guarded, base=sources.base, head=sources.head, defaults=defaults)
-        pairs = [(switch, switch.applied_to(self._cell_near(switch.unreached, cells))) for switch in switches]
+        pool = load_grid(POOL).cells
+        pairs = [
+            (switch, switch.among(pool) or switch.applied_to(self._cell_near(switch.unreached, cells)))
+            for switch in switches
+        ]
         cells_to_try = [(switch, cell) for switch, cell in pairs if cell is not None]
         for switch, cell in cells_to_try[: self._options.max_switches]:
             if not self._measured.may_be_reached(reach):

@@ -35,13 +35,16 @@ class Runs:
         executor: Executor,
         progress: ShownProgress,
         cell_timeout_seconds: float,
+        line_files: tuple[str, ...] = (),
     ) -> None:
+        """See the class; lines are recorded of `line_files`, of all files if there are none."""
         self.base = base
         self.head = head
         self.grid = grid
         self.progress = progress
         self._executor = executor
         self._cell_timeout_seconds = cell_timeout_seconds
+        self._line_files = line_files
 
     @property
     def sides(self) -> tuple[Side, Side]:
@@ -107,7 +110,12 @@ class Runs:
         """Make one pass over cells, on both builds side by side; `limits` are those of a run by default."""
         by_name = {side.target.name: side for side in self.sides}
         tasks = side_by_side(
-            self.sides, cells, passes=(name,), timeout_seconds=self._cell_timeout_seconds, limits=limits
+            self.sides,
+            cells,
+            passes=(name,),
+            timeout_seconds=self._cell_timeout_seconds,
+            limits=limits,
+            line_files=self._line_files,
         )
         total, done = 2 * len(cells), 0
         # Closed here, so that no worker outlives an error in what is done with a record.

@@ -63,6 +63,7 @@ def side_by_side(
     passes: tuple[str, ...],
     timeout_seconds: float,
     limits: DrainLimits | None = None,
+    line_files: tuple[str, ...] = (),
 ) -> tuple[Task, ...]:
     """Return tasks that run the cells once on either side: the sides in turn, so that both progress."""
     grid = Grid(name="part", cells=tuple(cells))
@@ -71,7 +72,7 @@ def side_by_side(
             side.target,
             grid,
             workers=1,
-            options=RunOptions(passes=passes, limits=limits or DrainLimits()),
+            options=RunOptions(passes=passes, limits=limits or DrainLimits(), line_files=line_files),
             timeout_seconds=timeout_seconds,
         )
         for side in sides

@@ -10,6 +10,7 @@ from pathlib import Path
 from exhausters.compare.chosen_cells import covering_cells
 from exhausters.compare.folder import BASE, HEAD, PAIRS
 from exhausters.compare.host_time import Undecided, time_pairs
+from exhausters.compare.line_files import line_files
 from exhausters.compare.reaching import Reaching, ReachOptions
 from exhausters.compare.runs import Runs
 from exhausters.compare.sides import Side, is_same_work
@@ -107,6 +108,7 @@ def compare_builds(
             executor=executor,
             progress=progress,
             cell_timeout_seconds=options.cell_timeout_seconds,
+            line_files=() if sources is None else line_files(sources),
         )
         return _Stages(runs, executor, options).run(folder, sources, undecided)
 

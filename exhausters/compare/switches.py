@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,20 @@ class Switch:
     def __str__(self) -> str:
         shown = str(self.value).lower() if isinstance(self.value, bool) else self.value
         return f"{self.axis}={shown}"
+
+    def among(self, cells: Iterable[Cell]) -> Cell | None:
+        """Return the first cell with this setting under pressure, or else without; None if there is none.
+
+        Such a cell has what the setting needs beside it: a switch alone may be refused.
+        """
+        found = [cell for cell in cells if self._is_set(cell)]
+        return next((cell for cell in found if cell.levels.given()), found[0] if found else None)
+
+    def _is_set(self, cell: Cell) -> bool:
+        table, _, name = self.axis.partition(".")
+        if name:
+            return table in (SERVER_ARGS, ENV) and (name, self.value) in getattr(cell.engine, table)
+        return bool(getattr(cell.engine, self.axis, None) == self.value)
 
     def applied_to(self, cell: Cell) -> Cell | None:
         """Return the cell with this setting; None where a grid cannot set it, or the cell has it already."""

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from exhausters.compare.switches import Switch, find_switches, is_named
+from exhausters.pressure.levels import PressureLevels
 from exhausters.reach.reached import Reach, UnreachedLines
-from exhausters.sweep.cell import Cell
+from exhausters.sweep.cell import Cell, EngineSettings
 
 _DEFAULTS = {
     "retraction_policy": "length",
@@ -83,3 +85,18 @@ def test_a_switch_that_only_head_has_is_known_as_new(tmp_path: Path) -> None:
     assert is_named(old, tmp_path)
     assert not is_named(new, tmp_path)
     assert is_named(Switch(axis="overlap", value=False, unreached=place), tmp_path)
+
+
+def test_a_cell_that_has_the_switch_brings_what_it_needs() -> None:
+    """Of a pool the cell under pressure that has the setting is taken: a switch alone may be refused."""
+    lines = UnreachedLines(file="a.py", first_line=1, last_line=1, side="head", guard="", is_imported=True)
+    switch = Switch(axis="server_args.retraction_policy", value="priority", unreached=lines)
+    policy = (("retraction_policy", "priority"),)
+    plain = Cell(workload="bursts", engine=EngineSettings(priority_scheduling=True, server_args=policy))
+    pressed = replace(plain, levels=PressureLevels(leave_pages=8))
+    assert switch.among([Cell(workload="bursts"), plain, pressed]) == pressed
+    assert switch.among([plain]) == plain
+    assert switch.among([Cell(workload="bursts")]) is None
+    overlap = Switch(axis="overlap", value=False, unreached=lines)
+    without = Cell(workload="bursts", engine=EngineSettings(overlap=False))
+    assert overlap.among([plain, without]) == without
