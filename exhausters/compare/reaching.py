@@ -9,12 +9,13 @@ from random import Random
 from exhausters.compare.boot_lines import boot_lines
 from exhausters.compare.choose import POOL
 from exhausters.compare.chosen_cells import covering_cells
+from exhausters.compare.known_settings import KnownSettings
 from exhausters.compare.reach_of_runs import ReachOfRuns
 from exhausters.compare.runs import Runs
 from exhausters.compare.search import mutate
 from exhausters.compare.sides import difference
 from exhausters.compare.sources import Sources
-from exhausters.compare.switches import Switch, find_switches, is_named
+from exhausters.compare.switches import Switch, find_switches
 from exhausters.engine.load import source_tree
 from exhausters.reach.functions import lines_by_function
 from exhausters.reach.reached import Reach, UnreachedLines
@@ -25,8 +26,8 @@ from exhausters.sweep.record import DRAINED
 
 # Each boots both builds again, which takes about ten seconds.
 MAX_SWITCHES = 6
-# Each runs one cell with its lines on both builds, some seconds; two of them boot both builds again.
-MAX_MUTATIONS = 8
+# Each runs one cell with its lines on both builds, some seconds; one of them boots both builds again.
+MAX_MUTATIONS = 5
 # Ten times the steps of most cells. Pressure by chance can make a scheduler retract for ever without a stall.
 _MAX_MUTATION_STEPS = 2_000
 # A change of more lines than this, such as a release, names too many switches to try any.
@@ -68,6 +69,7 @@ class Reaching:
         self._sources = sources
         self._options = options
         self._measured = ReachOfRuns(sources, *runs.sides)
+        self._known = KnownSettings(sources)
 
     def run(self) -> Reach | None:
         """Record lines, try more where lines are missing; None when no lines could be recorded."""
@@ -115,10 +117,7 @@ class Reaching:
         guarded = self._measured.with_guards_of_calls(reach)
         switches = find_switches(guarded, base=sources.base, head=sources.head, defaults=defaults)
         pool = load_grid(POOL).cells
-        pairs = [
-            (switch, switch.among(pool) or switch.applied_to(self._cell_near(switch.unreached, cells)))
-            for switch in switches
-        ]
+        pairs = [(switch, self._cell_with(switch, pool, cells)) for switch in switches]
         cells_to_try = [(switch, cell) for switch, cell in pairs if cell is not None]
         for switch, cell in cells_to_try[: self._options.max_switches]:
             if not self._measured.may_be_reached(reach):
@@ -129,9 +128,13 @@ class Reaching:
             self.tried.append(f"{left_out} more switches that the diff names were not tried")
         return reach
 
+    def _cell_with(self, switch: Switch, pool: Sequence[Cell], cells: Sequence[Cell]) -> Cell | None:
+        near = self._cell_near(switch.unreached, cells)
+        return switch.among(pool, near=near) or switch.applied_to(near)
+
     def _try_switch(self, switch: Switch, cell: Cell, reach: Reach) -> Reach:
         with self._runs.stage(f"tried {switch}") as said:
-            is_new = not is_named(switch, self._sources.base / self._sources.watched)
+            is_new = not self._known.has(cell)
             if is_new:
                 self._runs.try_cell(cell)
             else:
@@ -139,7 +142,7 @@ class Reaching:
             self._runs.run([cell], LINES)
             after = self._measured.measure() or reach
             more = after.reached - reach.reached
-            new = "; only head has it, so its cell is not judged" if is_new else ""
+            new = "; one build lacks a setting of its cell, which is not judged" if is_new else ""
             said.append(self._what_it_brought(cell, more) + new)
             self.tried.append(f"{switch}: {said[0]}")
             if more and not is_new and self._runs.has_run(cell):

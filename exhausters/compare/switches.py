@@ -14,6 +14,7 @@ from exhausters.errors import GridError
 from exhausters.reach.reached import Reach, UnreachedLines
 from exhausters.sweep.cell import Cell, EngineSettings
 from exhausters.sweep.free_axes import ENV, NAMED_KEYWORDS, SERVER_ARGS
+from exhausters.workloads import parse_spec
 
 # Axes of a grid that mean the opposite of the keyword.
 _NEGATED = ("overlap", "radix_cache")
@@ -38,13 +39,20 @@ class Switch:
         shown = str(self.value).lower() if isinstance(self.value, bool) else self.value
         return f"{self.axis}={shown}"
 
-    def among(self, cells: Iterable[Cell]) -> Cell | None:
-        """Return the first cell with this setting under pressure, or else without; None if there is none.
+    def among(self, cells: Iterable[Cell], *, near: Cell) -> Cell | None:
+        """Return a cell with this setting; None if there is none.
 
-        Such a cell has what the setting needs beside it: a switch alone may be refused.
+        Such a cell has what the setting needs beside it: a switch alone may be refused. One with the workload
+        of the cell `near` is preferred, then one under pressure, then the one with most rows.
         """
         found = [cell for cell in cells if self._is_set(cell)]
-        return next((cell for cell in found if cell.levels.given()), found[0] if found else None)
+        name = parse_spec(near.workload).name
+
+        def fitness(cell: Cell) -> tuple[bool, bool, int]:
+            is_same = parse_spec(cell.workload).name == name
+            return is_same, bool(cell.levels.given()), cell.engine.max_running_requests
+
+        return max(found, key=fitness, default=None)
 
     def _is_set(self, cell: Cell) -> bool:
         table, _, name = self.axis.partition(".")
@@ -90,12 +98,6 @@ def find_switches(
                 (setting[0], str(setting[1])), Switch(axis=setting[0], value=setting[1], unreached=one)
             )
     return tuple(found.values())
-
-
-def is_named(switch: Switch, folder: Path) -> bool:
-    """Tell whether a build knows a switch: what is new in head does on purpose what base cannot."""
-    name = switch.axis.rpartition(".")[2]
-    return "." not in switch.axis or any(name.encode() in file.read_bytes() for file in folder.rglob("*.py"))
 
 
 def _axis_value(name: str, wanted: Any, defaults: Mapping[str, object]) -> tuple[str, Any] | None:

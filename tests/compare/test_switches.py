@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from exhausters.compare.switches import Switch, find_switches, is_named
+from exhausters.compare.switches import Switch, find_switches
 from exhausters.pressure.levels import PressureLevels
 from exhausters.reach.reached import Reach, UnreachedLines
 from exhausters.sweep.cell import Cell, EngineSettings
@@ -77,26 +77,20 @@ def test_a_switch_makes_another_cell(axis: str, value: Any, expected: str | None
     assert (cell is None) if expected is None else (cell is not None and expected in cell.id)
 
 
-def test_a_switch_that_only_head_has_is_known_as_new(tmp_path: Path) -> None:
-    """What a new switch does is meant, so its cell must not be judged; one that base has is."""
-    (tmp_path / "environ.py").write_text("SGLANG_OLD = EnvBool(False)\n")
-    place = UnreachedLines(file="a.py", side="head", first_line=1, last_line=1)
-    old, new = (Switch(axis=f"env.SGLANG_{name}", value="1", unreached=place) for name in ("OLD", "NEW"))
-    assert is_named(old, tmp_path)
-    assert not is_named(new, tmp_path)
-    assert is_named(Switch(axis="overlap", value=False, unreached=place), tmp_path)
-
-
 def test_a_cell_that_has_the_switch_brings_what_it_needs() -> None:
-    """Of a pool the cell under pressure that has the setting is taken: a switch alone may be refused."""
+    """A cell of the pool that has the setting is taken, the near workload's and pressed if there is one."""
     lines = UnreachedLines(file="a.py", first_line=1, last_line=1, side="head", guard="", is_imported=True)
     switch = Switch(axis="server_args.retraction_policy", value="priority", unreached=lines)
     policy = (("retraction_policy", "priority"),)
-    plain = Cell(workload="bursts", engine=EngineSettings(priority_scheduling=True, server_args=policy))
+    near = Cell(workload="bursts")
+    plain = Cell(workload="bursts:seed=2", engine=EngineSettings(server_args=policy))
     pressed = replace(plain, levels=PressureLevels(leave_pages=8))
-    assert switch.among([Cell(workload="bursts"), plain, pressed]) == pressed
-    assert switch.among([plain]) == plain
-    assert switch.among([Cell(workload="bursts")]) is None
+    few = replace(pressed, engine=replace(pressed.engine, max_running_requests=8))
+    other = replace(pressed, workload="agents")
+    assert switch.among([near, other, plain, pressed, few], near=near) == pressed
+    assert switch.among([near, other, plain], near=near) == plain
+    assert switch.among([near, other], near=near) == other
+    assert switch.among([near], near=near) is None
     overlap = Switch(axis="overlap", value=False, unreached=lines)
     without = Cell(workload="bursts", engine=EngineSettings(overlap=False))
-    assert overlap.among([plain, without]) == without
+    assert overlap.among([near, without], near=near) == without
