@@ -12,7 +12,7 @@ from exhausters.reach.changed_functions import ChangedFunctions, changed_functio
 from exhausters.reach.changed_lines import changed_files
 from exhausters.reach.functions import Function
 from exhausters.sweep.cell import Cell, EngineSettings
-from exhausters.sweep.grid import Grid, load_grid
+from exhausters.sweep.grid import CHOSEN_GRID, Grid, load_grid
 
 POOL, GUARD, FALLBACK = "pool", "short", "quick"
 
@@ -96,7 +96,7 @@ def by_map(
     wide = "" if subject else " that execute most of the scheduler"
     sentence = f"{known}; chosen {len(chosen)}{wide}, and {len(more)} to guard"
     cells = _in_order((*chosen, *more), (*guard, *pool))
-    return Choice(grid=Grid(name="chosen", cells=tuple(cells)), sentence=sentence, is_by_map=True)
+    return Choice(grid=Grid(name=CHOSEN_GRID, cells=tuple(cells)), sentence=sentence, is_by_map=True)
 
 
 def _fallback(reason: str) -> Choice:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from random import Random
 
@@ -13,7 +13,7 @@ from exhausters.compare.known_settings import KnownSettings
 from exhausters.compare.reach_of_runs import ReachOfRuns
 from exhausters.compare.runs import Runs
 from exhausters.compare.search import mutate
-from exhausters.compare.sides import difference
+from exhausters.compare.sides import difference, has_run
 from exhausters.compare.sources import Sources
 from exhausters.compare.switches import Switch, find_switches
 from exhausters.engine.load import source_tree
@@ -112,21 +112,40 @@ class Reaching:
 
     def _try_switches(self, reach: Reach, cells: Sequence[Cell]) -> Reach:
         """Run further cells, one per switch, until all is reached or enough was tried."""
-        sources = self._sources
-        defaults = source_tree(sources.engine).switches(sources.head)
-        guarded = self._measured.with_guards_of_calls(reach)
-        switches = find_switches(guarded, base=sources.base, head=sources.head, defaults=defaults)
-        pool = load_grid(POOL).cells
-        pairs = [(switch, self._cell_with(switch, pool, cells)) for switch in switches]
-        cells_to_try = [(switch, cell) for switch, cell in pairs if cell is not None]
-        for switch, cell in cells_to_try[: self._options.max_switches]:
-            if not self._measured.may_be_reached(reach):
+        near, tried = list(cells), set[str]()
+        while self._measured.may_be_reached(reach):
+            # Anew after each: what one switch lets run may wait for another one beside it.
+            open_pairs = [
+                (switch, cell)
+                for switch, cell in self._cells_to_try(reach, near)
+                if str(switch) not in tried and cell.id not in self._runs.head.records
+            ]
+            if len(tried) == self._options.max_switches and open_pairs:
+                self.tried.append(f"{len(open_pairs)} more switches that the diff names were not tried")
+            if len(tried) == self._options.max_switches or not open_pairs:
                 break
+            switch, cell = open_pairs[0]
+            tried.add(str(switch))
             reach = self._try_switch(switch, cell, reach)
-        left_out = len(cells_to_try) - self._options.max_switches
-        if left_out > 0:
-            self.tried.append(f"{left_out} more switches that the diff names were not tried")
+            if has_run(self._runs.head.records.get(cell.id)):
+                near.append(cell)
         return reach
+
+    def _cells_to_try(self, reach: Reach, near: Sequence[Cell]) -> Iterator[tuple[Switch, Cell]]:
+        sources = self._sources
+        tree = source_tree(sources.engine)
+        switches = find_switches(
+            self._measured.with_guards_of_calls(reach),
+            base=sources.base,
+            head=sources.head,
+            defaults=tree.switches(sources.head),
+            models=tree.NULL_MODELS,
+        )
+        pool = load_grid(POOL).cells
+        for switch in switches:
+            cell = self._cell_with(switch, pool, near)
+            if cell is not None:
+                yield switch, cell
 
     def _cell_with(self, switch: Switch, pool: Sequence[Cell], cells: Sequence[Cell]) -> Cell | None:
         near = self._cell_near(switch.unreached, cells)

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from exhausters.engine.load import ambient_prefixes
@@ -76,7 +77,12 @@ class Switch:
 
 
 def find_switches(
-    reach: Reach, *, base: Path, head: Path, defaults: Mapping[str, object]
+    reach: Reach,
+    *,
+    base: Path,
+    head: Path,
+    defaults: Mapping[str, object],
+    models: Mapping[str, str] = MappingProxyType({}),
 ) -> tuple[Switch, ...]:
     """Return switches for the unreached lines, those that guards name first, each once.
 
@@ -84,6 +90,7 @@ def find_switches(
         reach: what was not reached.
         base, head: the source folders.
         defaults: the switches that head can be booted with, each with its default.
+        models: null models by what the scheduler asks of a model.
     """
     lines = [one for one in reach.unreached if one.is_imported]
     found: dict[tuple[str, str], Switch] = {}
@@ -92,7 +99,8 @@ def find_switches(
         (one, (word, True)) for one in lines for word in _words(head if one.side == "head" else base, one)
     ]
     for one, (name, wanted) in named:
-        setting = _axis_value(name, wanted, defaults)
+        is_model = name in models and wanted is True
+        setting = ("model", models[name]) if is_model else _axis_value(name, wanted, defaults)
         if setting is not None:
             found.setdefault(
                 (setting[0], str(setting[1])), Switch(axis=setting[0], value=setting[1], unreached=one)

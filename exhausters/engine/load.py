@@ -61,10 +61,12 @@ class SourceTree(Protocol):
     Attributes:
         WATCHED: folder below the source folder that holds all that a scheduler executes.
         SCHEDULER_FOLDERS: folders in it that hold the scheduler's own code, each with a slash at its end.
+        NULL_MODELS: null models by what the scheduler asks of a model.
     """
 
     WATCHED: str
     SCHEDULER_FOLDERS: tuple[str, ...]
+    NULL_MODELS: Mapping[str, str]
 
     def switches(self, source_dir: Path) -> Mapping[str, object]:
         """Return the switches that a build can be booted with, each with its default."""

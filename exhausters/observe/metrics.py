@@ -169,7 +169,7 @@ _ALL = (
         "tokens/s",
         MODELLED,
         HIGHER,
-        "Prompt tokens of the steps that ran a chunk, over their modelled time.",
+        "Prompt tokens that the steps with a chunk computed for the first time, over their modelled time.",
     ),
     _metric(
         "output_tokens_per_second",

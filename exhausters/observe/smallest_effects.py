@@ -86,8 +86,12 @@ OUTCOMES: Mapping[str, SmallestEffect] = MappingProxyType(
         "shortened_requests": replace(_LOST, reason="Each one is an answer that its user gets cut off."),
     }
 )
+# Each is a request whose user got less than was asked for. Where they become more, others have it easier.
+LOST_REQUESTS = ("memory_aborts", "unfinished_requests", "shortened_requests")
 COUNTS = ("python_calls", "c_calls", "aten_operators", "host_synchronisations", "tensor_allocations")
-# The one metric of host time that is judged; where it was measured it overrules the counts.
+# On a GPU a stall of the whole device, in CPU time next to nothing: time does not overrule it.
+NOT_IN_CPU_TIME = ("host_synchronisations",)
+# The one metric of host time that is judged; where it was measured it overrules the other counts.
 CPU_TIME = "scheduler_cpu_ms_per_step"
 COSTS: Mapping[str, SmallestEffect] = MappingProxyType(
     {

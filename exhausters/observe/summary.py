@@ -66,7 +66,7 @@ class _Replay:
 
     def _prefill(self, record: StepRecord) -> None:
         has_chunk = False
-        prompt_tokens = 0
+        prompt_tokens = recomputed = 0
         # SGLang puts the decoding requests of a mixed batch last.
         prompts = len(record.rids) - record.decoding_requests
         for rid in record.rids[prompts:]:
@@ -76,16 +76,18 @@ class _Replay:
         ):
             self._first(record, rid, cached)
             prompt_tokens += computed
-            self.recomputed_tokens += self._prefixes.prefill(rid, cached=cached, computed=computed)
+            recomputed += self._prefixes.prefill(rid, cached=cached, computed=computed)
             if rid == record.chunked_rid or rid in self._open_chunk:
                 has_chunk = True
                 self._chunk(record, rid, computed)
         self.prefill_tokens += prompt_tokens
+        self.recomputed_tokens += recomputed
         self.batch_prompt_tokens.append(prompt_tokens)
         self.batch_prompts.append(prompts)
         if has_chunk:
             # All prompt tokens of the step: riding along with a chunk is good packing, not a slow chunk.
-            self.chunk_step_tokens += prompt_tokens
+            # What is computed again is no progress: a cache that loses its prefixes would look faster.
+            self.chunk_step_tokens += prompt_tokens - recomputed
             self.chunk_step_ns += record.forward_ns
         self._count_park(record)
 

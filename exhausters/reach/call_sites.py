@@ -11,6 +11,9 @@ from pathlib import Path
 from exhausters.reach.functions import lines_by_function
 from exhausters.reach.reached import Executed, UnreachedLines, guards
 
+# A function, the one that calls it, and the one that calls that.
+_MAX_CALLERS = 3
+
 
 def guarded_calls(
     lines: Iterable[UnreachedLines], *, folder: Path, executed: Executed
@@ -18,7 +21,8 @@ def guarded_calls(
     """Return the entries without a guard of their own once more, with the guard of a call of their function.
 
     A function that was never called has no condition above it; where it, or its class, is called by name in a
-    file that was executed, the condition above that call may be what kept it from being called.
+    file that was executed, the condition above that call may be what kept it from being called. A call in a
+    function that was not called either leads to the calls of that one.
 
     Args:
         lines: unreached lines of one side.
@@ -44,21 +48,35 @@ def _names(lines: UnreachedLines, text: str) -> frozenset[str]:
 
 def _guards_of_calls(names: frozenset[str], texts: Mapping[str, str], executed: Executed) -> list[str]:
     found: list[str] = []
-    if not names:
-        return found
-    word = re.compile(rf"\b(?:{'|'.join(map(re.escape, sorted(names)))})\(")
-    for file, text in texts.items():
-        # Parsing every file takes seconds; a name that is followed by a bracket is in few of them.
-        if not word.search(text):
-            continue
-        calls = {
-            node.lineno
-            for node in ast.walk(ast.parse(text))
-            if isinstance(node, ast.Call) and _called(node.func) in names
-        }
-        missing = frozenset(calls) - executed[file]
-        found += guards(text, missing, executed[file]).values()
+    seen: set[str] = set()
+    for _ in range(_MAX_CALLERS):
+        seen |= names
+        callers: set[str] = set()
+        for file, text in texts.items():
+            missing = _missing_calls(names, text, executed[file])
+            if not missing:
+                continue
+            guarded = guards(text, missing, executed[file])
+            found += guarded.values()
+            functions = lines_by_function(file, text, missing - guarded.keys())
+            callers |= {part for one in functions for part in one.name.split(".")[-1:]}
+        names = frozenset(callers - seen)
+        if not names:
+            break
     return found
+
+
+def _missing_calls(names: frozenset[str], text: str, executed: frozenset[int]) -> frozenset[int]:
+    """Lines that call one of the names, and were not executed."""
+    # Parsing every file takes seconds; a name that is followed by a bracket is in few of them.
+    if not names or not re.search(rf"\b(?:{'|'.join(map(re.escape, sorted(names)))})\(", text):
+        return frozenset()
+    calls = {
+        node.lineno
+        for node in ast.walk(ast.parse(text))
+        if isinstance(node, ast.Call) and _called(node.func) in names
+    }
+    return frozenset(calls) - executed
 
 
 def _called(function: ast.expr) -> str:

@@ -51,6 +51,8 @@ _FOLDER = Path(__file__).with_name("grids")
 BUILT_IN = tuple(sorted(path.stem for path in _FOLDER.glob("*.toml")))
 
 _ENGINE_AXES = tuple(field.name for field in fields(EngineSettings) if field.name not in FREE_TABLES)
+# What the cells are called that a command has chosen: no grid can be loaded by this name.
+CHOSEN_GRID = "chosen"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

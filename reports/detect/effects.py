@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
@@ -14,6 +14,8 @@ from exhausters.observe.smallest_effects import (
     COSTS,
     COUNTS,
     CPU_TIME,
+    LOST_REQUESTS,
+    NOT_IN_CPU_TIME,
     OUTCOME_ROLE,
     OUTCOMES,
     SmallestEffect,
@@ -122,11 +124,28 @@ def find_effects(
         found += _run_ends(str(workload), by_metric.get(OUTCOME, part.iloc[:0]))
         time = _cpu_time(str(workload), by_metric, rows, grid_tests, config)
         is_timed = any(one.verdict != UNDECIDED for one in time)
+        numbers: list[Effect] = []
         for metric in (*OUTCOMES, *COSTS):
             if metric in by_metric and metric != CPU_TIME:
-                found += _effect(str(workload), metric, by_metric, config, is_timed=is_timed)
-        found += time
+                numbers += _effect(str(workload), metric, by_metric, config, is_timed=is_timed)
+        found += [*_for_equal_service(numbers), *time]
     return tuple(found)
+
+
+def _for_equal_service(effects: Sequence[Effect]) -> Iterator[Effect]:
+    """What is won because requests were lost is no gain, and what is lost by serving them is no loss."""
+    lost = {one.verdict for one in effects if one.metric in LOST_REQUESTS}
+    paid_for = {BETTER: WORSE in lost and BETTER not in lost, WORSE: BETTER in lost and WORSE not in lost}
+    reasons = {
+        BETTER: "fewer requests were served in full, and the others had it easier",
+        WORSE: "more requests were served in full, and the others had it harder",
+    }
+    for one in effects:
+        is_explained = one.role == OUTCOME_ROLE and one.metric not in LOST_REQUESTS
+        if is_explained and paid_for.get(one.verdict, False):
+            yield replace(one, verdict=CHANGED, rule=reasons[one.verdict])
+        else:
+            yield one
 
 
 def _effect(
@@ -145,7 +164,7 @@ def _effect(
     if metric in COUNTS and verdict in (WORSE, BETTER):
         if not _moved_per_step(by_metric.get(f"{metric}_per_step"), change):
             verdict, rule = NEUTRAL, f"{rule}, but not per step: there are more or fewer steps"
-        elif is_timed:
+        elif is_timed and metric not in NOT_IN_CPU_TIME:
             verdict, rule = CHANGED, "CPU time was measured in pairs, and decides"
     by_pressure = {
         pressure: _change(part, effect)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from exhausters.observe.smallest_effects import COUNTS, CPU_TIME, OUTCOME_ROLE
+from exhausters.sweep.grid import CHOSEN_GRID
 from reports.detect.cell_groups import PRESSURES
 from reports.detect.effect_words import metric_words
 from reports.detect.effects import Effect
@@ -130,8 +131,13 @@ def short_name(target: str, commit: object = None) -> str:
 
 
 def reproduce_command(base: str, head: str, grid: str | None = None) -> str:
-    """Return the command that compares the two builds again; empty where they are not targets."""
+    """Return the command that compares the two builds again; empty where they are not targets.
+
+    Args:
+        base, head: names of the builds.
+        grid: the grid; None, or one that `compare` has chosen itself and will choose again, is left out.
+    """
     if not all(target.startswith(("release:", "git:", "path:")) for target in (base, head)):
         return ""
-    words = ["exhausters", "compare", base, head, *(["--grid", grid] if grid else [])]
+    words = ["exhausters", "compare", base, head, *(["--grid", grid] if grid and grid != CHOSEN_GRID else [])]
     return shlex.join(words)

@@ -11,8 +11,9 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u206
 _LINK = re.compile(r"[a-z]:(?=//)|\bwww\.", re.IGNORECASE)
 _LIST = re.compile(r"[-+](?=[-+\s]|$)|=|\d+[.)](?=\s|$)")
 _PLAIN = frozenset(" ,.:;=+-%/()'\"?–…→−·×≥≤")
-# What a code span is not trusted with: its own fence, a table's, and what GitHub or a browser might act on.
-_RISKY = re.compile(r"[`|<>&@#\\]|[a-z]:(?=//)|\bwww\.", re.IGNORECASE)
+# What a code span is not trusted with: its own fence, a table's, and what a browser might act on.
+# Mentions and issue numbers are no links in it, and a command must stay one that can be copied.
+_RISKY = re.compile(r"[`|<>&\\]|[a-z]:(?=//)|\bwww\.", re.IGNORECASE)
 
 
 def markdown_text(text: object) -> str:

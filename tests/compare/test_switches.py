@@ -94,3 +94,17 @@ def test_a_cell_that_has_the_switch_brings_what_it_needs() -> None:
     overlap = Switch(axis="overlap", value=False, unreached=lines)
     without = Cell(workload="bursts", engine=EngineSettings(overlap=False))
     assert overlap.among([near, without], near=near) == without
+
+
+def test_what_is_asked_of_the_model_leads_to_a_null_model(tmp_path: Path) -> None:
+    """A guard on a kind of model is met by the null model of that kind."""
+    (tmp_path / "a.py").write_text("def f():\n    pass\n")
+    place = UnreachedLines(file="a.py", side="head", first_line=2, last_line=2, guard="ctx.is_hybrid")
+    reach = Reach(changed=1, reached=0, unreached=(place,))
+    (found,) = find_switches(
+        reach, base=tmp_path, head=tmp_path, defaults={}, models={"is_hybrid": "hybrid_swa"}
+    )
+    assert str(found) == "model=hybrid_swa"
+    applied = found.applied_to(Cell(workload="bursts"))
+    assert applied is not None
+    assert applied.engine.model == "hybrid_swa"

@@ -44,3 +44,16 @@ def test_what_nobody_calls_or_has_a_guard_is_left_alone(tmp_path: Path) -> None:
     executed = {"maker.py": frozenset({2, 4})}
     lines = [_unreached(7), _unreached(3, guard="self.x")]
     assert guarded_calls(lines, folder=_tree(tmp_path), executed=executed) == ()
+
+
+def test_a_caller_that_nobody_called_leads_to_its_own_callers(tmp_path: Path) -> None:
+    """Where no condition stands above a call, the one above the call of that caller is told."""
+    (tmp_path / "new.py").write_text("class Cache:\n    def evict(self):\n        pass\n")
+    (tmp_path / "old.py").write_text(
+        "def make():\n    return Cache()\n\n"
+        "def boot():\n    if envs.USE_NEW.get():\n        return make()\n    return 1\n"
+    )
+    lines = UnreachedLines(file="new.py", side="head", first_line=3, last_line=3, guard="")
+    executed = {"new.py": frozenset[int](), "old.py": frozenset({1, 4, 5, 7})}
+    (found,) = guarded_calls([lines], folder=tmp_path, executed=executed)
+    assert found.guard == "envs.USE_NEW.get()"

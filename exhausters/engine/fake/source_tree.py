@@ -7,6 +7,7 @@ from pathlib import Path
 
 WATCHED = "exhausters/engine/fake"
 SCHEDULER_FOLDERS = ("exhausters/engine/fake/",)
+NULL_MODELS: Mapping[str, str] = {}
 
 
 def switches(source_dir: Path) -> Mapping[str, object]:

@@ -17,6 +17,9 @@ _CODE = (".py", ".so")
 # Where a scheduler decides, below the same folder: what changed there is shown before what changed elsewhere.
 SCHEDULER_FOLDERS = ("sglang/srt/managers/", "sglang/srt/mem_cache/")
 
+# What the scheduler asks of the model, and the null model of which it is true.
+NULL_MODELS = {"is_hybrid_swa": "hybrid_swa"}
+
 # The class itself, and where newer releases keep its fields in groups.
 _SERVER_ARGS, _FIELD_GROUPS = "server_args.py", "arg_groups/fields"
 

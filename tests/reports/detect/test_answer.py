@@ -29,6 +29,9 @@ NUMBERS = {
     "python_calls_per_step": 1000.0,
     "c_calls": 50_000,
     "c_calls_per_step": 500.0,
+    "host_synchronisations": 400,
+    "host_synchronisations_per_step": 4.0,
+    "shortened_requests": 0,
 }
 GRID = cells(page_sizes=(16,))
 TIGHT = 16
@@ -64,6 +67,7 @@ class Case:
         factors: what each metric is multiplied by; of metrics that are 0, what is added.
         where: the cells that change.
         second, second_where: another change in other cells.
+        base_factors: the same for base.
         cpu: factor of paired CPU time, if pairs were run.
         base_outcome, head_outcome: how the run of one cell ends.
         same_log: the decisions are the same.
@@ -74,6 +78,7 @@ class Case:
     factors: Mapping[str, float] = field(default_factory=dict)
     where: Where = everywhere
     second: Mapping[str, float] = field(default_factory=dict)
+    base_factors: Mapping[str, float] = field(default_factory=dict)
     second_where: Where = everywhere
     cpu: float | None = None
     base_outcome: str = "drained"
@@ -136,6 +141,18 @@ CASES = {
     "C calls +4 %, CPU time equal": Case(
         factors=_calls("c_calls", 1.04), same_log=True, cpu=1.0, verdict="neutral", says="CPU time per step"
     ),
+    "requests cut short, the others faster": Case(
+        factors={"shortened_requests": 3, P99: 0.7}, verdict="worse", says="shortened requests"
+    ),
+    "requests no longer cut short, the others slower": Case(
+        base_factors={"shortened_requests": 3},
+        factors={P99: 1.3},
+        verdict="better",
+        says="shortened requests",
+    ),
+    "synchronisations +20 %, CPU time equal": Case(
+        factors=_calls("host_synchronisations", 1.2), same_log=True, cpu=1.0, verdict="worse"
+    ),
     "a stall": Case(head_outcome="stalled", verdict="worse", says="drained in base, stalled in head"),
     "a stall cured": Case(base_outcome="stalled", verdict="better", says="stalled in base, drained in head"),
     "a stall cured, a cell chunks more": Case(
@@ -185,7 +202,8 @@ def _planted(case: Case) -> Change:
 
 
 def _compared(tmp_path: Path, case: Case, **how: Any) -> Comparison:
-    base = write_sweep(tmp_path / "a", change=_ends(case.base_outcome), grid=GRID)
+    before = Case(factors=case.base_factors, head_outcome=case.base_outcome, same_log=True, verdict="")
+    base = write_sweep(tmp_path / "a", change=_planted(before), grid=GRID)
     head = write_sweep(tmp_path / "b", HEAD, _planted(case), grid=GRID)
     if case.cpu is not None:
         factor = case.cpu

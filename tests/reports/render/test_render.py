@@ -14,6 +14,7 @@ from rich.console import Console
 from reports import compare, load_side, report_document
 from reports.detect.thresholds import GITHUB_COMMENT_LIMIT
 from reports.explain.comparison import Comparison
+from reports.explain.summary import reproduce_command
 from reports.load.load_results import load_results
 from reports.render.escape import code, markdown_text
 from reports.render.json_answer import answer_document
@@ -229,3 +230,11 @@ def test_a_commit_is_named_with_its_subject(tmp_path: Path) -> None:
     title, _, _ = render_markdown(found).partition("\n")
     assert "`aaaaaaaaa` Fix `evict`" in title
     assert found.head_subject == "Fix `evict` (#1)"
+
+
+def test_a_command_can_be_copied() -> None:
+    """The command stands in backticks as it is typed; cells that were chosen are chosen again."""
+    command = reproduce_command("git:/r@a~1", "git:/r@a", "chosen")
+    assert command == "exhausters compare 'git:/r@a~1' git:/r@a"
+    assert code(command) == f"`{command}`"
+    assert reproduce_command("release:1", "release:2", "quick").endswith("--grid quick")
