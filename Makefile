@@ -32,8 +32,13 @@ GATE_JSON ?= results/pytest-benchmark/pytest-benchmark.json
 BASE ?=
 SGLANG_REPO ?=
 ROUNDS ?= 3
+TRUST_TARGET ?= release:0.5.23
+TRUST_OUT ?= results/trust
+# Comparisons of the release with itself.
+TRUST_AA ?= 50
+TRUST_SEED ?= 1
 
-.PHONY: help setup mirror bench bench-harness real-commits gate asv asv-publish nightly reach-map reach-cover report test test-releases test-slow test-browser lint format docs constraints clean
+.PHONY: help setup mirror bench bench-harness real-commits gate asv asv-publish nightly reach-map reach-cover report trust test test-releases test-slow test-browser lint format docs constraints clean
 
 help:  ## list the chores
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1  \2/p' $(MAKEFILE_LIST) | awk '{n=$$1; $$1=""; printf "  %-14s%s\n", n, $$0}'
@@ -130,6 +135,11 @@ reach-cover: setup  ## print how much of what the pool executes each stock grid 
 
 report: setup  ## report and dashboard on all results, newest build against the one before (RESULTS=, REPORT_OUT=)
 	$(PY) -m reports build $(RESULTS) --out $(REPORT_OUT)
+
+# Goes on where an earlier one stopped; a folder is of one release and one seed.
+trust: setup  ## plant changes, compare a release with itself, write docs/trust.md (TRUST_TARGET=, TRUST_AA=, TRUST_OUT=, TRUST_SEED=)
+	$(PY) -m benchmarks.trust --target $(TRUST_TARGET) --aa $(TRUST_AA) --out $(TRUST_OUT) --seed $(TRUST_SEED) \
+		--document docs/trust.md
 
 test: setup  ## the tests that take seconds, the newest release included (PYTEST_ARGS=)
 	$(PY) -m pytest -m "not releases and not slow and not browser" $(PYTEST_ARGS)

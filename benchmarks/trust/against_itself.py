@@ -1,0 +1,147 @@
+"""A release against a copy of itself: every alarm is a false one."""
+
+from __future__ import annotations
+
+import random
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from scipy.stats import binomtest
+
+from benchmarks.trust.answers import compare_folder
+from benchmarks.trust.cpu_load import cores_busy
+from benchmarks.trust.journal import Journal
+from benchmarks.trust.other_tools import asv_says, pytest_benchmark_says, samples_of
+from benchmarks.trust.timed import frames_in, two_sides
+from exhausters.cli.compare_reports import undecided_in
+from exhausters.compare.host_time import time_pairs
+from exhausters.compare.sides import side_by_side
+from exhausters.observe.metrics import HOST
+from exhausters.progress import ShownProgress
+from exhausters.sweep.cell import Cell
+from exhausters.sweep.drain import COUNTED, DECIDE
+from exhausters.sweep.execute import Executor, LocalExecutor
+from exhausters.sweep.grid import Grid
+from exhausters.sweep.plan import CELL_TIMEOUT_SECONDS
+from exhausters.targets import PreparedTarget
+from reports.vocabulary import BETTER, CHANGED, NEUTRAL, SAME, TRADE_OFF, UNDECIDED, WORSE
+
+# Comparisons that share their booted workers. Times differ from process to process (where memory lies, how
+# sets are ordered), so that what shares a process shares its luck: few, and all of one kind of load.
+BOOT_EVERY = 5
+PAIRS = 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alarms:
+    """How often something that was the same was called different, with its 95 % interval."""
+
+    alarms: int
+    comparisons: int
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """Clopper and Pearson's interval of the share."""
+        found = binomtest(self.alarms, self.comparisons).proportion_ci(0.95, method="exact")
+        return float(found.low), float(found.high)
+
+
+def loads(count: int, seed: int) -> tuple[bool, ...]:
+    """Return for each comparison whether it runs under load: half of the blocks, in the seed's order."""
+    blocks = -(-count // BOOT_EVERY)
+    order = [number % 2 == 1 for number in range(blocks)]
+    random.Random(seed).shuffle(order)
+    return tuple(order[number // BOOT_EVERY] for number in range(count))
+
+
+def compare_with_itself(
+    count: int,
+    seed: int,
+    *,
+    release: PreparedTarget,
+    copy: PreparedTarget,
+    cells: Sequence[Cell],
+    folder: Path,
+    progress: ShownProgress,
+    say: Callable[[str], None],
+) -> None:
+    """Compare a release with a copy of it `count` times; those that are done are not run again."""
+    journal = Journal(folder / "against_itself.jsonl")
+    grid = Grid(name="against itself", cells=tuple(cells))
+    under_load = loads(count, seed)
+    for first in range(0, count, BOOT_EVERY):
+        block = [n for n in range(first, min(first + BOOT_EVERY, count)) if str(n) not in journal]
+        if not block:
+            continue
+        with cores_busy(is_wanted=under_load[first]), LocalExecutor(workers=2) as executor:
+            for number in block:
+                started = time.monotonic()
+                place = folder / "against_itself"
+                found = _compare_once(release, copy, grid, place, executor, progress)
+                journal.add(str(number), {"load": under_load[first], **found})
+                shutil.rmtree(place)
+                say(
+                    f"against itself, {number + 1} of {count}{', under load' if under_load[first] else ''}: "
+                    f"{found['verdict']} ({time.monotonic() - started:.0f} s)"
+                )
+
+
+def _compare_once(
+    release: PreparedTarget,
+    copy: PreparedTarget,
+    grid: Grid,
+    folder: Path,
+    executor: Executor,
+    progress: ShownProgress,
+) -> dict[str, Any]:
+    shutil.rmtree(folder, ignore_errors=True)
+    with two_sides(release, copy, grid, folder) as sides:
+        known = {side.target.name: side for side in sides}
+        for name in (DECIDE, COUNTED):
+            tasks = side_by_side(sides, grid.cells, passes=(name,), timeout_seconds=CELL_TIMEOUT_SECONDS)
+            with closing(executor.run(tasks)) as ended:
+                for record in ended:
+                    known[record.target].keep(record)
+        for side in sides:
+            side.writer.finish()
+        # As `compare` takes them where something differs; here nothing does.
+        time_pairs(
+            *sides,
+            grid.cells,
+            rounds=PAIRS,
+            folder=folder / "pairs",
+            executor=executor,
+            undecided=undecided_in,
+            progress=progress,
+        )
+    comparison = compare_folder(folder, swapped=False, reach=None)
+    rows = comparison.verdicts
+    exact = rows[(rows["kind"] != HOST) & ~rows["verdict"].isin([SAME])]
+    host = rows[(rows["kind"] == HOST) & rows["pairs"].notna()]
+    samples = samples_of(*frames_in(folder / "pairs", release.name, copy.name))
+    answer = comparison.decision
+    return {
+        "verdict": answer.verdict,
+        "sentence": answer.sentence,
+        "exact_alarms": len(exact),
+        "host_alarm": answer.verdict in (WORSE, BETTER, TRADE_OFF),
+        "cell_tests": len(host),
+        "cell_alarms": int(host["verdict"].isin([WORSE, BETTER, CHANGED]).sum()),
+        "pairs": int(host["pairs"].max()),
+        "asv": asv_says(samples),
+        "pytest_benchmark": pytest_benchmark_says(samples),
+    }
+
+
+def alarms(journal: Sequence[dict[str, Any]], name: str, *, load: bool | None = None) -> Alarms:
+    """Count alarms: `exact_alarms`, `host_alarm`, `asv` or `pytest_benchmark`; of either load, or of both."""
+    chosen = [one for one in journal if load is None or one["load"] == load]
+    return Alarms(
+        alarms=sum(one[name] not in (0, False, SAME, NEUTRAL, UNDECIDED) for one in chosen),
+        comparisons=len(chosen),
+    )
