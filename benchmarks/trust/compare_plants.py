@@ -18,8 +18,10 @@ from benchmarks.trust.trees import Tree
 from exhausters.cli.compare_reports import undecided_in
 from exhausters.compare.chosen_cells import covering_cells
 from exhausters.compare.folder import BASE, HEAD
-from exhausters.compare.reach_of_runs import ReachOfRuns, sources_of
+from exhausters.compare.reach_of_runs import ReachOfRuns
+from exhausters.compare.reaching import ReachOptions
 from exhausters.compare.sides import Side, has_run, side_by_side
+from exhausters.compare.sources import sources_of
 from exhausters.compare.stages import CompareOptions, compare_builds
 from exhausters.progress import ShownProgress
 from exhausters.reach.reached import Reach
@@ -91,11 +93,12 @@ def compare_plants(
                         release,
                         head,
                         grid,
+                        sources=sources_of(release, head),
                         folder=place,
                         executor=executor,
                         undecided=undecided_in,
                         progress=progress,
-                        options=CompareOptions(max_switches=0),
+                        options=CompareOptions(reach=ReachOptions(max_switches=0, max_mutations=0)),
                     )
                 finish(plant, compared.reach)
 
@@ -133,7 +136,7 @@ def _compare_counts(
         _run(head, grid, executor)
         writer.finish()
         base = Side(target=release, writer=writer, records=known)
-        sources = sources_of(base, head)
+        sources = sources_of(release, target)
         return None if sources is None else ReachOfRuns(sources, base, head).measure()
 
 
