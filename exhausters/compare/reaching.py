@@ -104,7 +104,8 @@ class Reaching:
     def _record_boot(self, reach: Reach, cells: Sequence[Cell]) -> Reach:
         """Tell lines apart that run only while a scheduler boots: no cell can reach them."""
         with self._runs.stage("boot") as said:
-            engine = self._cell_near(reach.unreached[0], cells).engine
+            # The settings of most cells: others may take another branch before the change.
+            engine = cells[0].engine
             self._measured.add_boot(boot_lines([side.target for side in self._runs.sides], engine))
             after = self._measured.measure() or reach
             said.append(f"{_lines(after.boot_only, '')} of what changed run only while booting")
@@ -237,12 +238,15 @@ class Reaching:
         return f"reached {_lines(more, 'more ') if more else 'nothing more'}{decided}{ended}"
 
     def _cell_near(self, place: UnreachedLines, cells: Sequence[Cell]) -> Cell:
-        """The cell that executed most of the function, or of the file; of equals the last, under pressure."""
+        """The cell that executed most of the function, or of the file; of equals the last, under pressure.
 
-        def nearness(cell: Cell) -> tuple[int, int]:
+        Where none executed any of it, one with the engine settings of the first.
+        """
+
+        def nearness(cell: Cell) -> tuple[int, int, bool]:
             seen = self._seen_near(place, [cell])
             inside = sum(name != _WHOLE_FILE for name, _ in seen)
-            return inside, len(seen) - inside
+            return inside, len(seen) - inside, cell.engine == cells[0].engine
 
         return max(reversed(cells), key=nearness)
 
