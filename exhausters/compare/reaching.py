@@ -150,7 +150,7 @@ class Reaching:
 
     def _cell_with(self, switch: Switch, pool: Sequence[Cell], cells: Sequence[Cell]) -> Cell | None:
         near = self._cell_near(switch.unreached, cells)
-        return switch.among(pool, near=near) or switch.applied_to(near)
+        return switch.beside(pool, near=near) or switch.applied_to(near)
 
     def _try_switch(self, switch: Switch, cell: Cell, reach: Reach) -> Reach:
         with self._runs.stage(f"tried {switch}") as said:

@@ -17,6 +17,8 @@ from exhausters.sweep.cell import Cell, EngineSettings
 from exhausters.sweep.free_axes import ENV, NAMED_KEYWORDS, SERVER_ARGS
 from exhausters.workloads import parse_spec
 
+# How large the engine's pools are: not a matter of a switch.
+_SIZES = ("page_size", "chunked_prefill_size", "max_total_tokens", "max_running_requests")
 # Axes of a grid that mean the opposite of the keyword.
 _NEGATED = ("overlap", "radix_cache")
 _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -40,20 +42,22 @@ class Switch:
         shown = str(self.value).lower() if isinstance(self.value, bool) else self.value
         return f"{self.axis}={shown}"
 
-    def among(self, cells: Iterable[Cell], *, near: Cell) -> Cell | None:
-        """Return a cell with this setting; None if there is none.
+    def beside(self, cells: Iterable[Cell], *, near: Cell) -> Cell | None:
+        """Return the cell `near` with this setting and what a cell that has it sets beside it.
 
-        Such a cell has what the setting needs beside it: a switch alone may be refused. One with the workload
-        of the cell `near` is preferred, then one under pressure, then the one with most rows.
+        A switch alone may be refused, or do nothing: what a pool of cells sets with it is what it needs. Pool
+        sizes, pressure and workload stay those of `near`, which came closest to the lines; a workload gets
+        priorities where the other has them. None if no cell has the setting.
         """
-        found = [cell for cell in cells if self._is_set(cell)]
-        name = parse_spec(near.workload).name
-
-        def fitness(cell: Cell) -> tuple[bool, bool, int]:
-            is_same = parse_spec(cell.workload).name == name
-            return is_same, bool(cell.levels.given()), cell.engine.max_running_requests
-
-        return max(found, key=fitness, default=None)
+        other = next((cell for cell in cells if self._is_set(cell)), None)
+        if other is None:
+            return None
+        sizes = {name: getattr(near.engine, name) for name in _SIZES}
+        workload, theirs = parse_spec(near.workload), parse_spec(other.workload)
+        if "priorities" in theirs.arguments:
+            arguments = {**workload.arguments, "priorities": theirs.arguments["priorities"]}
+            workload = replace(workload, arguments=arguments)
+        return replace(near, workload=workload.text, engine=replace(other.engine, **sizes))
 
     def _is_set(self, cell: Cell) -> bool:
         table, _, name = self.axis.partition(".")

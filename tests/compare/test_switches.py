@@ -77,23 +77,25 @@ def test_a_switch_makes_another_cell(axis: str, value: Any, expected: str | None
     assert (cell is None) if expected is None else (cell is not None and expected in cell.id)
 
 
-def test_a_cell_that_has_the_switch_brings_what_it_needs() -> None:
-    """A cell of the pool that has the setting is taken, the near workload's and pressed if there is one."""
+def test_a_cell_of_the_pool_says_what_a_switch_needs_beside_it() -> None:
+    """The near cell gets the settings of a cell that has it; its sizes, pressure and workload stay."""
     lines = UnreachedLines(file="a.py", first_line=1, last_line=1, side="head", guard="", is_imported=True)
     switch = Switch(axis="server_args.retraction_policy", value="priority", unreached=lines)
-    policy = (("retraction_policy", "priority"),)
-    near = Cell(workload="bursts")
-    plain = Cell(workload="bursts:seed=2", engine=EngineSettings(server_args=policy))
-    pressed = replace(plain, levels=PressureLevels(leave_pages=8))
-    few = replace(pressed, engine=replace(pressed.engine, max_running_requests=8))
-    other = replace(pressed, workload="agents")
-    assert switch.among([near, other, plain, pressed, few], near=near) == pressed
-    assert switch.among([near, other, plain], near=near) == plain
-    assert switch.among([near, other], near=near) == other
-    assert switch.among([near], near=near) is None
-    overlap = Switch(axis="overlap", value=False, unreached=lines)
-    without = Cell(workload="bursts", engine=EngineSettings(overlap=False))
-    assert overlap.among([near, without], near=near) == without
+    settings = EngineSettings(
+        priority_scheduling=True, max_running_requests=8, server_args=(("retraction_policy", "priority"),)
+    )
+    known = Cell(workload="agents:priorities=3", engine=settings)
+    near = Cell(
+        workload="bursts:bursts=1",
+        levels=PressureLevels(leave_pages=8),
+        engine=EngineSettings(page_size=1, max_running_requests=32),
+    )
+    found = switch.beside([near, known], near=near)
+    assert found is not None
+    assert found.workload == "bursts:bursts=1,priorities=3"
+    assert found.levels == near.levels
+    assert found.engine == replace(settings, page_size=1, max_running_requests=32)
+    assert switch.beside([near], near=near) is None
 
 
 def test_what_is_asked_of_the_model_leads_to_a_null_model(tmp_path: Path) -> None:
