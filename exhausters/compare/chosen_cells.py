@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 
 from exhausters.sweep.cell import Cell, EngineSettings
+
+# Each takes two minutes and more; counts judge the other workloads.
+_MAX_TIMED_WORKLOADS = 3
 
 
 def covering_cells(cells: Iterable[Cell]) -> tuple[Cell, ...]:
@@ -21,6 +24,24 @@ def covering_cells(cells: Iterable[Cell]) -> tuple[Cell, ...]:
         by_pressure = sorted(group, key=_tightness)
         chosen += by_pressure[:1] if len(group) == 1 else [by_pressure[0], by_pressure[-1]]
     return tuple(chosen)
+
+
+def cells_to_time(cells: Sequence[Cell], *, moved: Mapping[Cell, float]) -> tuple[Cell, ...]:
+    """Return the cells whose host time is taken: two of each of the workloads whose work moved most.
+
+    Args:
+        cells: those in which something differs and both builds drain.
+        moved: by what share the work of each differs; of equals the first workload is taken.
+    """
+    most = {cell.workload: 0.0 for cell in cells}
+    for cell in cells:
+        most[cell.workload] = max(most[cell.workload], moved[cell])
+    chosen = sorted(most, key=lambda workload: -most[workload])[:_MAX_TIMED_WORKLOADS]
+    # One engine setting per workload: twenty runs of a cell and more are needed on either side.
+    first = {cell.workload: cell.engine for cell in reversed(cells)}
+    return covering_cells(
+        cell for cell in cells if cell.workload in chosen and cell.engine == first[cell.workload]
+    )
 
 
 def _tightness(cell: Cell) -> tuple[int, float]:

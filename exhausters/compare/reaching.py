@@ -154,19 +154,16 @@ class Reaching:
 
     def _try_switch(self, switch: Switch, cell: Cell, reach: Reach) -> Reach:
         with self._runs.stage(f"tried {switch}") as said:
-            is_new = not self._known.has(cell)
-            if is_new:
-                self._runs.try_cell(cell)
-            else:
-                self._runs.judge(cell)
+            self._runs.try_cell(cell)
             self._runs.run([cell], LINES)
             after = self._measured.measure() or reach
             more = after.reached - reach.reached
-            new = "; one build lacks a setting of its cell, which is not judged" if is_new else ""
-            said.append(self._what_it_brought(cell, more) + new)
+            is_known = self._known.has(cell)
+            lacks = "" if is_known else "; one build lacks a setting of its cell, which is not judged"
+            said.append(self._what_it_brought(cell, more) + lacks)
             self.tried.append(f"{switch}: {said[0]}")
-            if more and not is_new and self._runs.has_run(cell):
-                self._runs.run([cell], COUNTED)
+            if is_known and (more or self._runs.difference(cell)):
+                self._judge_found(cell)
         return after
 
     def _search(self, reach: Reach, cells: Sequence[Cell]) -> Reach:
@@ -205,11 +202,13 @@ class Reaching:
         return reach
 
     def _judge_found(self, cell: Cell) -> None:
-        if not self._runs.has_run(cell):
+        """Let a tried cell join those that are compared; one that failed on both builds says nothing."""
+        if not any(has_run(side.records.get(cell.id)) for side in self._runs.sides):
             return
         self._runs.judge(cell)
-        self._runs.run([cell], DECIDE)
-        self._runs.run([cell], COUNTED)
+        if self._runs.has_run(cell):
+            self._runs.run([cell], DECIDE)
+            self._runs.run([cell], COUNTED)
 
     def _seen_near(self, place: UnreachedLines, cells: Sequence[Cell]) -> _SeenLines:
         """Lines that cells have executed in the function of a place, with its name, and in the whole file."""

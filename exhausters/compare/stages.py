@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from exhausters.compare.chosen_cells import covering_cells
+from exhausters.compare.chosen_cells import cells_to_time
 from exhausters.compare.folder import BASE, HEAD, PAIRS
 from exhausters.compare.host_time import Undecided, time_pairs
 from exhausters.compare.line_files import line_files
@@ -171,6 +171,12 @@ class _Stages:
             for cell in differing
             if all(side.records[cell.id].result.outcome == DRAINED for side in self._runs.sides)
         ]
-        # One engine setting per workload: twenty runs of a cell and more are needed on either side.
-        first = {cell.workload: cell.engine for cell in reversed(drained)}
-        return list(covering_cells(cell for cell in drained if cell.engine == first[cell.workload]))
+        return list(cells_to_time(drained, moved={cell: self._moved_calls(cell) for cell in drained}))
+
+    def _moved_calls(self, cell: Cell) -> float:
+        """By what share the Python calls of a step differ; 0 where they were not counted."""
+        counts = [
+            side.records[cell.id].result.metrics.get("python_calls_per_step") for side in self._runs.sides
+        ]
+        before, after = counts
+        return abs(after / before - 1) if before and after else 0.0

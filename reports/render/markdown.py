@@ -62,7 +62,7 @@ def render_markdown(comparison: Comparison) -> str:
             (comparison.head, comparison.head_commit),
         )
     )
-    subject = f" {_prose(comparison.head_subject, _MAX_SUBJECT)}" if comparison.head_subject else ""
+    subject = f" {code(_shortened(comparison.head_subject, _MAX_SUBJECT))}" if comparison.head_subject else ""
     title = f"## {_SIGNS[answer.verdict]} {answer.verdict}: {base} → {head}{subject}"
     parts = [title, _prose(answer.sentence, 2 * _MAX_TEXT), *_first_screen(comparison)]
     whole = "\n\n".join(part for part in parts if part) + "\n"

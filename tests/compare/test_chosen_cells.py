@@ -1,0 +1,23 @@
+"""The few cells whose host time is worth its minutes."""
+
+from __future__ import annotations
+
+from exhausters.compare.chosen_cells import cells_to_time
+from exhausters.pressure.levels import PressureLevels
+from exhausters.sweep.cell import Cell, EngineSettings
+
+
+def test_host_time_is_taken_where_work_moved_most() -> None:
+    """Of five workloads three are timed, those with the largest difference; each with one engine setting."""
+    cells = [
+        Cell(workload=name, levels=PressureLevels(leave_pages=left), engine=EngineSettings(overlap=overlap))
+        for name in ("a", "b", "c", "d", "e")
+        for left in (None, 128, 16)
+        for overlap in (True, False)
+    ]
+    sizes = {"a": 0.01, "b": 0.2, "c": 0.0, "d": 0.05, "e": 0.01}
+    found = cells_to_time(cells, moved={cell: sizes[cell.workload] for cell in cells})
+    assert {cell.workload for cell in found} == {"a", "b", "d"}
+    assert {cell.engine.overlap for cell in found} == {True}
+    assert {cell.levels.leave_pages for cell in found} == {None, 16}
+    assert cells_to_time([], moved={}) == ()
