@@ -3,10 +3,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 
 from exhausters.engine.settings import HostSettings
 from exhausters.targets import NEWEST_RELEASE, PreparedTarget, prepare
 from exhausters.worker.host import Host
+
+# How long an example takes says nothing on a busy machine, and is no promise.
+settings.register_profile("no deadline", deadline=None)
+settings.load_profile("no deadline")
 
 
 class Hosts:

@@ -37,11 +37,12 @@ def cells_to_time(cells: Sequence[Cell], *, moved: Mapping[Cell, float]) -> tupl
     for cell in cells:
         most[cell.workload] = max(most[cell.workload], moved[cell])
     chosen = sorted(most, key=lambda workload: -most[workload])[:_MAX_TIMED_WORKLOADS]
-    # One engine setting per workload: twenty runs of a cell and more are needed on either side.
-    first = {cell.workload: cell.engine for cell in reversed(cells)}
-    return covering_cells(
-        cell for cell in cells if cell.workload in chosen and cell.engine == first[cell.workload]
-    )
+    # One engine setting per workload, the one whose work moved most: a cell takes twenty runs and more.
+    engines = {}
+    for workload in chosen:
+        most_moved = max((cell for cell in cells if cell.workload == workload), key=lambda cell: moved[cell])
+        engines[workload] = most_moved.engine
+    return covering_cells(cell for cell in cells if engines.get(cell.workload) == cell.engine)
 
 
 def _tightness(cell: Cell) -> tuple[int, float]:

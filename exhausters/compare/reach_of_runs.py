@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from exhausters.compare.boot_lines import Lines
@@ -31,12 +31,33 @@ class ReachOfRuns:
 
     def measure(self) -> Reach | None:
         """Return the reach of all runs that recorded their lines; None before there is one on either side."""
-        records = [[one for one in side.records.values() if one.result.executed] for side in self._sides]
+        reach = self._reach_of([list(side.records.values()) for side in self._sides])
+        if reach is None:
+            return None
+        # The scheduler's own folders first, each in the order of its paths.
+        first = sorted(reach.unreached, key=lambda one: not one.file.startswith(self._own))
+        return replace(reach, unreached=tuple(first))
+
+    def measure_compared(self) -> Reach | None:
+        """The same, where only lines that cells which are compared have executed count as reached."""
+        every = self.measure()
+        compared = self._reach_of(
+            [
+                [record for cell, record in side.records.items() if cell not in side.unjudged]
+                for side in self._sides
+            ]
+        )
+        if every is None or compared is None:
+            return every
+        return replace(every, reached=compared.reached, only_tried=every.reached - compared.reached)
+
+    def _reach_of(self, of_sides: Sequence[Sequence[RunRecord]]) -> Reach | None:
+        records = [[one for one in side if one.result.executed] for side in of_sides]
         if not all(records):
             return None
         imported = frozenset(file for side in records for file in _imported(side))
         base_executed, head_executed = (_executed(side) for side in records)
-        reach = measure_reach(
+        return measure_reach(
             self._changes_among(imported),
             base=self._sources.base,
             head=self._sources.head,
@@ -46,9 +67,6 @@ class ReachOfRuns:
             base_booted=self._booted[0],
             head_booted=self._booted[1],
         )
-        # The scheduler's own folders first, each in the order of its paths.
-        first = sorted(reach.unreached, key=lambda one: not one.file.startswith(self._own))
-        return replace(reach, unreached=tuple(first))
 
     def with_guards_of_calls(self, reach: Reach) -> Reach:
         """Return the reach with, after its unreached lines, guards of calls of what nobody called."""

@@ -22,7 +22,7 @@ from exhausters.reach.reached import Reach, UnreachedLines
 from exhausters.sweep.cell import Cell
 from exhausters.sweep.drain import COUNTED, DECIDE, LINES, DrainLimits
 from exhausters.sweep.grid import load_grid
-from exhausters.sweep.record import DRAINED
+from exhausters.sweep.record import DRAINED, FAILURES, UNSUPPORTED
 
 # Each boots both builds again, which takes about ten seconds.
 MAX_SWITCHES = 6
@@ -88,7 +88,8 @@ class Reaching:
         if reach is None:
             return None
         if self._measured.may_be_reached(reach):
-            reach = self._try_more(reach, cells)
+            self._try_more(reach, cells)
+            reach = self._measured.measure_compared() or reach
         self._show_unreached(reach)
         return reach
 
@@ -150,7 +151,9 @@ class Reaching:
 
     def _cell_with(self, switch: Switch, pool: Sequence[Cell], cells: Sequence[Cell]) -> Cell | None:
         near = self._cell_near(switch.unreached, cells)
-        return switch.beside(pool, near=near) or switch.applied_to(near)
+        found = switch.beside(pool, near=near)
+        is_new = found is not None and found.id not in self._runs.head.records
+        return found if is_new else switch.applied_to(near)
 
     def _try_switch(self, switch: Switch, cell: Cell, reach: Reach) -> Reach:
         with self._runs.stage(f"tried {switch}") as said:
@@ -185,11 +188,11 @@ class Reaching:
                 after = self._measured.measure() or reach
                 more = after.reached - reach.reached
                 found = self._seen_near(place, [cell]) - seen
-                shown.append(f"{mutation}{f' (+{more})' if more else ''}")
+                shown.append(f"{mutation}{f' (+{more})' if more else ''}{self._failures(cell)}")
                 self._runs.progress.note(f"tried {shown[-1]}")
                 if found and self._runs.has_run(cell):
                     start, kept, seen = cell, kept + 1, seen | found
-                if more or (self._runs.has_run(cell) and self._runs.difference(cell)):
+                if more or self._runs.difference(cell):
                     self._judge_found(cell)
                 reach = after
                 if not _missing(reach):
@@ -202,12 +205,16 @@ class Reaching:
         return reach
 
     def _judge_found(self, cell: Cell) -> None:
-        """Let a tried cell join those that are compared; one that failed on both builds says nothing."""
-        if not any(has_run(side.records.get(cell.id)) for side in self._runs.sides):
+        """Let a tried cell join those that are compared, run again with the limits of every run.
+
+        Not where a build cannot run it, or neither could end it: that says nothing of the change.
+        """
+        outcomes = [side.records[cell.id].result.outcome for side in self._runs.sides]
+        if UNSUPPORTED in outcomes or all(outcome in FAILURES for outcome in outcomes):
             return
         self._runs.judge(cell)
+        self._runs.run([cell], DECIDE)
         if self._runs.has_run(cell):
-            self._runs.run([cell], DECIDE)
             self._runs.run([cell], COUNTED)
 
     def _seen_near(self, place: UnreachedLines, cells: Sequence[Cell]) -> _SeenLines:
@@ -228,13 +235,18 @@ class Reaching:
 
     def _what_it_brought(self, cell: Cell, more: int) -> str:
         records = [side.records[cell.id] for side in self._runs.sides]
-        failed = [one for one in records if one.result.outcome != DRAINED]
         decided = "" if difference(*records) == "" else ", and both builds decide differently there"
-        ended = ""
-        if failed:
-            result = failed[0].result
-            ended = f" ({failed[0].target}: {result.outcome}: {result.reason})"
-        return f"reached {_lines(more, 'more ') if more else 'nothing more'}{decided}{ended}"
+        reached = _lines(more, "more ") if more else "nothing more"
+        return f"reached {reached}{decided}{self._failures(cell)}"
+
+    def _failures(self, cell: Cell) -> str:
+        """How the runs of a cell ended that did not drain, in brackets; empty if all did."""
+        ended = [
+            f"{name}: {result.outcome}: {result.reason}"
+            for name, side in zip(("base", "head"), self._runs.sides, strict=True)
+            if (result := side.records[cell.id].result).outcome != DRAINED
+        ]
+        return f" ({'; '.join(ended)})" if ended else ""
 
     def _cell_near(self, place: UnreachedLines, cells: Sequence[Cell]) -> Cell:
         """The cell that executed most of the function, or of the file; of equals the last, under pressure.

@@ -15,6 +15,7 @@ from exhausters.compare.reaching import Reaching, ReachOptions
 from exhausters.compare.runs import Runs
 from exhausters.compare.sides import Side, is_same_work
 from exhausters.compare.sources import Sources
+from exhausters.observe.smallest_effects import COUNTS
 from exhausters.progress import ShownProgress
 from exhausters.reach.reached import Reach
 from exhausters.sweep.cell import Cell
@@ -171,12 +172,11 @@ class _Stages:
             for cell in differing
             if all(side.records[cell.id].result.outcome == DRAINED for side in self._runs.sides)
         ]
-        return list(cells_to_time(drained, moved={cell: self._moved_calls(cell) for cell in drained}))
+        return list(cells_to_time(drained, moved={cell: self._moved_work(cell) for cell in drained}))
 
-    def _moved_calls(self, cell: Cell) -> float:
-        """By what share the Python calls of a step differ; 0 where they were not counted."""
-        counts = [
-            side.records[cell.id].result.metrics.get("python_calls_per_step") for side in self._runs.sides
-        ]
-        before, after = counts
-        return abs(after / before - 1) if before and after else 0.0
+    def _moved_work(self, cell: Cell) -> float:
+        """By what share the count that moved most differs per step; 0 where nothing was counted."""
+        before, after = (side.records[cell.id].result.metrics for side in self._runs.sides)
+        names = [f"{name}_per_step" for name in COUNTS]
+        pairs = [(before.get(name), after.get(name)) for name in names]
+        return max((abs(theirs / ours - 1) for ours, theirs in pairs if ours and theirs), default=0.0)

@@ -14,7 +14,7 @@ from exhausters.engine.load import ambient_prefixes
 from exhausters.errors import GridError
 from exhausters.reach.reached import Reach, UnreachedLines
 from exhausters.sweep.cell import Cell, EngineSettings
-from exhausters.sweep.free_axes import ENV, NAMED_KEYWORDS, SERVER_ARGS
+from exhausters.sweep.free_axes import ENV, NAMED_KEYWORDS, SERVER_ARGS, Pairs
 from exhausters.workloads import parse_spec
 
 # How large the engine's pools are: not a matter of a switch.
@@ -43,27 +43,33 @@ class Switch:
         return f"{self.axis}={shown}"
 
     def beside(self, cells: Iterable[Cell], *, near: Cell) -> Cell | None:
-        """Return the cell `near` with this setting and what a cell that has it sets beside it.
+        """Return the cell `near` with this keyword and what a cell that has it sets beside it.
 
-        A switch alone may be refused, or do nothing: what a pool of cells sets with it is what it needs. Pool
-        sizes, pressure and workload stay those of `near`, which came closest to the lines; a workload gets
-        priorities where the other has them. None if no cell has the setting.
+        A keyword alone may be refused, or do nothing: what a pool of cells sets with it is what it needs.
+        Sizes, pressure, workload and own switches stay those of `near`, which came closest to the lines; its
+        workload gets priorities where the other has them. None for axes that are no keywords of `ServerArgs`,
+        and if no cell has the setting.
         """
+        if not self.axis.startswith(f"{SERVER_ARGS}."):
+            return None
         other = next((cell for cell in cells if self._is_set(cell)), None)
         if other is None:
             return None
-        sizes = {name: getattr(near.engine, name) for name in _SIZES}
-        workload, theirs = parse_spec(near.workload), parse_spec(other.workload)
-        if "priorities" in theirs.arguments:
-            arguments = {**workload.arguments, "priorities": theirs.arguments["priorities"]}
-            workload = replace(workload, arguments=arguments)
-        return replace(near, workload=workload.text, engine=replace(other.engine, **sizes))
+        ours, theirs = near.engine, other.engine
+        engine = replace(
+            theirs,
+            **{name: getattr(ours, name) for name in _SIZES},
+            server_args=_merged(ours.server_args, theirs.server_args),
+            env=ours.env,
+        )
+        workload = parse_spec(near.workload)
+        priorities = parse_spec(other.workload).arguments.get("priorities")
+        if priorities is not None:
+            workload = replace(workload, arguments={**workload.arguments, "priorities": priorities})
+        return replace(near, workload=workload.text, engine=engine)
 
     def _is_set(self, cell: Cell) -> bool:
-        table, _, name = self.axis.partition(".")
-        if name:
-            return table in (SERVER_ARGS, ENV) and (name, self.value) in getattr(cell.engine, table)
-        return bool(getattr(cell.engine, self.axis, None) == self.value)
+        return (self.axis.removeprefix(f"{SERVER_ARGS}."), self.value) in cell.engine.server_args
 
     def applied_to(self, cell: Cell) -> Cell | None:
         """Return the cell with this setting; None where a grid cannot set it, or the cell has it already."""
@@ -78,6 +84,11 @@ class Switch:
         except GridError:
             return None
         return None if engine == cell.engine else replace(cell, engine=engine)
+
+
+def _merged(ours: Pairs, theirs: Pairs) -> Pairs:
+    """Both, where one name has two values the second one's."""
+    return tuple({**dict(ours), **dict(theirs)}.items())
 
 
 def find_switches(

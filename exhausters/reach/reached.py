@@ -57,6 +57,7 @@ class Reach:
         unreached: the others, and the changed lines of files that no worker imports.
         boot_only: changed lines that no run executed and that a boot does: constructors, settings. A run then
             works with what they left; whether it made use of it is not known.
+        only_tried: changed lines that only runs executed which are not compared.
         import_lines: changed constants and class attributes, of which no run is known to use any.
     """
 
@@ -64,17 +65,20 @@ class Reach:
     reached: int
     unreached: tuple[UnreachedLines, ...]
     boot_only: int = 0
+    only_tried: int = 0
     import_lines: int = 0
 
     @property
     def is_nothing_reached(self) -> bool:
-        """Whether there is a change and no run is known to have executed a line of it."""
+        """Whether there is a change and no run that is compared is known to have executed a line of it."""
         return self.reached == 0 and (self.changed > 0 or bool(self.unreached) or self.import_lines > 0)
 
     def __str__(self) -> str:
         constants = f"{self.import_lines} changed lines of constants, whose use is not known"
         if self.changed:
             text = f"{self.reached} of {self.changed} changed lines reached"
+            if self.only_tried:
+                text = f"{text}, {self.only_tried} only in cells that are not compared"
             if self.boot_only:
                 text = f"{text}, {self.boot_only} only while booting"
             return f"{text}, and {constants}" if self.import_lines else text

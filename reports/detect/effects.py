@@ -133,17 +133,12 @@ def find_effects(
 
 
 def _for_equal_service(effects: Sequence[Effect]) -> Iterator[Effect]:
-    """What is won because requests were lost is no gain, and what is lost by serving them is no loss."""
-    lost = {one.verdict for one in effects if one.metric in LOST_REQUESTS}
-    paid_for = {BETTER: WORSE in lost and BETTER not in lost, WORSE: BETTER in lost and WORSE not in lost}
-    reasons = {
-        BETTER: "fewer requests were served in full, and the others had it easier",
-        WORSE: "more requests were served in full, and the others had it harder",
-    }
+    """What is won because requests were lost is no gain; what is lost by serving more stays a loss."""
+    is_paid_for = any(one.metric in LOST_REQUESTS and one.verdict == WORSE for one in effects)
     for one in effects:
-        is_explained = one.role == OUTCOME_ROLE and one.metric not in LOST_REQUESTS
-        if is_explained and paid_for.get(one.verdict, False):
-            yield replace(one, verdict=CHANGED, rule=reasons[one.verdict])
+        if is_paid_for and one.role == OUTCOME_ROLE and one.verdict == BETTER:
+            rule = "fewer requests were served in full, and the others had it easier"
+            yield one if one.metric in LOST_REQUESTS else replace(one, verdict=CHANGED, rule=rule)
         else:
             yield one
 

@@ -26,6 +26,11 @@ def test_equal_seeds_give_equal_mutations_that_can_be_run(seed: int, number: int
         assert parse_workload(first.cell.workload).requests
 
 
+def test_nearly_every_draw_gives_a_mutation() -> None:
+    """A search that mostly drew nothing would say that it tried."""
+    assert sum(mutate(_START, Random(seed), number=seed) is not None for seed in range(100)) >= 80
+
+
 def test_most_mutations_need_no_boot() -> None:
     """Six of eight keep the engine settings, of which each new one boots both builds again."""
     found = [mutate(_START, Random(3), number=number) for number in range(8)]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -88,14 +87,24 @@ def test_a_cell_of_the_pool_says_what_a_switch_needs_beside_it() -> None:
     near = Cell(
         workload="bursts:bursts=1",
         levels=PressureLevels(leave_pages=8),
-        engine=EngineSettings(page_size=1, max_running_requests=32),
+        engine=EngineSettings(
+            page_size=1,
+            max_running_requests=32,
+            server_args=(("stream_interval", 4),),
+            env=(("SGLANG_X", "1"),),
+        ),
     )
     found = switch.beside([near, known], near=near)
     assert found is not None
     assert found.workload == "bursts:bursts=1,priorities=3"
     assert found.levels == near.levels
-    assert found.engine == replace(settings, page_size=1, max_running_requests=32)
+    assert found.engine.priority_scheduling
+    assert (found.engine.page_size, found.engine.max_running_requests) == (1, 32)
+    assert dict(found.engine.server_args) == {"stream_interval": 4, "retraction_policy": "priority"}
+    assert found.engine.env == near.engine.env
     assert switch.beside([near], near=near) is None
+    size = Switch(axis="max_running_requests", value=8, unreached=lines)
+    assert size.beside([known], near=near) is None
 
 
 def test_what_is_asked_of_the_model_leads_to_a_null_model(tmp_path: Path) -> None:

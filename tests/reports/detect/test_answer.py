@@ -147,7 +147,7 @@ CASES = {
     "requests no longer cut short, the others slower": Case(
         base_factors={"shortened_requests": 3},
         factors={P99: 1.3},
-        verdict="better",
+        verdict="trade-off",
         says="shortened requests",
     ),
     "synchronisations +20 %, CPU time equal": Case(
