@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -58,5 +59,6 @@ def agrees(commit: Commit, found: Compared) -> bool:
 
 
 def _told(commit: Commit, found: Compared) -> str:
-    sentence = found.sentence if found.sentence.endswith(".") else f"{found.sentence}."
+    # Where the clone was is nobody's business but the reader's own.
+    sentence = re.sub(r"git:[^\s@]*@", "", found.sentence).rstrip(".") + "."
     return f"{sentence} {commit.note}".strip()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -45,6 +46,12 @@ def test_an_answer_that_does_not_agree_is_shown_and_counted() -> None:
     assert row.endswith("| **no** |")
     assert f"* `{TWO.id}`: worse: said. Same file." in text
     assert "Move \\| rename" in text
+
+
+def test_a_table_names_no_folder() -> None:
+    """A commit is named in the document without the place of the clone it came from."""
+    found = replace(_compared("worse"), sentence="crashed in head (git:/home/me/sglang@abc~1: no boot)")
+    assert f"* `{ONE.id}`: crashed in head (abc~1: no boot)." in table([ONE], {ONE.id: found})
 
 
 def test_only_the_table_is_replaced(tmp_path: Path) -> None:
