@@ -85,6 +85,16 @@ class Recorder:
         return len(self._steps)
 
     @property
+    def newest(self) -> StepRecord | None:
+        """The newest step; None before the first."""
+        return self._steps[-1] if self._steps else None
+
+    @property
+    def memory_aborts(self) -> int:
+        """Requests that were given up in the step that is under way."""
+        return self._memory_aborts
+
+    @property
     def last_mode(self) -> str:
         """Mode of the newest step; `idle` before the first."""
         return self._steps[-1].mode if self._steps else IDLE

@@ -20,6 +20,8 @@ from exhausters.observe.recorder import Recorder
 from exhausters.observe.step_record import IDLE
 from exhausters.observe.summary import summarize
 from exhausters.observe.work import WorkCounter, work_metrics
+from exhausters.oracles import Judge
+from exhausters.oracles.liveness import steps_to_drain
 from exhausters.scripted.context import ScriptedContext
 from exhausters.scripted.reset import reset_engine
 from exhausters.sweep.cell import Cell
@@ -36,9 +38,9 @@ MAX_STEPS = 50_000
 _COUNT_ATTEMPTS = 3
 
 
-# Decisions alone; with host time; with work; with the lines that were executed.
-DECIDE, TIMED, COUNTED, LINES = "decide", "timed", "counted", "lines"
-PASSES = (DECIDE, TIMED, COUNTED, LINES)
+# Decisions alone; with host time; with work; with the lines that were executed; judged by the oracles.
+DECIDE, TIMED, COUNTED, LINES, CHECKED = "decide", "timed", "counted", "lines", "checked"
+PASSES = (DECIDE, TIMED, COUNTED, LINES, CHECKED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -188,18 +190,34 @@ def _record_lines(
     return replace(result, executed=executed_source(lines.by_file(), root=folders.root))
 
 
+def _check(
+    context: ScriptedContext, cell: Cell, workload: Workload, options: RunOptions
+) -> Generator[None, None, CellResult]:
+    return (yield from one_pass(context, cell, workload, options, Unmeasured(), judged=True))
+
+
 _PASS_SCRIPTS: Mapping[str, _PassScript] = {
     DECIDE: _decide,
     TIMED: _time,
     COUNTED: _count,
     LINES: _record_lines,
+    CHECKED: _check,
 }
 
 
 def one_pass(
-    context: ScriptedContext, cell: Cell, workload: Workload, options: RunOptions, listener: PhaseListener
+    context: ScriptedContext,
+    cell: Cell,
+    workload: Workload,
+    options: RunOptions,
+    listener: PhaseListener,
+    *,
+    judged: bool = False,
 ) -> Generator[None, None, CellResult]:
     """Warm up, take, submit, drain, give back; `listener` is told of the phases of each measured step.
+
+    With `judged` the oracles look at each step, and a run that ended before its requests did goes on without
+    pressure until it has drained, or a bound has passed.
 
     Raises:
         ScriptFailedError, PressureError, ConservationError: as `run_cell`.
@@ -216,12 +234,20 @@ def one_pass(
     feeder = Feeder(context, workload.requests, recorder)
     if context.salvage is None:  # else an earlier pass has all there is to lose
         context.salvage = lambda: _result(context, cell, workload, options, recorder, feeder, ("", ""))
+    judge = _judge(context, recorder, feeder) if judged else None
     try:
         recorder.start()
         context.phases = PhaseSwitch(context.engine, listener)
         context.observers.append(recorder)
+        if judge is not None:
+            judge.start()
+            context.observers.append(judge)
         ended = yield from _drain(context, feeder, recorder, options.limits)
+        if judge is not None:
+            yield from _drain_released(context, cell, feeder, recorder, judge)
     finally:
+        if judge is not None:
+            judge.stop()
         if context.phases is not None:
             context.phases.remove()
         context.phases = None
@@ -229,7 +255,35 @@ def one_pass(
         context.observers.clear()
     context.release_pressure()
     context.cells_run.add(cell.id)
-    return _result(context, cell, workload, options, recorder, feeder, ended)
+    result = _result(context, cell, workload, options, recorder, feeder, ended)
+    return result if judge is None else replace(result, judgement=judge.judgement)
+
+
+def _judge(context: ScriptedContext, recorder: Recorder, feeder: Feeder) -> Judge:
+    return Judge(
+        engine=context.engine,
+        pressure=context.pressure,
+        recorder=recorder,
+        requests=feeder,
+        emitted_token=context.emitted_token,
+    )
+
+
+def _drain_released(
+    context: ScriptedContext, cell: Cell, feeder: Feeder, recorder: Recorder, judge: Judge
+) -> Generator[None, None, None]:
+    """Release all pressure; what is left must drain within its bound."""
+    context.release_pressure()
+    released = recorder.step_count
+    remaining = [(one.prompt_tokens, one.max_new_tokens) for one in feeder.unfinished_requests]
+    bound = steps_to_drain(remaining, chunk_tokens=cell.engine.chunked_prefill_size)
+    if not (context.is_fully_idle and feeder.is_done):
+        limits = DrainLimits(stall_steps=bound, max_steps=released + bound)
+        outcome, _ = yield from _drain(context, feeder, recorder, limits)
+        if outcome in (STALLED, TIMEOUT):
+            judge.stuck(bound_steps=bound, released_step=released)
+            return
+    judge.drained()
 
 
 def _result(

@@ -26,6 +26,7 @@ class Feeder:
         self._context = context
         self._recorder = recorder
         self._start_ns = context.clock.elapsed_ns
+        self._requests = {request.rid: request for request in requests}
         self.wanted_outputs = {request.rid: request.max_new_tokens for request in requests}
         self.shortened_outputs: dict[str, int] = {}
         self._unread: list[str] = []
@@ -52,6 +53,20 @@ class Feeder:
         """Requests that have not emitted all the tokens they asked for."""
         outputs = self._recorder.outputs
         return [rid for rid, wanted in self.wanted_outputs.items() if outputs[rid] < wanted]
+
+    def prompt(self, rid: str) -> Sequence[int]:
+        """The prompt's tokens; empty for a request that is not of this workload."""
+        request = self._requests.get(rid)
+        return () if request is None else request.tokens(self._context.emitted_token)
+
+    def wanted_outputs_of(self, rid: str) -> int:
+        """Tokens that a request is to emit; 0 for one that is not of this workload."""
+        return self.wanted_outputs.get(rid, 0)
+
+    @property
+    def unfinished_requests(self) -> list[Request]:
+        """Those that have not emitted all the tokens they asked for."""
+        return [self._requests[rid] for rid in self.unfinished_rids]
 
     def submit_due(self) -> None:
         """Submit what is due now."""

@@ -10,6 +10,7 @@ from exhausters.errors import StoreError, UsageError
 from exhausters.observe.decision_log import DecisionLog
 from exhausters.observe.executed_source import ExecutedSource
 from exhausters.observe.run_facts import RunFacts
+from exhausters.oracles import Judgement
 from exhausters.pressure.levels import PressureLevels
 from exhausters.sweep.cell import Cell, EngineSettings
 
@@ -44,6 +45,7 @@ class CellResult:
             when the run failed before its first step.
         executed: lines that the run executed and files that the worker imported; None where no pass
             recorded them.
+        judgement: what the oracles say; None where no pass asked them. It is not part of a record.
     """
 
     outcome: str
@@ -53,6 +55,7 @@ class CellResult:
     provenance: Mapping[str, Any] = field(default_factory=dict)
     facts: RunFacts | None = None
     executed: ExecutedSource | None = None
+    judgement: Judgement | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

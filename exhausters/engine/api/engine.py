@@ -10,6 +10,7 @@ from exhausters.engine.api.parts import KvPool, PrefixTree, RowPool
 from exhausters.engine.api.records import (
     BatchView,
     BootFacts,
+    Demand,
     ImportedSources,
     LastBatch,
     MethodPoint,
@@ -154,6 +155,23 @@ class Engine(Protocol):
 
     def is_paused(self) -> bool:
         """Whether generation is paused."""
+
+    # Questions that oracles ask.
+
+    def demand(self) -> Demand:
+        """Return what the waiting and the running requests may still take; O(requests)."""
+
+    def is_marked_full(self) -> bool:
+        """Whether the running batch bears a mark that keeps every waiting request out."""
+
+    def why_held_back(self) -> str:
+        """Why the engine may hold requests back although there is room; empty when it has no such switch."""
+
+    def cached_prefixes(self) -> dict[str, tuple[int, object | None]]:
+        """Return what the tree keeps for each unfinished request that owns a row, by request id.
+
+        Tokens at the head of its sequence that the tree owns, and the handle of the node at which they end.
+        """
 
     # Actions. Those up to `flush` are received in the iteration that follows.
 

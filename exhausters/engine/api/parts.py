@@ -83,6 +83,10 @@ class PrefixTree(Protocol):
     def page_size(self) -> int:
         """Tokens per page; every node holds whole pages."""
 
+    @property
+    def tells_locks(self) -> bool:
+        """Whether `walk` gives exact lock counts at a cost of O(nodes)."""
+
     def evictable_tokens(self) -> int | None:
         """Tokens of unlocked nodes; None where the cache has one count per component."""
 

@@ -115,6 +115,27 @@ class PoolSnapshot:
     window_in_use_tokens: int = 0
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Demand:
+    """What the requests of an engine may still take of its pools, never less than the engine reckons.
+
+    Attributes:
+        waiting_rid: the waiting request that needs most; empty when none waits.
+        waiting_tokens: KV tokens that it may take until its end: prompt, all outputs, and a page. What is
+            cached of its prompt is counted in full.
+        reserved_tokens: further KV tokens that the running requests may take until their ends: all outputs
+            that each has left, and a page.
+        running: requests of the running batch.
+        running_limit: requests that may run at once.
+    """
+
+    waiting_rid: str
+    waiting_tokens: int
+    reserved_tokens: int
+    running: int
+    running_limit: int
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NodeView:
     """One node of the prefix tree other than the root, as it was when the tree was walked.

@@ -22,6 +22,7 @@ from exhausters.engine.api import (
     RUN,
     BatchView,
     BootFacts,
+    Demand,
     EngineListener,
     ImportedSources,
     LastBatch,
@@ -192,6 +193,31 @@ class FakeEngine:
         """Whether generation is paused."""
         return self.native.is_paused
 
+    def demand(self) -> Demand:
+        """What waits and runs may still take."""
+        page, running = self.kv_pool.page_size, self.native.running.requests
+        most = max(self.native.queue, key=_tokens_to_come, default=None)
+        return Demand(
+            waiting_rid="" if most is None else most.rid,
+            waiting_tokens=0 if most is None else _tokens_to_come(most) + page,
+            reserved_tokens=sum(max(0, one.max_new_tokens - len(one.outputs)) + page for one in running),
+            running=len(running),
+            running_limit=self.row_pool.total_rows,
+        )
+
+    def is_marked_full(self) -> bool:
+        """Whether a test has set the mark."""
+        return self.native.is_marked_full
+
+    def why_held_back(self) -> str:
+        """It has no switch that holds requests back."""
+        return ""
+
+    def cached_prefixes(self) -> dict[str, tuple[int, object | None]]:
+        """Tokens of the pages that a request has of the trie, and the node it has locked."""
+        size = self.kv_pool.page_size
+        return {one.rid: (one.tree_pages * size, one.node) for one in self.native.holders()}
+
     def submit(self, submission: Submission) -> None:
         """Send a request; of `sampling` only `max_new_tokens` is read."""
         self._send(
@@ -230,7 +256,8 @@ class FakeEngine:
         """Nothing of a script is remembered."""
 
     def restore_carryover(self) -> None:
-        """There are no counters that run on."""
+        """Take off the mark; there are no counters that run on."""
+        self.native.is_marked_full = False
 
     def facts(self) -> BootFacts:
         """What was booted."""
@@ -293,3 +320,7 @@ class FakeEngine:
         yield from scheduler.running.requests
         if scheduler.last is not None:
             yield from scheduler.last.requests
+
+
+def _tokens_to_come(request: FakeRequest) -> int:
+    return len(request.prompt) + request.max_new_tokens

@@ -38,8 +38,11 @@ class PageTrie:
 
     Attributes:
         is_disabled: whether nothing is cached.
+        tells_locks: True.
         root: holds no page and is always locked.
     """
+
+    tells_locks = True
 
     def __init__(self, pool: PagePool, *, is_disabled: bool = False) -> None:
         self.is_disabled = is_disabled

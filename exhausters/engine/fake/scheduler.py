@@ -22,6 +22,7 @@ class FakeScheduler:
         inbox: what is to be done in the next iteration, right after the hook's step.
         hook: called at the top of each iteration and before each batch.
         queue, running, last, chunked: where requests are.
+        is_marked_full: admits nobody while it is set; it sets no mark by itself.
     """
 
     def __init__(
@@ -44,6 +45,7 @@ class FakeScheduler:
         self.last: FakeBatch | None = None
         self.chunked: FakeRequest | None = None
         self.is_paused = False
+        self.is_marked_full = False
         self.chunked_prefill_size = chunked_prefill_size
         self._emitted_token = emitted_token
 
@@ -163,7 +165,7 @@ class FakeScheduler:
         if self.chunked is not None:
             budget -= self._extend(batch, self.chunked, budget)
         # One chunked request at a time, and nobody overtakes: first come, first served.
-        while self.queue and budget > 0 and self.chunked is None:
+        while self.queue and budget > 0 and self.chunked is None and not self.is_marked_full:
             if not self._admit(self.queue[0]):
                 break
             budget -= self._extend(batch, self.queue.pop(0), budget)

@@ -10,6 +10,7 @@ from typing import Any
 from exhausters.engine.api import (
     BatchView,
     BootFacts,
+    Demand,
     EngineListener,
     ImportedSources,
     LastBatch,
@@ -18,7 +19,7 @@ from exhausters.engine.api import (
     SourceFolders,
     Submission,
 )
-from exhausters.engine.sglang import batches, observation
+from exhausters.engine.sglang import admission, batches, observation
 from exhausters.engine.sglang import request_messages as messages
 from exhausters.engine.sglang.carryover import Carryover
 from exhausters.engine.sglang.facts import facts, source_folders
@@ -142,6 +143,23 @@ class SGLangEngine:
     def is_paused(self) -> bool:
         """Whether generation is paused."""
         return bool(self.native._engine_paused)
+
+    def demand(self) -> Demand:
+        """What waits and runs may still take."""
+        return admission.demand(self.native)
+
+    def is_marked_full(self) -> bool:
+        """Whether `batch_is_full` is set on the running batch."""
+        running = self.native.running_batch
+        return running is not None and bool(running.batch_is_full)
+
+    def why_held_back(self) -> str:
+        """Which of SGLang's switches may hold requests back."""
+        return admission.why_held_back(self.native)
+
+    def cached_prefixes(self) -> dict[str, tuple[int, object | None]]:
+        """Tokens of each request that the tree owns, and its node."""
+        return self._holders.cached_prefixes()
 
     def submit(self, submission: Submission) -> None:
         """Send a request."""

@@ -48,6 +48,14 @@ class Holders:
         allocated, protected = (self._lengths or _lengths_reader(req))(req)
         return int(allocated - protected)
 
+    def cached_prefixes(self) -> dict[str, tuple[int, object | None]]:
+        """Tokens of each owner that the tree owns, and the node, or its number, at which they end."""
+        found: dict[str, tuple[int, object | None]] = {}
+        for req in self.owners():
+            _, protected = (self._lengths or _lengths_reader(req))(req)
+            found[str(req.rid)] = int(protected), getattr(req, "last_node", None)
+        return found
+
     def _candidates(self) -> Sequence[Any]:
         """Every request that may hold something, once."""
         scheduler = self._scheduler

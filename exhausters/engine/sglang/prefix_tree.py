@@ -36,6 +36,11 @@ class SGLangTree:
         """Tokens per page."""
         return int(getattr(self._scheduler.tree_cache, "page_size", 1))
 
+    @property
+    def tells_locks(self) -> bool:
+        """Whether the walk is one over nodes; the released Rust core has only its slots."""
+        return not self.is_disabled and not isinstance(self._open(), HandleTree)
+
     def evictable_tokens(self) -> int | None:
         """Tokens of unlocked nodes; None where there is one count per component."""
         try:

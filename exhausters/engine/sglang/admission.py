@@ -1,0 +1,64 @@
+"""What the scheduler reckons with when it admits requests, never less than it does, and what may stop it.
+
+SGLang admits a request whose uncached prompt, clipped outputs and a page are fewer than the free and
+evictable tokens, less what running requests are expected to take: a share of their outputs, which is
+estimated. Here the prompt counts in full, outputs are not clipped, the share is 1, and each running request
+has a page on top. What fits by this reckoning fits by SGLang's own, in every release.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from exhausters.engine.api import Demand
+
+# Parts of the scheduler that postpone prefills on purpose, where a release has them and they are on.
+_DELAYERS = ("prefill_delayer", "min_free_slots_delayer", "dllm_config", "lora_drainer")
+# Switches with which a request waits for something else than rows and pages.
+_SWITCHES = ("enable_priority_preemption", "enable_lora", "enable_hicache_storage", "enable_hisparse")
+# Of the server's arguments: those by which less is admitted than rows and pages allow.
+_ARGUMENTS = ("prefill_max_requests", "pp_max_micro_batch_size", "prefill_decode_interval")
+
+
+def demand(scheduler: Any) -> Demand:
+    """Return what the waiting and the running requests may still take."""
+    page, running = int(scheduler.page_size), scheduler.running_batch
+    reqs = () if running is None else running.reqs
+    most = max(scheduler.waiting_queue, key=_tokens_to_come, default=None)
+    return Demand(
+        waiting_rid="" if most is None else str(most.rid),
+        waiting_tokens=0 if most is None else _tokens_to_come(most) + page,
+        reserved_tokens=sum(_outputs_left(req) + page for req in reqs),
+        running=len(reqs),
+        running_limit=int(scheduler.max_running_requests),
+    )
+
+
+def _tokens_to_come(req: Any) -> int:
+    return len(req.origin_input_ids) + max(len(req.output_ids), _max_new_tokens(req))
+
+
+def _outputs_left(req: Any) -> int:
+    return max(0, _max_new_tokens(req) - len(req.output_ids))
+
+
+def _max_new_tokens(req: Any) -> int:
+    # None stands for as many as there is room for.
+    asked = req.sampling_params.max_new_tokens
+    return 1 << 30 if asked is None else int(asked)
+
+
+def why_held_back(scheduler: Any) -> str:
+    """Return which switches may hold requests back although there is room; empty for none."""
+    arguments = scheduler.server_args
+    named = [name for name in _DELAYERS if getattr(scheduler, name, None) is not None]
+    named += [name for name in _SWITCHES if getattr(scheduler, name, False)]
+    for name in _ARGUMENTS:
+        value = getattr(arguments, name, None)
+        # The pipeline's own limit is the number of rows where nobody asks for less.
+        if value and value != scheduler.max_running_requests:
+            named.append(name)
+    if os.environ.get("SGLANG_TEST_RETRACT", "0").lower() not in ("", "0", "false"):
+        named.append("SGLANG_TEST_RETRACT")
+    return ", ".join(named)

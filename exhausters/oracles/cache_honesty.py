@@ -1,0 +1,98 @@
+"""What finished is found again, as long as nothing was evicted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from exhausters.observe.step_record import DECODE, IDLE, StepRecord
+from exhausters.oracles.base import Oracle, World
+
+# A finished request is in the cache at the end of the step in which its result is processed: that of its last
+# forward, or with overlap the one after. The step after that can find it.
+_STEPS_TO_CACHE = 2
+
+
+class CacheHonesty(Oracle):
+    """A prompt hits at least what finished requests left, up to the first eviction.
+
+    Pages of requests that still run may be hit too, so more than the ceiling of finished ones is no finding.
+    The last token of a prompt is always computed, and the last output never cached.
+    """
+
+    name = "cache honesty"
+    wants = (
+        "while nothing was evicted, a new prompt hits every whole page that a finished request's prompt and "
+        "outputs share with it"
+    )
+
+    def __init__(self, world: World) -> None:
+        super().__init__(world)
+        self._page = world.facts.page_size
+        self._children: dict[tuple[int, tuple[int, ...]], int] = {}
+        self._seen: set[str] = set()
+        self._emitted: dict[str, int] = {}
+        self._due: list[tuple[int, str]] = []
+        if world.engine.tree.is_disabled:
+            self.not_judged = "the radix cache is off"
+        elif world.engine.kv_pool.window_total_tokens is not None or world.facts.window_pool_unchecked:
+            self.not_judged = "what a sliding window keeps of a finished request is the engine's choice"
+
+    def on_step(self, step: StepRecord) -> None:
+        """Judge the requests that were prefilled for the first time; note those that end."""
+        if self.not_judged:
+            return
+        if step.evict_given_tokens or step.retracted_rids or step.memory_aborts:
+            self.not_judged = f"from step {step.step} on, where pages were evicted or given back"
+            self._children.clear()
+            return
+        if step.mode == IDLE:
+            return
+        while self._due and self._due[0][0] < step.step:
+            self._insert(self._due.pop(0)[1])
+        if step.mode != DECODE:
+            self._judge(step)
+        for rid in step.rids:
+            if rid == step.chunked_rid:
+                continue
+            self._emitted[rid] = count = self._emitted.get(rid, 0) + 1
+            if count == self.world.requests.wanted_outputs_of(rid):
+                self._due.append((step.step + _STEPS_TO_CACHE - 1, rid))
+
+    def _judge(self, step: StepRecord) -> None:
+        for rid, hit in zip(step.rids, step.prefix_tokens, strict=False):
+            if rid in self._seen:
+                continue
+            self._seen.add(rid)
+            prompt = self.world.requests.prompt(rid)
+            if not prompt:
+                continue
+            self.judged += 1
+            ceiling = self._matched(prompt[:-1])
+            if hit < ceiling:
+                self.found(
+                    f"{rid} hits {hit:,} of {len(prompt):,} prompt tokens, and finished requests have left "
+                    f"{ceiling:,} of them in the cache, from which nothing was evicted",
+                    step=step.step,
+                    rids=(rid,),
+                )
+
+    def _insert(self, rid: str) -> None:
+        outputs = self.world.requests.wanted_outputs_of(rid) - 1
+        sequence = [*self.world.requests.prompt(rid), *([self.world.emitted_token] * outputs)]
+        node = 0
+        for page in self._pages(sequence):
+            node = self._children.setdefault((node, page), len(self._children) + 1)
+
+    def _matched(self, tokens: Sequence[int]) -> int:
+        node: int | None = 0
+        pages = 0
+        for page in self._pages(tokens):
+            node = self._children.get((node or 0, page))
+            if node is None:
+                break
+            pages += 1
+        return pages * self._page
+
+    def _pages(self, tokens: Sequence[int]) -> Iterator[tuple[int, ...]]:
+        for first in range(0, len(tokens) - self._page + 1, self._page):
+            yield tuple(tokens[first : first + self._page])

@@ -1,0 +1,88 @@
+"""Lets all oracles look at one run, beside its recorder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from exhausters.engine.api import RETRACT, BatchView, Engine
+from exhausters.engine.wrap import wrap_calls
+from exhausters.observe.recorder import Recorder
+from exhausters.oracles.base import Judgement, Requests, World
+from exhausters.oracles.liveness import Liveness
+from exhausters.oracles.registry import PROMISES
+from exhausters.pressure import PressureSet
+
+
+class Judge:
+    """An observer of the scripted hook that stands behind a recorder; `start` and `stop` bracket the run."""
+
+    def __init__(
+        self,
+        *,
+        engine: Engine,
+        pressure: PressureSet,
+        recorder: Recorder,
+        requests: Requests,
+        emitted_token: int,
+    ) -> None:
+        world = World(
+            engine=engine,
+            facts=engine.facts(),
+            pressure=pressure,
+            requests=requests,
+            emitted_token=emitted_token,
+        )
+        self._world = world
+        self._recorder = recorder
+        self._oracles = tuple(make(world) for make in PROMISES)
+        self._stop: Callable[[], None] | None = None
+
+    def start(self) -> None:
+        """Begin to watch retractions; raises SeamError where the engine cannot be watched."""
+        point = next(one for one in self._world.engine.phase_points() if one.phase == RETRACT)
+        self._stop = wrap_calls(point.owner, point.name, self._after_retraction, self._before_retraction)
+
+    def stop(self) -> None:
+        """Take the wrapper off; harmless when repeated."""
+        if self._stop is not None:
+            self._stop()
+        self._stop = None
+
+    def on_run_batch(self, batch: BatchView) -> None:
+        """Everything that is judged is in the record of the step."""
+
+    def on_step(self) -> None:
+        """Judge the step that the recorder has just closed."""
+        step = self._recorder.newest
+        if step is not None:
+            for oracle in self._oracles:
+                oracle.on_step(step)
+
+    def drained(self) -> None:
+        """The run is over, and pressure is released: judge what is left behind."""
+        for oracle in self._oracles:
+            oracle.on_drained(self._recorder.step_count)
+
+    def stuck(self, *, bound_steps: int, released_step: int) -> None:
+        """The run has not drained within the bound after the release of all pressure."""
+        for oracle in self._oracles:
+            if isinstance(oracle, Liveness):
+                oracle.on_stuck(bound_steps=bound_steps, released_step=released_step)
+
+    @property
+    def judgement(self) -> Judgement:
+        """What has been found until now."""
+        found = [finding for oracle in self._oracles for finding in oracle.findings]
+        return Judgement(
+            findings=tuple(sorted(found, key=lambda one: one.step)),
+            promises=tuple(oracle.answer for oracle in self._oracles),
+        )
+
+    def _before_retraction(self, _batch: Any) -> None:
+        for oracle in self._oracles:
+            oracle.before_retraction()
+
+    def _after_retraction(self, _result: Any, _batch: Any) -> None:
+        for oracle in self._oracles:
+            oracle.on_retraction(self._recorder.memory_aborts)

@@ -1,0 +1,20 @@
+"""Every promise there is, in the order in which they are shown."""
+
+from __future__ import annotations
+
+from exhausters.oracles.base import Oracle
+from exhausters.oracles.budget_honesty import BudgetHonesty
+from exhausters.oracles.cache_honesty import CacheHonesty
+from exhausters.oracles.full_flag import FullFlag
+from exhausters.oracles.liveness import Liveness
+from exhausters.oracles.lock_ledger import LockLedger
+from exhausters.oracles.work_conservation import WorkConservation
+
+PROMISES: tuple[type[Oracle], ...] = (
+    WorkConservation,
+    FullFlag,
+    LockLedger,
+    Liveness,
+    BudgetHonesty,
+    CacheHonesty,
+)
