@@ -1,7 +1,7 @@
 """The command `exhausters`: measure, explain and judge.
 
-`sweep` and `pair` measure, `why` and `trace` explain, `gate`, `build` and `history` judge; `compare` does all
-of it for two builds.
+`sweep` and `pair` measure, `why` and `trace` explain, `check`, `gate`, `build` and `history` judge; `compare`
+does all of it for two builds.
 
 `gate`, `build` and `history` are those of `python -m reports`; they load pandas only when they run. Exit
 codes are listed in `exhausters.console`.
@@ -12,6 +12,7 @@ from __future__ import annotations
 import typer
 
 from exhausters.cli.bisect import bisect
+from exhausters.cli.check import check
 from exhausters.cli.compare import compare
 from exhausters.cli.doctor import doctor
 from exhausters.cli.growth import growth
@@ -44,6 +45,7 @@ app.command(rich_help_panel="Explain")(why)
 app.command(rich_help_panel="Explain")(trace)
 app.command(rich_help_panel="Explain")(growth)
 app.command(rich_help_panel="Explain")(reach_cover)
+app.command(rich_help_panel="Judge and report")(check)
 app.command(rich_help_panel="Judge and report")(compare)
 for command in REPORT_COMMANDS:
     app.command(rich_help_panel="Judge and report")(command)

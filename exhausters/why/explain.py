@@ -18,7 +18,7 @@ from exhausters.targets import PreparedTarget
 from exhausters.why.differential import DifferentialProfile, compare_profiles
 from exhausters.why.exports import write_exports
 from exhausters.why.profile import CellProfile, profile_cell
-from exhausters.why.reduce import MAX_RUNS, Reduction, reduce_scenario
+from exhausters.why.reduce import MAX_RUNS, Reduction, Trial, reduce_scenario
 from exhausters.why.reproducer import FILE_NAME, SCRIPT_NAME, reproducer_text, trial_sentence
 from exhausters.why.scenario import Scenario
 from exhausters.why.sides import Sides
@@ -45,7 +45,7 @@ class Reproducer:
 
     text: str
     sentence: str
-    reduction: Reduction
+    reduction: Reduction[Trial]
     base_passes: bool
     head_fails: bool
 

@@ -1,13 +1,16 @@
-"""Cuts a cell down to the smallest workload on which two builds still decide differently."""
+"""Cuts a cell down to the smallest workload that still shows something.
+
+What that is a probe knows: that two builds decide differently, or that a promise is still found broken.
+"""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import partial
-from typing import Any
+from typing import Any, Generic, Protocol, TypeVar
 
 from exhausters.errors import ExhaustersError
 from exhausters.observe.decision_log import DecisionLog
@@ -50,19 +53,45 @@ class Trial:
     base: CellResult
     head: CellResult
 
+    @property
+    def submitted_steps(self) -> Mapping[str, int]:
+        """Step at which each request was submitted, by request id."""
+        return self.base.facts.submitted_steps if self.base.facts is not None else {}
+
+
+class Shown(Protocol):
+    """A scenario that shows what is looked for."""
+
+    @property
+    def scenario(self) -> Scenario:
+        """What was run."""
+
+    @property
+    def step(self) -> int:
+        """The step that shows it."""
+
+    @property
+    def submitted_steps(self) -> Mapping[str, int]:
+        """Step at which each request was submitted, by request id."""
+
+
+_Shown = TypeVar("_Shown", bound=Shown)
+# Runs a scenario; None when it does not show what is looked for.
+Probe = Callable[[Scenario], _Shown | None]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Reduction:
+class Reduction(Generic[_Shown]):
     """The smallest scenario that was found, and how.
 
     Attributes:
-        trial: the last scenario that differs.
-        is_minimal: whether removing any one request was tried and made the difference go away.
-        runs: how often both builds were run.
+        trial: the last scenario that shows it.
+        is_minimal: whether removing any one request was tried and made it go away.
+        runs: how often a scenario was run.
         tried: what was tried, in order: a sentence per stage.
     """
 
-    trial: Trial
+    trial: _Shown
     is_minimal: bool
     runs: int
     tried: tuple[str, ...]
@@ -76,7 +105,7 @@ RunBoth = Callable[[Scenario], tuple[CellResult, CellResult]]
 
 def reduce_scenario(
     start: Scenario, run: RunBoth, *, max_runs: int = MAX_RUNS, max_seconds: float = MAX_SECONDS
-) -> Reduction | None:
+) -> Reduction[Trial] | None:
     """Return the smallest scenario on which the builds differ; None when they do not differ on `start`.
 
     Args:
@@ -85,7 +114,28 @@ def reduce_scenario(
         max_runs: after so many runs the best until then is returned.
         max_seconds: likewise, in real time.
     """
-    reducer = _Reducer(run=run)
+    return reduce_while(start, _Differing(run), max_runs=max_runs, max_seconds=max_seconds)
+
+
+def reduce_while(
+    start: Scenario,
+    probe: Probe[_Shown],
+    *,
+    still: str = "still differs",
+    gone: str = "no difference, kept",
+    max_runs: int = MAX_RUNS,
+    max_seconds: float = MAX_SECONDS,
+) -> Reduction[_Shown] | None:
+    """Return the smallest scenario that shows what the probe looks for; None when `start` does not.
+
+    Args:
+        start: the whole cell.
+        probe: runs a scenario; what it raises of this project's errors shows nothing.
+        still, gone: how to say that a smaller scenario shows it, or does not.
+        max_runs: after so many runs the best until then is returned.
+        max_seconds: likewise, in real time.
+    """
+    reducer = _Reducer(probe=probe, still=still, gone=gone)
     reducer.limit(max_runs=max_runs, deadline=time.monotonic() + max_seconds)
     whole = reducer.begin(start)
     if whole is None:
@@ -120,6 +170,24 @@ def first_difference(base: DecisionLog, head: DecisionLog, field_names: Sequence
     return None if len(base) == len(head) else shared
 
 
+class _Differing:
+    """The probe of two builds: the first difference of batches, or without one of pool levels alone."""
+
+    def __init__(self, run: RunBoth) -> None:
+        self._run = run
+        # The first run decides which of both is looked for.
+        self._kinds: tuple[tuple[str, ...], ...] = (BATCH_FIELDS, ALL_FIELDS)
+
+    def __call__(self, scenario: Scenario) -> Trial | None:
+        base, head = self._run(scenario)
+        for fields in self._kinds:
+            step = first_difference(base.log, head.log, fields)
+            if step is not None:
+                self._kinds = (fields,)
+                return Trial(scenario=scenario, step=step, field_names=fields, base=base, head=head)
+        return None
+
+
 class _Route(StrEnum):
     """In which order a workload is made simpler."""
 
@@ -132,17 +200,18 @@ class _SpentError(Exception):
 
 
 @dataclass(slots=True, kw_only=True)
-class _Reducer:
+class _Reducer(Generic[_Shown]):
     """The scenario so far, and what it has cost."""
 
-    run: RunBoth
-    best: Trial | None = None
+    probe: Probe[_Shown]
+    still: str
+    gone: str
+    best: _Shown | None = None
     runs: int = 0
     tried: list[str] = field(default_factory=list)
-    field_names: tuple[str, ...] = BATCH_FIELDS
     _max_runs: int = 0
     _deadline: float = 0.0
-    _known: dict[Scenario, Trial | None] = field(default_factory=dict)
+    _known: dict[Scenario, _Shown | None] = field(default_factory=dict)
 
     @property
     def scenario(self) -> Scenario:
@@ -153,17 +222,13 @@ class _Reducer:
         """Stop after so many runs in all, or at that monotonic time."""
         self._max_runs, self._deadline = max_runs, deadline
 
-    def begin(self, start: Scenario) -> Trial | None:
-        """Run the whole; a difference of batches is looked for before one of pool levels alone."""
-        base, head = self.run(start)
+    def begin(self, start: Scenario) -> _Shown | None:
+        """Run the whole."""
         self.runs = 1
-        for self.field_names in (BATCH_FIELDS, ALL_FIELDS):
-            if trial := self._trial(start, base, head):
-                self._known[start] = trial
-                return trial
-        return None
+        self._known[start] = trial = self.probe(start)
+        return trial
 
-    def follow(self, route: _Route, whole: Trial) -> tuple[Trial, bool]:
+    def follow(self, route: _Route, whole: _Shown) -> tuple[_Shown, bool]:
         """Return the smallest trial on one route, and whether its end was reached."""
         self.best = whole
         self.tried.append(f"route: {route}")
@@ -180,33 +245,24 @@ class _Reducer:
         return self.best, True
 
     def differs(self, scenario: Scenario) -> bool:
-        """Run a smaller scenario; it becomes the best one when the builds differ on it."""
+        """Run a smaller scenario; it becomes the best one when it shows what is looked for."""
         if scenario not in self._known:
             if self.runs >= self._max_runs or time.monotonic() > self._deadline:
                 raise _SpentError
             self.runs += 1
             try:
-                base, head = self.run(scenario)
+                self._known[scenario] = self.probe(scenario)
             except ExhaustersError:  # a workload without requests is one, too
                 self._known[scenario] = None
-            else:
-                self._known[scenario] = self._trial(scenario, base, head)
         trial = self._known[scenario]
         if trial is not None:
             self.best = trial
         return trial is not None
 
-    def _trial(self, scenario: Scenario, base: CellResult, head: CellResult) -> Trial | None:
-        step = first_difference(base.log, head.log, self.field_names)
-        if step is None:
-            return None
-        return Trial(scenario=scenario, step=step, field_names=self.field_names, base=base, head=head)
-
     def drop_later_requests(self) -> None:
         """Leave out what was submitted after the divergence."""
         assert self.best is not None, "the start differs"
-        facts, step = self.best.base.facts, self.best.step
-        submitted = facts.submitted_steps if facts is not None else {}
+        submitted, step = self.best.submitted_steps, self.best.step
         early = tuple(one for one in self.scenario.requests if submitted.get(one.rid, step + 1) <= step)
         if early and len(early) < len(self.scenario.requests):
             self._stage("requests submitted later", [replace(self.scenario, requests=early)])
@@ -277,5 +333,5 @@ class _Reducer:
     def _stage(self, what: str, candidates: Iterable[Scenario]) -> None:
         for candidate in candidates:
             if candidate != self.scenario:
-                gone = self.differs(candidate)
-                self.tried.append(f"without {what}: {'still differs' if gone else 'no difference, kept'}")
+                said = self.still if self.differs(candidate) else self.gone
+                self.tried.append(f"without {what}: {said}")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from exhausters.observe.divergence_sentence import divergence_sentence
 from exhausters.observe.step_record import IDLE, StepRecord
 from exhausters.sweep.cell import Cell, EngineSettings
 from exhausters.why.reduce import Trial
+from exhausters.why.scenario import Scenario
 from exhausters.workloads import Request
 
 FILE_NAME = "test_reproducer.py"
@@ -67,19 +68,10 @@ def reproducer_text(trial: Trial, cell: Cell, *, base: str, head: str) -> str:
         cell: the cell that it was cut from: its engine settings.
         base, head: names of the targets.
     """
-    levels = trial.scenario.levels
-    tokens = _PromptTokens()
-    body = []
     helpers = ["expect_steps", "recorded_steps", "request"]
     if trial.scenario.warmup:
         helpers = ["drain", *helpers]
-        body += ["    warm = [", *_requests(trial.scenario.warmup, tokens, indent=8), "    ]"]
-        body.append("    yield from drain(t, warm)")
-    if levels.given():
-        given = [f"{name}={value}" for name, value in levels.given().items()]
-        body.append(f"    t.exhaust({', '.join([*given, *(['held=True'] if levels.held else [])])})")
-    body += ["    due = {", *_due(trial, tokens), "    }"]
-    settings, imports = _engine(cell.engine)
+    settings, imports = engine_lines(cell.engine)
     return _FILE.format(
         title=f"{cell.workload.partition(':')[0]}: the smallest workload found on which the builds differ.",
         sentence=trial_sentence(trial),
@@ -89,10 +81,36 @@ def reproducer_text(trial: Trial, cell: Cell, *, base: str, head: str) -> str:
         imports=imports,
         helpers=", ".join(helpers),
         expected="\n".join(_expected(trial)),
-        body="\n".join(body),
+        body="\n".join(scenario_lines(trial.scenario, trial.submitted_steps, last_step=trial.step)),
         steps=trial.step + 1,
         engine="\n".join(settings),
     )
+
+
+def scenario_lines(
+    scenario: Scenario, submitted_steps: Mapping[str, int], *, last_step: int
+) -> Iterator[str]:
+    """Yield the lines of a script that warm up, take, and say in `due` which requests come before which step.
+
+    Requests that were submitted after `last_step` are left out.
+    """
+    tokens, levels = _PromptTokens(), scenario.levels
+    if scenario.warmup:
+        yield from ("    warm = [", *_requests(scenario.warmup, tokens, indent=8), "    ]")
+        yield "    yield from drain(t, warm)"
+    if levels.given():
+        given = [f"{name}={value}" for name, value in levels.given().items()]
+        yield f"    t.exhaust({', '.join([*given, *(['held=True'] if levels.held else [])])})"
+    by_step: dict[int, list[Request]] = {}
+    for one in scenario.requests:
+        if one.rid in submitted_steps and submitted_steps[one.rid] <= last_step:
+            by_step.setdefault(submitted_steps[one.rid], []).append(one)
+    yield "    due = {"
+    for step, requests in sorted(by_step.items()):
+        yield f"        {step}: ["
+        yield from _requests(requests, tokens, indent=12)
+        yield "        ],"
+    yield "    }"
 
 
 def trial_sentence(trial: Trial) -> str:
@@ -127,19 +145,6 @@ def _batch(record: StepRecord) -> tuple[str, int, int]:
     return record.mode, len(record.rids), sum(record.tokens)
 
 
-def _due(trial: Trial, tokens: _PromptTokens) -> Iterator[str]:
-    facts = trial.base.facts
-    submitted = facts.submitted_steps if facts is not None else {}
-    by_step: dict[int, list[Request]] = {}
-    for one in trial.scenario.requests:
-        if one.rid in submitted and submitted[one.rid] <= trial.step:
-            by_step.setdefault(submitted[one.rid], []).append(one)
-    for step, requests in sorted(by_step.items()):
-        yield f"        {step}: ["
-        yield from _requests(requests, tokens, indent=12)
-        yield "        ],"
-
-
 def _requests(requests: Sequence[Request], tokens: _PromptTokens, *, indent: int) -> Iterator[str]:
     for one in requests:
         keywords = [f"max_new_tokens={one.max_new_tokens}"] if one.max_new_tokens != 1 else []
@@ -168,8 +173,8 @@ class _PromptTokens:
         return " + ".join(parts)
 
 
-def _engine(engine: EngineSettings) -> tuple[list[str], str]:
-    """Lines of the engine's keywords, and the import that they need."""
+def engine_lines(engine: EngineSettings) -> tuple[list[str], str]:
+    """Return the lines of the engine's keywords, and the import that they need."""
     lines = [f'        "{name}": {_literal(value)},' for name, value in engine.engine_keywords().items()]
     defaults = EngineSettings()
     special = {

@@ -13,7 +13,7 @@ import pytest
 
 from exhausters.errors import ScriptFailedError
 from exhausters.pressure.levels import PressureLevels
-from exhausters.why.reduce import BATCH_FIELDS, Reduction, first_difference, reduce_scenario
+from exhausters.why.reduce import BATCH_FIELDS, Reduction, Trial, first_difference, reduce_scenario
 from exhausters.why.reproducer import reproducer_text
 from exhausters.why.scenario import Scenario
 from tests.fakes.fake_engine import ScriptRunner
@@ -26,7 +26,7 @@ def _start(**levels: int) -> Scenario:
     return Scenario.of(a_workload(), PressureLevels(**levels))
 
 
-def _reduced(start: Scenario, **limits: int) -> Reduction:
+def _reduced(start: Scenario, **limits: int) -> Reduction[Trial]:
     found = reduce_scenario(start, run_both("_admit", SHY), **limits)
     assert found is not None
     return found
