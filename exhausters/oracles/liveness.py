@@ -70,13 +70,12 @@ class Liveness(Oracle):
 
 
 def _tokens_committed(steps: list[StepRecord]) -> bool:
-    """Whether any request got further in these steps than a retraction then threw away."""
-    got: Counter[str] = Counter()
-    for step in steps:
-        for rid in step.retracted_rids:
-            got[rid] = 0
-        got.update(rid for rid in step.rids if rid != step.chunked_rid)
-    return any(got.values())
+    """Whether more tokens were emitted in these steps than retractions then dropped.
+
+    Those of the last step may still be dropped.
+    """
+    emitted = sum(len(one.rids) - (one.chunked_rid in one.rids) for one in steps[:-1])
+    return emitted > sum(len(one.dropped_rids) for one in steps)
 
 
 def steps_to_drain(remaining: list[tuple[int, int]], *, chunk_tokens: int) -> int:

@@ -468,3 +468,48 @@ def phase_methods(t: Any) -> Any:
     yield
     points = (*t.engine.phase_points(), t.engine.matching_point())
     return sorted(point.phase for point in points if callable(getattr(point.owner, point.name, None)))
+
+
+def demand(t: Any) -> Any:
+    """What one running and two waiting requests may still take, while no further row is free."""
+    idle = t.engine.demand()
+    t.exhaust_rows(leave_rows=1)
+    t.start_req(prompt_len=64, max_new_tokens=4, rid="runs", prompt_token=11)
+    yield
+    t.start_req(prompt_len=40, max_new_tokens=3, rid="short", prompt_token=12)
+    t.start_req(prompt_len=80, max_new_tokens=5, rid="long", prompt_token=13)
+    yield
+    yield
+    busy = t.engine.demand()
+    seen = {"idle": idle, "busy": busy, "held back": t.engine.why_held_back()}
+    t.release_pressure()
+    yield from run_until_idle(t)
+    return seen
+
+
+def prefixes(t: Any) -> Any:
+    """What the tree keeps for a request that hits an earlier prompt, while it runs and afterwards."""
+    t.start_req(prompt_len=64, max_new_tokens=1, prompt_token=21)
+    yield from run_until_idle(t)
+    t.start_req(prompt_len=64, max_new_tokens=6, rid="again", prompt_token=21)
+    yield
+    yield
+    kept = t.engine.cached_prefixes()
+    locked = t.engine.snapshot().protected_tokens
+    yield from run_until_idle(t)
+    return {
+        "kept": {rid: tokens for rid, (tokens, _) in kept.items()},
+        "has node": all(node is not None for _, node in kept.values()),
+        "locked": locked,
+        "after": (t.engine.cached_prefixes(), t.engine.snapshot().protected_tokens),
+        "marked": t.engine.is_marked_full(),
+    }
+
+
+def run_until_idle(t: Any) -> Any:
+    """Step until nothing is left."""
+    for _ in range(200):
+        yield
+        if t.is_fully_idle and not t.has_unreceived:
+            return
+    raise AssertionError("not idle within 200 steps")

@@ -137,6 +137,26 @@ def test_pause(engine: Any, mode: str, paused: tuple[str, int, int]) -> None:
     assert seen["resumed"] == ("running", 6, 2)
 
 
+def test_demand(engine: Any) -> None:
+    """The waiting request that needs most, and what is reserved for the running ones, a page each on top."""
+    seen = engine.run(scripts.demand)
+    assert (seen["idle"].waiting_rid, seen["idle"].waiting_tokens, seen["idle"].running) == ("", 0, 0)
+    busy = seen["busy"]
+    assert (busy.waiting_rid, busy.waiting_tokens) == ("long", 80 + 5 + 16)
+    assert (busy.running, busy.reserved_tokens, busy.running_limit) == (1, 4 + 16, 64)
+    assert seen["held back"] == ""
+
+
+def test_cached_prefixes(engine: Any) -> None:
+    """A running request's share of the tree is at least what is locked, and nothing is left when it ends."""
+    seen = engine.run(scripts.prefixes)
+    assert list(seen["kept"]) == ["again"]
+    assert seen["kept"]["again"] >= seen["locked"] >= 48
+    assert seen["has node"]
+    assert seen["after"] == ({}, 0)
+    assert seen["marked"] is False
+
+
 def test_nothing_of_a_script_is_left_to_the_next(engine: Any) -> None:
     """Running, chunked and waiting requests, withheld pages, a pause: the next script finds none of them."""
     engine.run(scripts.left_behind)

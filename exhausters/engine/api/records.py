@@ -123,8 +123,8 @@ class Demand:
         waiting_rid: the waiting request that needs most; empty when none waits.
         waiting_tokens: KV tokens that it may take until its end: prompt, all outputs, and a page. What is
             cached of its prompt is counted in full.
-        reserved_tokens: further KV tokens that the running requests may take until their ends: all outputs
-            that each has left, and a page.
+        reserved_tokens: KV tokens that an engine may have reserved for the running requests: all outputs that
+            each has asked for, emitted ones included, and a page.
         running: requests of the running batch.
         running_limit: requests that may run at once.
     """

@@ -200,7 +200,7 @@ class FakeEngine:
         return Demand(
             waiting_rid="" if most is None else most.rid,
             waiting_tokens=0 if most is None else _tokens_to_come(most) + page,
-            reserved_tokens=sum(max(0, one.max_new_tokens - len(one.outputs)) + page for one in running),
+            reserved_tokens=sum(one.max_new_tokens + page for one in running),
             running=len(running),
             running_limit=self.row_pool.total_rows,
         )

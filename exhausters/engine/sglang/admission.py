@@ -2,8 +2,10 @@
 
 SGLang admits a request whose uncached prompt, clipped outputs and a page are fewer than the free and
 evictable tokens, less what running requests are expected to take: a share of their outputs, which is
-estimated. Here the prompt counts in full, outputs are not clipped, the share is 1, and each running request
-has a page on top. What fits by this reckoning fits by SGLang's own, in every release.
+estimated; for those admitted in the same step it reckons all that they asked for, also where a retracted
+request has emitted most of it already, and what did not fit then is not looked at again until a request
+leaves. So here the prompt counts in full, outputs are not clipped, and each running request has all the
+outputs that it asked for and a page. What fits by this reckoning fits by SGLang's own, in every release.
 """
 
 from __future__ import annotations
@@ -29,7 +31,7 @@ def demand(scheduler: Any) -> Demand:
     return Demand(
         waiting_rid="" if most is None else str(most.rid),
         waiting_tokens=0 if most is None else _tokens_to_come(most) + page,
-        reserved_tokens=sum(_outputs_left(req) + page for req in reqs),
+        reserved_tokens=sum(_max_new_tokens(req) + page for req in reqs),
         running=len(reqs),
         running_limit=int(scheduler.max_running_requests),
     )
@@ -37,10 +39,6 @@ def demand(scheduler: Any) -> Demand:
 
 def _tokens_to_come(req: Any) -> int:
     return len(req.origin_input_ids) + max(len(req.output_ids), _max_new_tokens(req))
-
-
-def _outputs_left(req: Any) -> int:
-    return max(0, _max_new_tokens(req) - len(req.output_ids))
 
 
 def _max_new_tokens(req: Any) -> int:
