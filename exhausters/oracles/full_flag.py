@@ -49,3 +49,12 @@ class FullFlag(Oracle):
             )
         if lasted >= STEPS_TO_ADMIT:
             self.findings[-1] = replace(self.findings[-1], steps=lasted)
+
+    def on_kept_out(self, step: int) -> None:
+        """The drained engine has kept the mark, and a request out by it."""
+        if not self.not_judged:
+            self.found(
+                "an idle engine is marked as full, and does not admit a request of one token",
+                step=step,
+                cause="idle engine",
+            )

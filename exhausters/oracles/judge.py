@@ -9,6 +9,7 @@ from exhausters.engine.api import RETRACT, BatchView, Engine
 from exhausters.engine.wrap import wrap_calls
 from exhausters.observe.recorder import Recorder
 from exhausters.oracles.base import Judgement, Requests, World
+from exhausters.oracles.full_flag import FullFlag
 from exhausters.oracles.liveness import Liveness
 from exhausters.oracles.registry import PROMISES
 from exhausters.pressure import PressureSet
@@ -63,6 +64,12 @@ class Judge:
         """The run is over, and pressure is released: judge what is left behind."""
         for oracle in self._oracles:
             oracle.on_drained(self._recorder.step_count)
+
+    def kept_out(self) -> None:
+        """A request that came to the drained engine was not admitted, and the batch is marked as full."""
+        for oracle in self._oracles:
+            if isinstance(oracle, FullFlag):
+                oracle.on_kept_out(self._recorder.step_count)
 
     def stuck(self, *, bound_steps: int, released_step: int) -> None:
         """The run has not drained within the bound after the release of all pressure."""

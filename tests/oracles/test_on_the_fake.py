@@ -121,10 +121,27 @@ def test_a_mark_that_stays(monkeypatch: Patch) -> None:
 
 def test_a_mark_that_keeps_nobody_out(monkeypatch: Patch) -> None:
     """A mark is no finding while nobody waits."""
+    marks: list[bool] = []
+    original = FakeScheduler.form_batch
+
+    def form_batch(self: FakeScheduler) -> Any:
+        self.is_marked_full = bool(self.running.requests)
+        marks.append(self.is_marked_full)
+        return original(self)
+
+    monkeypatch.setattr(FakeScheduler, "form_batch", form_batch)
+    assert broken(checked("agents:conversations=1,turns=3,warmup_leaves=0")) == {}
+    assert any(marks)
+
+
+def test_a_mark_that_is_left_behind(monkeypatch: Patch) -> None:
+    """A mark on the idle engine is tried with a request before a reset takes it off, outside the log."""
+    workload = "agents:conversations=1,turns=1,warmup_leaves=0"
+    plain = checked(workload)
     act_at(monkeypatch, 10, lambda scheduler: setattr(scheduler, "is_marked_full", True))
-    result = checked("agents:conversations=1,turns=1,warmup_leaves=0")
-    assert len(result.log) > 10
-    assert broken(result) == {}
+    result = checked(workload)
+    assert {one.cause for one in broken(result).values()} == {"idle engine"}
+    assert result.log.digest == plain.log.digest
 
 
 def test_a_lock_that_is_kept(monkeypatch: Patch) -> None:
