@@ -22,6 +22,7 @@ class WorkConservation(Oracle):
         super().__init__(world)
         self.not_judged = why_unjudged(world)
         self._since: int | None = None
+        self._was_marked = False
 
     def on_step(self, step: StepRecord) -> None:
         """Count the steps in a row in which all that wait would fit and nobody is admitted."""
@@ -30,19 +31,20 @@ class WorkConservation(Oracle):
         self.judged += step.waiting > 0
         demand = room_for_all(self.world, step)
         if demand is None:
-            self._since = None
+            self._since, self._was_marked = None, False
             return
         self._since = step.step if self._since is None else self._since
+        # In any of the steps: the mark may go in the last of them, when a request leaves.
+        self._was_marked = self._was_marked or self.world.engine.is_marked_full()
         lasted = step.step - self._since + 1
         if lasted == STEPS_TO_ADMIT:
-            marked = self.world.engine.is_marked_full()
             self.found(
                 f"nothing is admitted while {step.waiting} wait: {room_in_words(step, demand)}"
-                + ("; the running batch is marked as full" if marked else ""),
+                + ("; the running batch was marked as full" if self._was_marked else ""),
                 step=step.step,
                 first_step=self._since,
                 rids=(demand.waiting_rid,),
-                cause="marked full" if marked else "not marked full",
+                cause="marked full" if self._was_marked else "not marked full",
             )
         if lasted >= STEPS_TO_ADMIT:
             self.findings[-1] = replace(self.findings[-1], steps=lasted)
