@@ -15,7 +15,7 @@ class Group:
 
     Attributes:
         promise, cause: what they share.
-        finding: the one in the shortest run, as the example.
+        finding: the example: in the run of the fewest requests, the one that lasted longest.
         record: the run it is of.
         count: findings in all.
         cells: ids of the cells that have one.
@@ -62,7 +62,7 @@ def grouped(records: Sequence[RunRecord]) -> tuple[Group, ...]:
 
 
 def _group(key: tuple[str, str], every: list[tuple[Finding, RunRecord]]) -> Group:
-    finding, record = min(every, key=lambda one: (len(one[1].result.log), one[0].step))
+    finding, record = min(every, key=lambda one: (_requests(one[1]), -one[0].steps, len(one[1].result.log)))
     return Group(
         promise=key[0],
         cause=key[1],
@@ -71,6 +71,11 @@ def _group(key: tuple[str, str], every: list[tuple[Finding, RunRecord]]) -> Grou
         count=len(every),
         cells=tuple(dict.fromkeys(record.cell.id for _, record in every)),
     )
+
+
+def _requests(record: RunRecord) -> int:
+    facts = record.result.facts
+    return len(facts.submitted_steps) if facts is not None else 0
 
 
 def promise_counts(records: Sequence[RunRecord]) -> tuple[PromiseCount, ...]:
