@@ -68,4 +68,6 @@ def _compare(commit: Commit, repo: Path, folder: Path) -> None:
     (folder / RUN_NAME).write_text(json.dumps(run, indent=1) + "\n")
 
 
-typer.run(main)
+# asv imports every module below its benchmark folder.
+if __name__ == "__main__":
+    typer.run(main)

@@ -13,7 +13,7 @@ from benchmarks.trust.journal import Journal
 from benchmarks.trust.other_tools import asv_says, pytest_benchmark_says, samples_of
 from benchmarks.trust.timed import frames_in, judge_rounds, two_sides
 from benchmarks.trust.trees import Tree
-from exhausters.compare.host_time import time_pairs
+from exhausters.compare import host_time
 from exhausters.observe.smallest_effects import CPU_TIME
 from exhausters.progress import ShownProgress
 from exhausters.sweep.cell import Cell
@@ -70,7 +70,8 @@ def _time_once(
     grid = Grid(name="power", cells=tuple(cells))
     # One task at a time on both workers, which are booted for it.
     with LocalExecutor(workers=1) as executor, two_sides(release, head, grid, folder) as sides:
-        time_pairs(
+        # By its module: asv takes any name `time_…` below its benchmark folder for a benchmark.
+        host_time.time_pairs(
             *sides,
             grid.cells,
             rounds=SESSION_PAIRS,

@@ -168,7 +168,7 @@ _ALL = (
         "chunked_prefill_tokens_per_second",
         "tokens/s",
         MODELLED,
-        HIGHER,
+        NONE,
         "Prompt tokens that the steps with a chunk computed for the first time, over their modelled time.",
     ),
     _metric(

@@ -60,11 +60,6 @@ OUTCOMES: Mapping[str, SmallestEffect] = MappingProxyType(
     {
         **{f"{name}_{rank}_seconds": _LATENCY for name in _LATENCIES for rank in ("p50", "p99")},
         "output_tokens_per_second": _RATE,
-        "chunked_prefill_tokens_per_second": SmallestEffect(
-            cell=0.05,
-            workload=0.02,
-            reason="A rate over the few steps that run a chunk: one chunk more moves a cell by percents.",
-        ),
         "goodput_share": SmallestEffect(
             cell=0.02, workload=0.01, is_absolute=True, reason="One request in a hundred misses its limits."
         ),

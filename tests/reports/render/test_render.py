@@ -191,11 +191,10 @@ def test_no_color_is_respected(real: Comparison, monkeypatch: pytest.MonkeyPatch
     """A terminal gets colours, and none when NO_COLOR is set."""
     monkeypatch.delenv("NO_COLOR", raising=False)
     monkeypatch.setenv("TERM", "xterm-256color")
-    assert "\x1b[1;31m" in _printed(real, force_terminal=True) or "\x1b[31m" in _printed(
-        real, force_terminal=True
-    )
+    colour = "\x1b[32m"  # of an answer that passes
+    assert colour in _printed(real, force_terminal=True)
     monkeypatch.setenv("NO_COLOR", "1")
-    assert "31m" not in _printed(real, force_terminal=True)
+    assert colour not in _printed(real, force_terminal=True)
 
 
 def test_hostile_names_do_nothing_on_a_terminal(tmp_path: Path) -> None:
