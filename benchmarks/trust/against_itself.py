@@ -31,9 +31,6 @@ from exhausters.sweep.plan import CELL_TIMEOUT_SECONDS
 from exhausters.targets import PreparedTarget
 from reports.vocabulary import BETTER, CHANGED, NEUTRAL, SAME, TRADE_OFF, UNDECIDED, WORSE
 
-# Comparisons that share their booted workers. Times differ from process to process (where memory lies, how
-# sets are ordered), so that what shares a process shares its luck: few, and all of one kind of load.
-BOOT_EVERY = 5
 PAIRS = 10
 
 
@@ -52,11 +49,10 @@ class Alarms:
 
 
 def loads(count: int, seed: int) -> tuple[bool, ...]:
-    """Return for each comparison whether it runs under load: half of the blocks, in the seed's order."""
-    blocks = -(-count // BOOT_EVERY)
-    order = [number % 2 == 1 for number in range(blocks)]
+    """Return for each comparison whether it runs under load: half of them, in the seed's order."""
+    order = [number % 2 == 1 for number in range(count)]
     random.Random(seed).shuffle(order)
-    return tuple(order[number // BOOT_EVERY] for number in range(count))
+    return tuple(order)
 
 
 def compare_with_itself(
@@ -70,25 +66,25 @@ def compare_with_itself(
     progress: ShownProgress,
     say: Callable[[str], None],
 ) -> None:
-    """Compare a release with a copy of it `count` times; those that are done are not run again."""
+    """Compare a release with a copy of it `count` times; those that are done are not run again.
+
+    Each boots both builds anew, as `compare` does: times differ from process to process (where memory lies,
+    how sets are ordered), so that comparisons that shared their workers would share their luck.
+    """
     journal = Journal(folder / "against_itself.jsonl")
     grid = Grid(name="against itself", cells=tuple(cells))
-    under_load = loads(count, seed)
-    for first in range(0, count, BOOT_EVERY):
-        block = [n for n in range(first, min(first + BOOT_EVERY, count)) if str(n) not in journal]
-        if not block:
+    for number, is_loaded in enumerate(loads(count, seed)):
+        if str(number) in journal:
             continue
-        with cores_busy(is_wanted=under_load[first]), LocalExecutor(workers=2) as executor:
-            for number in block:
-                started = time.monotonic()
-                place = folder / "against_itself"
-                found = _compare_once(release, copy, grid, place, executor, progress)
-                journal.add(str(number), {"load": under_load[first], **found})
-                shutil.rmtree(place)
-                say(
-                    f"against itself, {number + 1} of {count}{', under load' if under_load[first] else ''}: "
-                    f"{found['verdict']} ({time.monotonic() - started:.0f} s)"
-                )
+        started, place = time.monotonic(), folder / "against_itself"
+        with cores_busy(is_wanted=is_loaded), LocalExecutor(workers=2) as executor:
+            found = _compare_once(release, copy, grid, place, executor, progress)
+        journal.add(str(number), {"load": is_loaded, **found})
+        shutil.rmtree(place)
+        say(
+            f"against itself, {number + 1} of {count}{', under load' if is_loaded else ''}: "
+            f"{found['verdict']} ({time.monotonic() - started:.0f} s)"
+        )
 
 
 def _compare_once(
