@@ -159,6 +159,7 @@ def _record(lease: Lease, run: PlannedRun, cache: ResultCache | None) -> RunReco
     host: Host | None = None
     try:
         host = lease.host(run.target, run.cell.engine, clock=run.clock)
+        host.pin(core_of(run, sorted(os.sched_getaffinity(0))))
         result = run_on(host, run)
         if cache is not None:
             _keep(cache, host, run, result)
@@ -167,6 +168,16 @@ def _record(lease: Lease, run: PlannedRun, cache: ResultCache | None) -> RunReco
         if host is not None:
             result = _with_boot(result, host)
     return RunRecord(cell=run.cell, target=run.target.name, result=result, round=run.round, order=run.order)
+
+
+def core_of(run: PlannedRun, cores: Sequence[int]) -> int | None:
+    """Return the core that a run is pinned to; None for a run that is not one of a pair.
+
+    Cores of one machine are not alike: what else runs there, or beside it behind a hypervisor, slows one of
+    them for minutes. Two builds that each stay on a core of their own differ by that. Both runs of a pair
+    share a core, and two pairs, A B and B A, are taken on each in turn.
+    """
+    return None if run.round is None else cores[run.round // 2 % len(cores)]
 
 
 def _keep(cache: ResultCache, host: Host, run: PlannedRun, result: CellResult) -> None:

@@ -75,6 +75,7 @@ class Host:
         self._log_path = self._run_dir / "worker.log"
         self._oom_kills_before = kernel_kills()
         self._closed = False
+        self._core: int | None = None
         self._dead: HostError | None = None
         try:
             self._start_processes()
@@ -136,6 +137,17 @@ class Host:
                 raise reply.error from cause
             raise cause
         raise self._died(self._failure(reply))
+
+    def pin(self, core: int | None) -> None:
+        """Let the scheduler's thread run on one core only, or with None on any that this process may use.
+
+        Harmless when the worker is gone: its next script tells that.
+        """
+        if core == self._core or not self.is_usable:
+            return
+        with suppress(ProcessLookupError):
+            os.sched_setaffinity(self.worker_pid, os.sched_getaffinity(0) if core is None else {core})
+        self._core = core
 
     def interrupt(self) -> None:
         """Kill the worker from any thread; a boot or run under way there raises WorkerCrashedError.

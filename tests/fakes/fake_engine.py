@@ -110,11 +110,15 @@ class FakeHost:
         self.interrupted = False
         self.is_dead = False
         self.run_count = 0
+        self.cores: list[int | None] = []
         if on_started is not None:
             on_started(self)
         self.on_boot(settings)
         require_switches(settings.switches, known=self.known_switches)
         self._engine = ScriptRunner(**{name: settings.engine[name] for name in KEYWORDS})
+
+    def pin(self, core: int | None) -> None:
+        self.cores.append(core)
 
     @property
     def facts(self) -> dict[str, Any]:

@@ -98,6 +98,13 @@ def test_builds_take_turns_after_a_warm_up(ran: Ran) -> None:
     assert not any("repeatable" in one.result.provenance for one in records)
 
 
+def test_both_runs_of_a_pair_share_a_core(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Builds that each stay on a core of their own differ by the core: pairs take turns on all of them."""
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: {2, 5})
+    run_pairs(BASE, HEAD, a_grid(leave_pages=["all"]), rounds=5)
+    assert [host.cores for host in FakeHost.made] == [[None, 2, 2, 5, 5, 2]] * 2
+
+
 def test_one_boot_per_build_and_setting() -> None:
     """Both builds stay booted for all cells of a setting, and all workers are closed."""
     run_pairs(BASE, HEAD, a_grid(leave_pages=["all", 64, 32], page_size=[8, 16]), rounds=4)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -66,6 +68,19 @@ def test_a_cell_is_the_same_in_a_worker_and_in_this_process(host: Host) -> None:
     here: CellResult = ScriptRunner().run(run_cell, *arguments)
     assert there.outcome == here.outcome == DRAINED
     assert there.log.digest == here.log.digest
+
+
+def test_a_worker_stays_on_the_core_it_is_pinned_to(host: Host) -> None:
+    """Until it is let go; pinning a worker that has died is harmless."""
+    cores = os.sched_getaffinity(0)
+    host.pin(min(cores))
+    assert os.sched_getaffinity(host.worker_pid) == {min(cores)}
+    host.pin(None)
+    assert os.sched_getaffinity(host.worker_pid) == cores
+    os.kill(host.worker_pid, signal.SIGKILL)
+    with pytest.raises(WorkerCrashedError):
+        host.run(scripts.succeed)
+    host.pin(min(cores))
 
 
 def test_own_errors_leave_the_host_usable(host: Host) -> None:
