@@ -10,7 +10,7 @@ import resource
 import signal
 import threading
 import traceback
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -27,8 +27,35 @@ from exhausters.worker.out_of_memory import says_out_of_memory
 from exhausters.worker.protocol import SPOOL_NAME, WorkerConfig, WorkerFailed, WorkerReady
 
 
-def main(data_fd: int) -> int:
-    """Boot as the first message says, then serve scripts until asked to shut down; return the exit code."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loaded:
+    """What is there once the engine is imported, whatever it is then booted with.
+
+    Attributes:
+        boot: boots the engine.
+        clock: the worker's clock, installed.
+        boot_lines: records the lines of the boot, from the imports on; None where that is not wanted.
+    """
+
+    boot: Boot
+    clock: VirtualClock | RealClock
+    boot_lines: ExecutedLines | None
+
+
+def load(config: WorkerConfig) -> Loaded:
+    """Install the clock and import the engine; raises what `Boot.load` raises."""
+    boot = load_boot(config.engine)
+    clock = _install_clock(config.settings, boot)
+    boot_lines = _record_boot(config) if config.settings.record_boot else None
+    boot.load(config.settings, config.source_dirs)
+    return Loaded(boot=boot, clock=clock, boot_lines=boot_lines)
+
+
+def main(data_fd: int, loaded: Loaded | None = None) -> int:
+    """Boot as the first message says, then serve scripts until asked to shut down; return the exit code.
+
+    `loaded` is what was imported before this process was forked; None when nothing was.
+    """
     connection = Connection(data_fd)
     config: WorkerConfig = connection.recv()
     settings = config.settings
@@ -39,14 +66,12 @@ def main(data_fd: int) -> int:
     limited = settings.memory_limit_bytes is not None
     phase = "import"
     try:
-        boot = load_boot(config.engine)
-        clock = _install_clock(settings, boot)
-        boot_lines = _record_boot(config) if settings.record_boot else None
-        boot.load(settings, config.source_dirs)
+        loaded = loaded or load(config)
+        boot = loaded.boot
         for reference in config.extensions:
             register_extension(reference)
         phase = "boot"
-        serving = _Serving(connection, config, boot, clock, boot_lines)
+        serving = _Serving(connection, config, loaded)
         logged = boot.run(
             settings=settings,
             run_dir=Path(config.run_dir),
@@ -73,15 +98,13 @@ class _Serving:
         self,
         connection: Connection,
         config: WorkerConfig,
-        boot: Boot,
-        clock: VirtualClock | RealClock,
-        boot_lines: ExecutedLines | None,
+        loaded: Loaded,
     ) -> None:
-        self._boot_lines = boot_lines
+        self._boot_lines = loaded.boot_lines
         self._connection = connection
         self._config = config
-        self._boot = boot
-        self._clock = clock
+        self._boot = loaded.boot
+        self._clock = loaded.clock
         self._engine: Engine | None = None
         self._hook: ScriptedSchedulerHook | None = None
         self.is_started = False

@@ -159,7 +159,7 @@ def _record(lease: Lease, run: PlannedRun, cache: ResultCache | None) -> RunReco
     host: Host | None = None
     try:
         host = lease.host(run.target, run.cell.engine, clock=run.clock)
-        host.pin(core_of(run, sorted(os.sched_getaffinity(0))))
+        host.pin(_core_of(run, sorted(os.sched_getaffinity(0))))
         result = run_on(host, run)
         if cache is not None:
             _keep(cache, host, run, result)
@@ -170,7 +170,7 @@ def _record(lease: Lease, run: PlannedRun, cache: ResultCache | None) -> RunReco
     return RunRecord(cell=run.cell, target=run.target.name, result=result, round=run.round, order=run.order)
 
 
-def core_of(run: PlannedRun, cores: Sequence[int]) -> int | None:
+def _core_of(run: PlannedRun, cores: Sequence[int]) -> int | None:
     """Return the core that a run is pinned to; None for a run that is not one of a pair.
 
     Cores of one machine are not alike: what else runs there, or beside it behind a hypervisor, slows one of

@@ -16,6 +16,7 @@ from exhausters.errors import ExhaustersError, UsageError
 from exhausters.sweep.cell import EngineSettings
 from exhausters.targets import PreparedTarget, prepare
 from exhausters.worker.host import Host
+from exhausters.worker.templates import Templates
 
 _Value = TypeVar("_Value")
 
@@ -26,9 +27,13 @@ def boot(
     *,
     clock: str = "virtual",
     record_boot: bool = False,
+    templates: Templates | None = None,
     on_started: Callable[[Host], None] | None = None,
 ) -> Host:
-    """Boot one worker with a cell's engine settings; takes and raises what `Host` does."""
+    """Boot one worker with a cell's engine settings, as a fork where there are templates.
+
+    Raises what `Host` does.
+    """
     settings = HostSettings(
         engine=engine.engine_keywords(),
         switches=dict(engine.server_args),
@@ -38,7 +43,10 @@ def boot(
         tree_core=engine.tree_core,
         record_boot=record_boot,
     )
-    return Host(target, settings, on_started=on_started)
+    if templates is None:
+        return Host(target, settings, on_started=on_started)
+    with templates.borrow(target, settings) as template:
+        return Host(target, settings, template=template, on_started=on_started)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +108,8 @@ class Workers:
         """
         self._on_boot = on_boot
         self._limit = limit
+        # By its name at the time of a call, so that a double of `Host` brings its own.
+        self._templates = Templates(lambda target, settings: Host.template(target, settings))
         self._lock = threading.Lock()
         self._idle: list[tuple[_Key, Host]] = []  # longest unused first
         self._lent = 0  # workers that a lease holds, those that are being booted included
@@ -147,6 +157,7 @@ class Workers:
             running = list(self._running)
         for host in running:
             host.interrupt()
+        self._templates.interrupt()
 
     def close(self) -> None:
         """End all workers that are not lent, and lend nothing more."""
@@ -154,6 +165,7 @@ class Workers:
             self._interrupted = True
             idle, self._idle = self._idle, []
         with ExitStack() as closing:
+            closing.callback(self._templates.close)
             for _, host in idle:
                 closing.callback(host.close)
 
@@ -211,7 +223,9 @@ class Workers:
 
         try:
             self._on_boot(f"booting {what}")
-            host = boot(key.target, key.engine, clock=key.clock, on_started=started)
+            host = boot(
+                key.target, key.engine, clock=key.clock, templates=self._templates, on_started=started
+            )
             self._on_boot(f"booted  {what} ({time.monotonic() - began:.0f} s)")
             return host
         except BaseException:

@@ -9,7 +9,6 @@ import select
 import shutil
 import signal
 import socket
-import subprocess
 import tempfile
 import time
 from collections.abc import Callable
@@ -19,14 +18,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from exhausters.engine.load import ambient_prefixes
 from exhausters.engine.settings import HostSettings
 from exhausters.errors import HostError, ScriptFailedError, UsageError
 from exhausters.targets import PreparedTarget
 from exhausters.worker import failures
-from exhausters.worker.environment import DROPPED_VARIABLES, IN_WORKER, WORKER_VARIABLES
+from exhausters.worker.environment import IN_WORKER
 from exhausters.worker.exit_status import kernel_kills
 from exhausters.worker.extensions import extensions
+from exhausters.worker.processes import StartedSupervisor, Supervisor, Template
 from exhausters.worker.protocol import (
     SPOOL_NAME,
     RunScript,
@@ -44,8 +43,6 @@ BOOT_TIMEOUT_SECONDS = 300.0
 # SGLang's own scripted server allows 120 s for a script; a script here runs many times faster.
 SCRIPT_TIMEOUT_SECONDS = 120.0
 SHUTDOWN_TIMEOUT_SECONDS = 10.0
-# What the supervisor starts in the worker. By name: it is imported in the target's environment only.
-PROGRAM = "exhausters.scripted.serve"
 
 
 class Host:
@@ -60,9 +57,14 @@ class Host:
         target: PreparedTarget,
         settings: HostSettings | None = None,
         *,
+        template: Template | None = None,
         on_started: Callable[[Host], None] | None = None,
     ) -> None:
-        """Boot; `on_started` is called before the wait for it, so that another thread can `interrupt` it."""
+        """Boot; `on_started` is called before the wait for it, so that another thread can `interrupt` it.
+
+        With a template, one that fits, the worker is forked from it and imports nothing again; where that
+        fails it boots as without.
+        """
         if os.environ.get(IN_WORKER):
             # A program without a guard: each worker would start the next one.
             raise UsageError(
@@ -71,6 +73,7 @@ class Host:
             )
         self.target = target
         self.settings = settings or HostSettings()
+        self._template = template
         self._run_dir = Path(tempfile.mkdtemp(prefix="exhausters-"))
         self._log_path = self._run_dir / "worker.log"
         self._oom_kills_before = kernel_kills()
@@ -87,6 +90,11 @@ class Host:
             self._destroy()
             raise
 
+    @staticmethod
+    def template(target: PreparedTarget, settings: HostSettings) -> Template | None:
+        """Start what boots of this target with such settings can be forked from."""
+        return Template(target, settings)
+
     @property
     def facts(self) -> dict[str, Any]:
         """What was booted, by the names of `BootFacts`, and its clock; for scripts and records."""
@@ -95,7 +103,7 @@ class Host:
     @property
     def pid(self) -> int:
         """Process id of the supervisor; it is also the id of the process group of all its children."""
-        return self._process.pid
+        return self._supervisor.pid
 
     @property
     def worker_pid(self) -> int:
@@ -193,33 +201,14 @@ class Host:
         own_life, worker_life = socket.socketpair()
         self._data: Connection = Connection(own_data.detach())
         self._life = own_life
-        supervisor = Path(__file__).with_name("supervisor.py")
-        inherited = (worker_data.fileno(), worker_life.fileno())
         with self._log_path.open("wb") as log, worker_data, worker_life:
-            self._process = subprocess.Popen(
-                [self.target.python, "-P", supervisor, *map(str, inherited), self._run_dir, PROGRAM],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                pass_fds=inherited,
-                env=self._worker_environment(),
-                start_new_session=True,
+            fds = (worker_data.fileno(), worker_life.fileno(), log.fileno())
+            forked = None
+            if self._template is not None:
+                forked = self._template.fork(self._run_dir, *fds, timeout_seconds=BOOT_TIMEOUT_SECONDS)
+            self._supervisor: Supervisor = forked or StartedSupervisor(
+                self.target, self.settings, self._run_dir, *fds
             )
-
-    def _worker_environment(self) -> dict[str, str]:
-        ambient = ambient_prefixes(self.target.engine)
-        kept = {
-            name: value
-            for name, value in os.environ.items()
-            if name not in DROPPED_VARIABLES and not name.startswith(ambient)
-        }
-        scratch = self._run_dir / "tmp"
-        scratch.mkdir()
-        kept.update(WORKER_VARIABLES, TMPDIR=str(scratch))
-        if self.target.pycache_prefix is not None:
-            kept["PYTHONPYCACHEPREFIX"] = str(self.target.pycache_prefix)
-        kept.update(self.settings.environment)
-        return kept
 
     def _send_config(self) -> None:
         config = WorkerConfig(
@@ -311,17 +300,10 @@ class Host:
 
     def _destroy(self) -> None:
         """Leave no process, socket or file behind."""
-        process = getattr(self, "_process", None)
-        if process is not None:
+        supervisor: Supervisor | None = getattr(self, "_supervisor", None)
+        if supervisor is not None:
             # The end of the life socket makes the supervisor kill the worker, wait for it, and end.
             self._data.close()
             self._life.close()
-            with suppress(OSError):
-                ended = os.pidfd_open(process.pid)
-                select.select([ended], [], [], SHUTDOWN_TIMEOUT_SECONDS)
-                os.close(ended)
-            # Not waited for yet, so that its number, which names the group, cannot be another's by now.
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+            supervisor.end()
         shutil.rmtree(self._run_dir, ignore_errors=True)

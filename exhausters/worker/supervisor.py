@@ -7,7 +7,8 @@ when the host goes away (its end of the life socket closes) the worker is killed
 to kill whatever else the worker started and to delete the run folder.
 
 Started as a script: `python -P supervisor.py DATA_FD LIFE_FD RUN_DIR PROGRAM`, where PROGRAM is a module with
-a `main(data_fd)` that returns the exit code. It is imported in the worker only.
+a `main(data_fd)` that returns the exit code. It is imported in the worker only. With CONTROL_FD and PROGRAM
+alone it becomes a template (see `template.py`), whose forks call `main` here.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ import shutil
 import signal
 import socket
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 # linux/prctl.h
@@ -47,15 +49,19 @@ def load_own_package() -> None:
     spec.loader.exec_module(module)
 
 
-def _run_worker(program: str, data_fd: int, supervisor_pid: int) -> int:
+def _import_and_run(program: str, data_fd: int) -> int:
+    load_own_package()
+    code: int = importlib.import_module(program).main(data_fd)
+    return code
+
+
+def _run_worker(work: Callable[[int], int], data_fd: int, supervisor_pid: int) -> int:
     _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != supervisor_pid:  # it died between fork and prctl
         return 1
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT):
         signal.signal(number, signal.SIG_DFL)
-    load_own_package()
-    code: int = importlib.import_module(program).main(data_fd)
-    return code
+    return work(data_fd)
 
 
 def _wait(child_fd: int, child: int, life: socket.socket) -> None:
@@ -78,8 +84,11 @@ def _report(life: socket.socket, status: int, sigquits: int) -> None:
         life.sendall(json.dumps(ended).encode())
 
 
-def main(data_fd: int, life_fd: int, run_dir: str, program: str) -> None:
-    """Fork the worker, wait for it, report, clean up. Does not return."""
+def main(data_fd: int, life_fd: int, run_dir: str, work: Callable[[int], int]) -> None:
+    """Fork the worker, which does `work` and ends with its exit code; wait for it, report, clean up.
+
+    Does not return.
+    """
     sigquits: list[int] = []
     signal.signal(signal.SIGQUIT, lambda number, _frame: sigquits.append(number))
     # A terminal's Ctrl-C is the host's business; the host closes the life socket when it ends.
@@ -91,7 +100,7 @@ def main(data_fd: int, life_fd: int, run_dir: str, program: str) -> None:
         os.close(life_fd)
         code = 1
         try:
-            code = _run_worker(program, data_fd, own_pid)
+            code = _run_worker(work, data_fd, own_pid)
         except SystemExit as stop:
             code = stop.code if isinstance(stop.code, int) else 1
         except BaseException:
@@ -115,5 +124,14 @@ def main(data_fd: int, life_fd: int, run_dir: str, program: str) -> None:
     os.killpg(0, signal.SIGKILL)
 
 
+def _become_template(control_fd: int, program: str) -> None:
+    load_own_package()
+    importlib.import_module("exhausters.worker.template").main(control_fd, program)
+
+
 if __name__ == "__main__":
-    main(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3], sys.argv[4])
+    if len(sys.argv) == 3:
+        _become_template(int(sys.argv[1]), sys.argv[2])
+    else:
+        _program = sys.argv[4]
+        main(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3], lambda fd: _import_and_run(_program, fd))

@@ -100,8 +100,17 @@ class FakeHost:
         """What a worker of this target reports to have imported; nothing by default."""
         return ImportedSources(files={})
 
+    @staticmethod
+    def template(target: Any, settings: HostSettings) -> None:
+        """Boots here are no forks."""
+
     def __init__(
-        self, target: Any, settings: HostSettings, *, on_started: Callable[[Any], None] | None = None
+        self,
+        target: Any,
+        settings: HostSettings,
+        *,
+        template: None = None,
+        on_started: Callable[[Any], None] | None = None,
     ) -> None:
         FakeHost.made.append(self)
         self.target = target

@@ -134,7 +134,8 @@ def test_worker_killed_in_the_middle(tmp_path: Path) -> None:
         assert run.stdout is not None
         while "[1/3]" not in (line := run.stderr.readline()):
             assert line, f"the sweep ended at once, with {run.wait()}"
-        supervisor = psutil.Process(run.pid).children()[0]
+        template = psutil.Process(run.pid).children()[0]
+        supervisor = template.children()[0]
         worker = supervisor.children()[0]
         time.sleep(1)  # into the long cell
         worker.send_signal(signal.SIGKILL)
@@ -145,5 +146,5 @@ def test_worker_killed_in_the_middle(tmp_path: Path) -> None:
     assert "killed by SIGKILL" in told
     outcomes = [one.result.outcome for one in read_records(tmp_path / "out").records]
     assert outcomes == ["drained", "crashed", "drained"]
-    assert wait_until(lambda: not supervisor.is_running() and not worker.is_running())
+    assert wait_until(lambda: not any(one.is_running() for one in (template, supervisor, worker)))
     assert list(tmp_path.glob("exhausters-*")) == []
