@@ -9,7 +9,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 # Allocates and sorts, so that it takes caches and memory bandwidth too, not only the core.
-_BURN = "import random\nwhile True: sorted(random.random() for _ in range(20000))"
+# Ends with the process that started it, however that ends.
+_BURN = """import os, random
+parent = os.getppid()
+while os.getppid() == parent: sorted(random.random() for _ in range(20000))"""
 
 
 @contextmanager
