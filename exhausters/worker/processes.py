@@ -92,7 +92,8 @@ class ForkedSupervisor:
 
     def __init__(self, template: Template, pid: int, handle: int) -> None:
         """Take over the `handle`, a file that stands for the process."""
-        self._template, self._pid, self._handle = template, pid, handle
+        self._template, self._pid = template, pid
+        self._handle: int | None = handle
 
     @property
     def pid(self) -> int:
@@ -100,8 +101,11 @@ class ForkedSupervisor:
         return self._pid
 
     def end(self) -> None:
-        """Wait until it has ended, and kill what is left of its group."""
+        """Wait until it has ended, and kill what is left of its group; harmless when repeated."""
+        if self._handle is None:
+            return
         _await_end(self._handle)
+        self._handle = None
         # As above; a template that has gone has left its number free, and no group that is ours.
         with suppress(ProcessLookupError):
             os.killpg(self._pid, signal.SIGKILL)

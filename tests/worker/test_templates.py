@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from exhausters.engine.settings import HostSettings
-from exhausters.errors import MissingModuleError, WorkerCrashedError
+from exhausters.errors import MissingModuleError, UnsupportedSettingError, WorkerCrashedError
 from exhausters.sweep.cell import Cell
 from exhausters.sweep.drain import COUNTED, RunOptions, run_cell
 from exhausters.sweep.record import CellResult
@@ -118,6 +118,16 @@ def test_what_cannot_be_imported_is_told_as_without_a_template() -> None:
         pytest.raises(MissingModuleError, match=r"exhausters\.engine\.none_such"),
     ):
         Host(target, _SETTINGS, template=template)
+
+
+def test_a_fork_that_does_not_boot_is_told_as_without_a_template(template: Template, folder: Path) -> None:
+    """A switch that is refused while a fork boots is the same, typed error; nothing of the fork is left."""
+    before = set(folder.iterdir())
+    with pytest.raises(UnsupportedSettingError, match="no_such_switch"):
+        Host(fake_target(), replace(_SETTINGS, switches={"no_such_switch": 1}), template=template)
+    assert set(folder.iterdir()) == before
+    with Host(fake_target(), _SETTINGS, template=template) as next_one:
+        assert next_one.run(scripts.succeed) == "done"
 
 
 def test_variables_of_the_worker_are_those_of_its_template() -> None:
