@@ -20,7 +20,7 @@ from benchmarks.trust.other_tools import asv_says, pytest_benchmark_says, sample
 from benchmarks.trust.timed import frames_in, two_sides
 from exhausters.cli.compare_reports import undecided_in
 from exhausters.compare import host_time
-from exhausters.compare.sides import side_by_side
+from exhausters.compare.sides import Side, side_by_side
 from exhausters.observe.metrics import HOST
 from exhausters.progress import ShownProgress
 from exhausters.sweep.cell import Cell
@@ -77,8 +77,8 @@ def compare_with_itself(
         if str(number) in journal:
             continue
         started, place = time.monotonic(), folder / "against_itself"
-        with cores_busy(is_wanted=is_loaded), LocalExecutor(workers=2) as executor:
-            found = _compare_once(release, copy, grid, place, executor, progress)
+        with LocalExecutor(workers=2) as executor:
+            found = _compare_once(release, copy, grid, place, executor, progress, is_loaded=is_loaded)
         journal.add(str(number), {"load": is_loaded, **found})
         shutil.rmtree(place)
         say(
@@ -94,28 +94,28 @@ def _compare_once(
     folder: Path,
     executor: Executor,
     progress: ShownProgress,
+    *,
+    is_loaded: bool,
 ) -> dict[str, Any]:
     shutil.rmtree(folder, ignore_errors=True)
     with two_sides(release, copy, grid, folder) as sides:
-        known = {side.target.name: side for side in sides}
-        for name in (DECIDE, COUNTED):
-            tasks = side_by_side(sides, grid.cells, passes=(name,), timeout_seconds=CELL_TIMEOUT_SECONDS)
-            with closing(executor.run(tasks)) as ended:
-                for record in ended:
-                    known[record.target].keep(record)
-        for side in sides:
-            side.writer.finish()
-        # As `compare` takes them where something differs; here nothing does.
-        # By its module: asv takes any name `time_…` below its benchmark folder for a benchmark.
-        host_time.time_pairs(
-            *sides,
-            grid.cells,
-            rounds=PAIRS,
-            folder=folder / "pairs",
-            executor=executor,
-            undecided=undecided_in,
-            progress=progress,
-        )
+        _run_both(sides, grid, DECIDE, executor)
+        # From here on both builds are booted: a boot under load takes minutes and measures nothing.
+        with cores_busy(is_wanted=is_loaded):
+            _run_both(sides, grid, COUNTED, executor)
+            for side in sides:
+                side.writer.finish()
+            # As `compare` takes them where something differs; here nothing does.
+            # By its module: asv takes any name `time_…` below its benchmark folder for a benchmark.
+            host_time.time_pairs(
+                *sides,
+                grid.cells,
+                rounds=PAIRS,
+                folder=folder / "pairs",
+                executor=executor,
+                undecided=undecided_in,
+                progress=progress,
+            )
     comparison = compare_folder(folder, swapped=False, reach=None)
     rows = comparison.verdicts
     exact = rows[(rows["kind"] != HOST) & ~rows["verdict"].isin([SAME])]
@@ -133,6 +133,15 @@ def _compare_once(
         "asv": asv_says(samples),
         "pytest_benchmark": pytest_benchmark_says(samples),
     }
+
+
+def _run_both(sides: tuple[Side, Side], grid: Grid, name: str, executor: Executor) -> None:
+    """One pass over all cells on both builds, side by side."""
+    known = {side.target.name: side for side in sides}
+    tasks = side_by_side(sides, grid.cells, passes=(name,), timeout_seconds=CELL_TIMEOUT_SECONDS)
+    with closing(executor.run(tasks)) as ended:
+        for record in ended:
+            known[record.target].keep(record)
 
 
 def alarms(journal: Sequence[dict[str, Any]], name: str, *, load: bool | None = None) -> Alarms:

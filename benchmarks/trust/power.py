@@ -23,7 +23,7 @@ from exhausters.targets import PreparedTarget
 from reports.detect.pairs import pair_up
 
 # Each boots both builds anew; its pairs are split into blocks that are judged one by one.
-SESSIONS, SESSION_PAIRS = 3, 40
+SESSIONS, SESSION_PAIRS = 3, 20
 BLOCKS = (10, 20)
 FILE = "sglang/srt/managers/scheduler.py"
 CODE = """
