@@ -109,10 +109,10 @@ def test_a_planted_file_never_changes_the_release(tmp_path: Path, monkeypatch: p
     assert (source / "sglang" / "srt" / "a.py").read_text() == "a = 1\n"
 
 
-def test_half_of_the_comparisons_run_under_load() -> None:
+def test_one_comparison_in_five_runs_under_load() -> None:
     """In an order that the seed decides."""
     order = loads(50, 1)
-    assert sum(order) == 25
+    assert sum(order) == 10
     assert order == loads(50, 1)
     assert any(order != loads(50, seed) for seed in range(2, 9))
 
