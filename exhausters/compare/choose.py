@@ -111,8 +111,9 @@ def _is_beside(file: str, cell_map: CellMap) -> bool:
 def _wanted(changed: ChangedFunctions, cell_map: CellMap) -> tuple[dict[Function, frozenset[int]], str]:
     """Functions to be executed, each with the lines near the change, and how to call them in a sentence.
 
-    The text is empty when nothing is known of what changed: then everything is wanted, and what is chosen is
-    the widest look that the bounds allow.
+    Of functions that are not in the map, all others of their files are wanted. The text is empty when nothing
+    is known of those either: then everything is wanted, and what is chosen is the widest look that the bounds
+    allow.
     """
     touched = {
         function: frozenset(
@@ -126,6 +127,9 @@ def _wanted(changed: ChangedFunctions, cell_map: CellMap) -> tuple[dict[Function
         return {**calling, **touched}, _names(touched)
     if calling:
         return calling, f"{_names(calling)}, which call what is new"
+    beside = {one: frozenset[int]() for one in cell_map.functions if one.file in changed.files}
+    if beside:
+        return beside, f"other functions of `{'`, `'.join(sorted({one.file for one in beside}))}`"
     return {one: frozenset[int]() for one in cell_map.functions}, ""
 
 

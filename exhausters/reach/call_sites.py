@@ -22,7 +22,8 @@ def guarded_calls(
 
     A function that was never called has no condition above it; where it, or its class, is called by name in a
     file that was executed, the condition above that call may be what kept it from being called. A call in a
-    function that was not called either leads to the calls of that one.
+    function that was not called either leads to the calls of that one. Of a file that was not imported, the
+    same holds for the lines that would import it, or its package.
 
     Args:
         lines: unreached lines of one side.
@@ -35,7 +36,10 @@ def guarded_calls(
         if one.guard:
             continue
         names = _names(one, _text(folder / one.file))
-        for guard in dict.fromkeys(_guards_of_calls(names, texts, executed)):
+        found_guards = _guards_of_calls(names, texts, executed)
+        if one.file not in executed:
+            found_guards += _guards_of_imports(one.file, texts, executed)
+        for guard in dict.fromkeys(found_guards):
             found.append(replace(one, guard=guard, is_imported=True))
     return tuple(found)
 
@@ -64,6 +68,40 @@ def _guards_of_calls(names: frozenset[str], texts: Mapping[str, str], executed: 
         if not names:
             break
     return found
+
+
+def _guards_of_imports(file: str, texts: Mapping[str, str], executed: Executed) -> list[str]:
+    """Conditions above the lines that would import a file, and above the calls of functions that hold one."""
+    module = file.removesuffix(".py").replace("/", ".").removesuffix(".__init__")
+    wanted = frozenset({module, module.rpartition(".")[0]})
+    found: list[str] = []
+    holders: set[str] = set()
+    for place, text in texts.items():
+        missing = _missing_imports(wanted, text, executed[place])
+        if not missing:
+            continue
+        guarded = guards(text, missing, executed[place])
+        found += guarded.values()
+        functions = lines_by_function(place, text, missing - guarded.keys())
+        holders |= {one.name.rpartition(".")[2] for one in functions}
+    return found + _guards_of_calls(frozenset(holders), texts, executed)
+
+
+def _missing_imports(modules: frozenset[str], text: str, executed: frozenset[int]) -> frozenset[int]:
+    """Lines that import one of the modules by its whole name, and were not executed."""
+    if not any(module in text for module in modules):
+        return frozenset()
+    imports = set()
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.ImportFrom) and not node.level:
+            names = {node.module or "", *(f"{node.module}.{alias.name}" for alias in node.names)}
+        elif isinstance(node, ast.Import):
+            names = {alias.name for alias in node.names}
+        else:
+            continue
+        if names & modules:
+            imports.add(node.lineno)
+    return frozenset(imports) - executed
 
 
 def _missing_calls(names: frozenset[str], text: str, executed: frozenset[int]) -> frozenset[int]:

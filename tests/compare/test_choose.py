@@ -26,7 +26,7 @@ def _changed(*touched: Function, callers: Iterable[Function] = ()) -> ChangedFun
     return ChangedFunctions(
         touched={one: frozenset({3}) for one in touched},
         callers=frozenset(callers),
-        files=frozenset({"sglang/srt/a.py"}),
+        files=frozenset(one.file for one in touched),
     )
 
 
@@ -86,11 +86,23 @@ def test_a_new_function_is_looked_for_through_its_callers() -> None:
     assert "`Adder.add`, which call what is new" in sentence
 
 
-def test_a_function_that_no_cell_is_known_to_execute_is_looked_for_widely() -> None:
+def test_a_function_that_no_cell_is_known_to_execute_is_looked_for_in_its_file() -> None:
+    """The cells that execute most of the other functions of that file are taken, and the sentence says so."""
+    one, other, same = Cell(workload="bursts"), Cell(workload="many_leaves"), Cell(workload="long_context")
+    elsewhere = Function("sglang/srt/b.py", "run")
+    executed = {one: {_ADD: {1}}, other: {elsewhere: {1, 2}}, same: {elsewhere: {1}}}
+    chosen, sentence = _chosen(_changed(_NEW), _map(executed), executed)
+    assert chosen == {one}
+    assert sentence.startswith(
+        "1 of 3 cells of the pool execute other functions of `sglang/srt/a.py`; chosen 1"
+    )
+
+
+def test_a_file_that_no_cell_is_known_to_execute_is_looked_for_widely() -> None:
     """The cells that execute most of all are taken; the sentence claims no more."""
     one, other, same = Cell(workload="bursts"), Cell(workload="many_leaves"), Cell(workload="long_context")
     executed = {one: {_ADD: {1}}, other: {_EVICT: {1, 2}}, same: {_EVICT: {1}}}
-    chosen, sentence = _chosen(_changed(_NEW), _map(executed), executed)
+    chosen, sentence = _chosen(_changed(Function("sglang/srt/b.py", "rank")), _map(executed), executed)
     assert chosen == {one, other}
     assert sentence.startswith("no cell of the pool is known to execute `rank`; chosen 2")
 

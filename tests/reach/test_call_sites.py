@@ -57,3 +57,21 @@ def test_a_caller_that_nobody_called_leads_to_its_own_callers(tmp_path: Path) ->
     executed = {"new.py": frozenset[int](), "old.py": frozenset({1, 4, 5, 7})}
     (found,) = guarded_calls([lines], folder=tmp_path, executed=executed)
     assert found.guard == "envs.USE_NEW.get()"
+
+
+def test_the_condition_above_an_import_guards_what_the_file_has(tmp_path: Path) -> None:
+    """Nobody calls what a file has that is not imported: a switch may import it, or its package."""
+    (tmp_path / "parts").mkdir()
+    (tmp_path / "parts" / "window.py").write_text("class Window:\n    def insert(self):\n        return 1\n")
+    (tmp_path / "registry.py").write_text(
+        "def unified():\n    from parts import Window\n    return Window\n\n"
+        "def boot():\n    if envs.USE_UNIFIED.get():\n        return unified()\n    return 1\n"
+    )
+    lines = UnreachedLines(
+        file="parts/window.py", side="head", first_line=3, last_line=3, guard="", is_imported=False
+    )
+    executed = {"registry.py": frozenset({1, 5, 6, 8})}
+    (found,) = guarded_calls([lines], folder=tmp_path, executed=executed)
+    assert (found.guard, found.is_imported) == ("envs.USE_UNIFIED.get()", True)
+    met = {"registry.py": frozenset({1, 2, 3, 5, 6, 7})}
+    assert guarded_calls([lines], folder=tmp_path, executed=met) == ()
