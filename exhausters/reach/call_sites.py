@@ -6,6 +6,7 @@ import ast
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 from exhausters.reach.functions import lines_by_function
@@ -31,6 +32,7 @@ def guarded_calls(
         executed: lines that runs and boots of that side executed.
     """
     texts = {file: _text(folder / file) for file in executed}
+    of_imports = cache(lambda file: _guards_of_imports(file, texts, executed))
     found = []
     for one in lines:
         if one.guard:
@@ -38,7 +40,7 @@ def guarded_calls(
         names = _names(one, _text(folder / one.file))
         found_guards = _guards_of_calls(names, texts, executed)
         if one.file not in executed:
-            found_guards += _guards_of_imports(one.file, texts, executed)
+            found_guards += of_imports(one.file)
         for guard in dict.fromkeys(found_guards):
             found.append(replace(one, guard=guard, is_imported=True))
     return tuple(found)
@@ -73,7 +75,12 @@ def _guards_of_calls(names: frozenset[str], texts: Mapping[str, str], executed: 
 def _guards_of_imports(file: str, texts: Mapping[str, str], executed: Executed) -> list[str]:
     """Conditions above the lines that would import a file, and above the calls of functions that hold one."""
     module = file.removesuffix(".py").replace("/", ".").removesuffix(".__init__")
-    wanted = frozenset({module, module.rpartition(".")[0]})
+    package = file.rpartition("/")[0]
+    # A package that is there already does not bring the file.
+    is_new = f"{package}/__init__.py" not in executed and not any(
+        known.rpartition("/")[0] == package for known in executed
+    )
+    wanted = frozenset({module, *([package.replace("/", ".")] if package and is_new else [])})
     found: list[str] = []
     holders: set[str] = set()
     for place, text in texts.items():
