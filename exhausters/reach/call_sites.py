@@ -10,6 +10,7 @@ from pathlib import Path
 
 from exhausters.reach.functions import lines_by_function
 from exhausters.reach.reached import Executed, UnreachedLines, guards
+from exhausters.reach.source_text import called_name, read_source
 
 # A function, the one that calls it, and the one that calls that.
 _MAX_CALLERS = 3
@@ -29,12 +30,12 @@ def guarded_calls(
         folder: the source folder of that side.
         executed: lines that runs and boots of that side executed.
     """
-    texts = {file: _text(folder / file) for file in executed}
+    texts = {file: read_source(folder / file) for file in executed}
     found = []
     for one in lines:
         if one.guard:
             continue
-        names = _names(one, _text(folder / one.file))
+        names = _names(one, read_source(folder / one.file))
         for guard in dict.fromkeys(_guards_of_calls(names, texts, executed)):
             found.append(replace(one, guard=guard, is_imported=True))
     return tuple(found)
@@ -74,19 +75,6 @@ def _missing_calls(names: frozenset[str], text: str, executed: frozenset[int]) -
     calls = {
         node.lineno
         for node in ast.walk(ast.parse(text))
-        if isinstance(node, ast.Call) and _called(node.func) in names
+        if isinstance(node, ast.Call) and called_name(node.func) in names
     }
     return frozenset(calls) - executed
-
-
-def _called(function: ast.expr) -> str:
-    if isinstance(function, ast.Attribute):
-        return function.attr
-    return function.id if isinstance(function, ast.Name) else ""
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8", errors="replace")
-    except FileNotFoundError:
-        return ""
