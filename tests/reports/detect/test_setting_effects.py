@@ -126,7 +126,7 @@ def test_a_request_cut_short_under_one_setting_is_material(tmp_path: Path) -> No
         lambda cell: {P99: 0.9} | ({} if cell.engine.overlap else {"shortened_requests": 1.2}),
     )
     assert found.decision.verdict == "trade-off"
-    assert "shortened requests 30 → 36 (without overlap)" in found.decision.sentence
+    assert "shortened requests 15 → 18 (without overlap)" in found.decision.sentence
     assert "won time to first token p99 −10 % (with overlap)" in found.decision.sentence
 
 
