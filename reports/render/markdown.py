@@ -92,14 +92,16 @@ def _first_screen(comparison: Comparison) -> Iterator[str]:
         lines.append(f"* First divergence in {_code(why.cells[0])}{more}: {_prose(why.sentence)}")
     quiet = immaterial_cells(comparison.effects)
     lines += [
-        f"* {_prose(text)}" for text in (quiet, f"reach: {answer.reach}" if answer.reach else "") if text
+        f"* {_prose(_capital(text))}"
+        for text in (quiet, f"reach: {answer.reach}" if answer.reach else "")
+        if text
     ]
     if answer.exit_code:
         beside = [with_short_names(comparison, one) for one in reasons_beside_sentence(answer)]
         lines += [f"* {_prose(reason)}" for reason in beside[:_MAX_REASONS]]
         if len(beside) > _MAX_REASONS:
             lines.append(f"* … and {len(beside) - _MAX_REASONS} more below")
-    lines += [f"* {_prose(line)}" for line in coverage_lines(comparison.kinds)]
+    lines += [f"* {_prose(_capital(line))}" for line in coverage_lines(comparison.kinds)]
     command = reproduce_command(comparison.base, comparison.head, comparison.grid)
     if command:
         lines.append(f"* Reproduce: {_code(command)}")
@@ -199,6 +201,10 @@ def _prose(text: object, limit: int = _MAX_TEXT) -> str:
 
 def _code(text: object) -> str:
     return code(_shortened(str(text)))
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def _shortened(text: str, limit: int = _MAX_TEXT) -> str:
