@@ -48,7 +48,7 @@ def find_effects(
         grid_tests: tests of host time over many cells (see `detect_grid`).
         config: smallest effects.
     """
-    rows = verdicts.assign(**{name: verdicts["cell"].map(groups[name]) for name in groups})
+    rows = verdicts.assign(**{str(name): verdicts["cell"].map(groups[name]) for name in groups})
     found: list[Effect] = []
     for workload, part in rows.groupby("workload", sort=False):
         found += _run_ends(str(workload), part[part["metric"] == OUTCOME])

@@ -163,15 +163,21 @@ def short_name(target: str, commit: object = None) -> str:
     return target.rstrip("/").rpartition("/")[2] if target.startswith("path:") else target
 
 
-def with_short_names(comparison: Comparison, text: str) -> str:
-    """Return a text in which both builds have their short names: where a clone lies is the reader's own."""
+def with_short_names(comparison: Comparison, text: str, *, mark: str = "") -> str:
+    """Return a text in which both builds have their short names: where a clone lies is the reader's own.
+
+    Args:
+        comparison: of the builds.
+        text: a sentence that may name them.
+        mark: what stands around a short name, a backtick in Markdown.
+    """
     builds = (
         (comparison.base, comparison.base_commit),
         (comparison.head, comparison.head_commit),
     )
     # The longer name first: `git:DIR@REV~1` begins with `git:DIR@REV`.
     for target, commit in sorted(builds, key=lambda one: -len(one[0])):
-        text = text.replace(target, short_name(target, commit)) if target else text
+        text = text.replace(target, f"{mark}{short_name(target, commit)}{mark}") if target else text
     return text
 
 

@@ -70,7 +70,7 @@ def render_markdown(comparison: Comparison) -> str:
     title = f"## {_SIGNS[answer.verdict]} {answer.verdict}: {base} → {head}{subject}"
     parts = [
         title,
-        _prose(with_short_names(comparison, answer.sentence), 2 * _MAX_TEXT),
+        _told(comparison, answer.sentence, 2 * _MAX_TEXT),
         *_first_screen(comparison),
     ]
     whole = "\n\n".join(part for part in parts if part) + "\n"
@@ -97,8 +97,8 @@ def _first_screen(comparison: Comparison) -> Iterator[str]:
         if text
     ]
     if answer.exit_code:
-        beside = [with_short_names(comparison, one) for one in reasons_beside_sentence(answer)]
-        lines += [f"* {_prose(reason)}" for reason in beside[:_MAX_REASONS]]
+        beside = reasons_beside_sentence(answer)
+        lines += [f"* {_told(comparison, reason)}" for reason in beside[:_MAX_REASONS]]
         if len(beside) > _MAX_REASONS:
             lines.append(f"* … and {len(beside) - _MAX_REASONS} more below")
     lines += [f"* {_prose(_capital(line))}" for line in coverage_lines(comparison.kinds)]
@@ -143,7 +143,7 @@ def _moved(effect: Effect | None, pressures: Sequence[str]) -> str:
 def _folded(comparison: Comparison) -> Iterator[str]:
     reasons = comparison.decision.reasons
     if len(reasons) > _MAX_REASONS:
-        lines = [f"* {_prose(with_short_names(comparison, reason))}" for reason in reasons[:_MAX_ROWS]]
+        lines = [f"* {_told(comparison, reason)}" for reason in reasons[:_MAX_ROWS]]
         yield _fold(f"What keeps it from passing ({len(reasons)})", "\n".join(lines))
     moved = [one for one in comparison.effects if one.verdict != SAME]
     if moved:
@@ -197,6 +197,11 @@ def _table(heads: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
 
 def _prose(text: object, limit: int = _MAX_TEXT) -> str:
     return markdown_prose(_shortened(str(text), limit))
+
+
+def _told(comparison: Comparison, text: str, limit: int = _MAX_TEXT) -> str:
+    """A sentence that may name the builds."""
+    return _prose(with_short_names(comparison, text, mark="`"), limit)
 
 
 def _code(text: object) -> str:

@@ -247,9 +247,9 @@ def test_a_sentence_names_no_folder_of_a_clone(tmp_path: Path) -> None:
     base = load_side(str(write_sweep(tmp_path / "a")))
     found = compare(base, load_side(str(write_sweep(tmp_path / "b", name, crashed))))
     screen, _, _ = render_markdown(found).partition("* Reproduce")
-    for text in (screen, _printed(found)):
-        assert "abc~1: no boot" in text
-        assert "/home/me" not in text
+    assert "head: `abc~1`: no boot" in screen
+    assert "head: abc~1: no boot" in _printed(found)
+    assert not [text for text in (screen, _printed(found)) if "/home/me" in text]
 
 
 def test_what_the_sentence_says_is_not_repeated_below(tmp_path: Path) -> None:
