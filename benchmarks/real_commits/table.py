@@ -6,8 +6,8 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from benchmarks.marked_text import write_between
 from benchmarks.real_commits.commits import Commit, Compared
-from exhausters.errors import UsageError
 
 BEGIN, END = "<!-- table: begin -->", "<!-- table: end -->"
 
@@ -18,12 +18,7 @@ def write_table(document: Path, commits: Sequence[Commit], compared: Mapping[str
     Raises:
         UsageError: the document has no marks.
     """
-    text = document.read_text()
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise UsageError(f"{document}: expected the lines {BEGIN!r} and {END!r}; restore them")
-    document.write_text(f"{before}{BEGIN}\n\n{table(commits, compared)}\n\n{END}{after}")
+    write_between(document, BEGIN, END, table(commits, compared))
 
 
 def table(commits: Sequence[Commit], compared: Mapping[str, Compared]) -> str:

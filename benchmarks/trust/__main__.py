@@ -13,13 +13,14 @@ from pathlib import Path
 
 from rich.console import Console
 
+from benchmarks.marked_text import write_between
 from benchmarks.trust.against_itself import compare_with_itself
 from benchmarks.trust.calibrate import calibrate
 from benchmarks.trust.compare_plants import compare_plants
 from benchmarks.trust.plants import choose, load_plants, trust_grid
 from benchmarks.trust.power import measure_power
 from benchmarks.trust.results import tables_of
-from benchmarks.trust.tables import replace_tables
+from benchmarks.trust.tables import BEGIN, END
 from benchmarks.trust.trees import tree_of
 from exhausters.compare.chosen_cells import covering_cells
 from exhausters.console import error_console, errors_shown
@@ -51,7 +52,7 @@ def main(arguments: list[str]) -> None:
             if given.document is None:
                 print(tables)
             else:
-                given.document.write_text(replace_tables(given.document.read_text(), tables))
+                write_between(given.document, BEGIN, END, tables)
 
 
 def _run(given: argparse.Namespace, wanted: list[str]) -> None:

@@ -66,41 +66,65 @@ def compare_plants(
     counted = [one for one in missing if not one.pairs]
     if counted:
         _record_release(release, grid, folder / _RELEASE)
-        free: SimpleQueue[Tree] = SimpleQueue()
-        for tree in trees:
-            free.put(tree)
-
-        def compare(plant: Plant) -> None:
-            tree = free.get()
-            try:
-                finish(plant, _compare_counts(plant, release, tree, grid, values, folder))
-            finally:
-                free.put(tree)
-
-        with ThreadPoolExecutor(max_workers=len(trees)) as pool:
-            try:
-                for _ in pool.map(compare, counted):
-                    pass
-            except BaseException:
-                pool.shutdown(wait=True, cancel_futures=True)
-                raise
+        _side_by_side(
+            counted,
+            trees,
+            compare=lambda plant, tree: finish(
+                plant, _compare_counts(plant, release, tree, grid, values, folder)
+            ),
+        )
     with LocalExecutor(workers=2) as executor:
         for plant in missing:
             if plant.pairs:
-                place = _empty(folder / plant.name)
                 with trees[0].planted(plant.file, plant.code, values) as head:
-                    compared = compare_builds(
-                        release,
-                        head,
-                        grid,
-                        sources=sources_of(release, head),
-                        folder=place,
-                        executor=executor,
-                        undecided=undecided_in,
-                        progress=progress,
-                        options=CompareOptions(reach=ReachOptions(max_switches=0, max_mutations=0)),
-                    )
-                finish(plant, compared.reach)
+                    place = _empty(folder / plant.name)
+                    finish(plant, _compare_timed(release, head, grid, place, executor, progress))
+
+
+def _side_by_side(
+    plants: Sequence[Plant], trees: Sequence[Tree], *, compare: Callable[[Plant, Tree], None]
+) -> None:
+    """Compare as many plants at a time as there are trees, each in a tree of its own."""
+    free: SimpleQueue[Tree] = SimpleQueue()
+    for tree in trees:
+        free.put(tree)
+
+    def in_a_tree(plant: Plant) -> None:
+        tree = free.get()
+        try:
+            compare(plant, tree)
+        finally:
+            free.put(tree)
+
+    with ThreadPoolExecutor(max_workers=len(trees)) as pool:
+        try:
+            for _ in pool.map(in_a_tree, plants):
+                pass
+        except BaseException:
+            pool.shutdown(wait=True, cancel_futures=True)
+            raise
+
+
+def _compare_timed(
+    release: PreparedTarget,
+    head: PreparedTarget,
+    grid: Grid,
+    place: Path,
+    executor: Executor,
+    progress: ShownProgress,
+) -> Reach | None:
+    """All stages of `exhausters compare`; host time is taken alone."""
+    return compare_builds(
+        release,
+        head,
+        grid,
+        sources=sources_of(release, head),
+        folder=place,
+        executor=executor,
+        undecided=undecided_in,
+        progress=progress,
+        options=CompareOptions(reach=ReachOptions(max_switches=0, max_mutations=0)),
+    ).reach
 
 
 def _record_release(release: PreparedTarget, grid: Grid, folder: Path) -> None:

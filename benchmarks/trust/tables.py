@@ -10,7 +10,6 @@ from benchmarks.trust.against_itself import Alarms, alarms
 from benchmarks.trust.answers import Answered, faults
 from benchmarks.trust.plants import Plant
 from benchmarks.trust.power import BLOCKS
-from exhausters.errors import StoreError
 from reports.vocabulary import BETTER, SAME, WORSE
 
 BEGIN, END = "<!-- tables: begin -->", "<!-- tables: end -->"
@@ -147,15 +146,6 @@ def power_table(results: Sequence[dict[str, Any]]) -> str:
             ]
             lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
-
-
-def replace_tables(document: str, tables: str) -> str:
-    """Return the document with other tables between its markers; raises StoreError without markers."""
-    before, begin, rest = document.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise StoreError(f"no {BEGIN} and {END} in the document: nowhere to put the tables")
-    return f"{before}{BEGIN}\n\n{tables}\n\n{END}{after}"
 
 
 def _share(found: Alarms, *, is_long: bool = False) -> str:

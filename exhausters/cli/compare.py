@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.console import Console
 
 from exhausters.cli.options import GRID_HELP, CellsOption, print_dropped_variables
 from exhausters.cli.outcomes import print_left_out
 from exhausters.console import error_console, errors_shown, output_console
 from exhausters.errors import ExhaustersError, UsageError
+
+if TYPE_CHECKING:
+    from exhausters.compare.stages import Compared
+    from exhausters.progress import ShownProgress
+    from exhausters.sweep.grid import Grid
+    from exhausters.targets import PreparedTarget
 
 CLAIMS = ("any", "refactor", "faster", "policy")
 
@@ -35,16 +43,6 @@ def compare(
 ) -> None:
     """Compare two builds: decisions, work, reach, host time, verdict; exit 0 nothing worse, 1 worse or a
     trade-off or a false claim, 2 undecided, unreached or broken."""
-    from exhausters.cli.compare_reports import REPORTS, undecided_in, write_reports
-    from exhausters.compare.choose import Choice, choose_cells
-    from exhausters.compare.folder import comparison_folder, write_header
-    from exhausters.compare.reaching import ReachOptions
-    from exhausters.compare.sources import sources_of
-    from exhausters.compare.stages import CompareOptions, compare_builds
-    from exhausters.progress import ShownProgress
-    from exhausters.sweep.execute import LocalExecutor
-    from exhausters.targets import prepare
-
     errors = error_console()
     with errors_shown(errors):
         if claim not in CLAIMS:
@@ -53,63 +51,108 @@ def compare(
         print_dropped_variables(errors)
         if given is not None:
             print_left_out(errors, given)
-        with comparison_folder(out, reports=REPORTS), ShownProgress(errors) as progress:
-            header: dict[str, Any] = {
-                "base": base,
-                "head": head,
-                "grid": None if given is None else given.name,
-                "cells": list(cells or ()),
-                "claim": claim,
-                "complete": False,
-            }
-            write_header(out, header)
-            targets = _prepared(prepare, base, head, progress)
-            sources = sources_of(*targets)
-            choice = (
-                Choice(grid=given, sentence="", is_by_map=False)
-                if given is not None
-                else choose_cells(sources)
-            )
-            if choice.sentence:
-                progress.note(f"cells: {choice.sentence}")
-                header |= {"grid": choice.grid.name, "chosen": choice.sentence}
-                write_header(out, header)
-            options = CompareOptions(
-                host_time=host_time,
-                rounds=rounds,
-                reach=ReachOptions(runs_every_cell=choice.is_by_map),
-            )
-            with LocalExecutor(workers=2, on_boot=progress.note) as executor:
-                compared = compare_builds(
-                    *targets,
-                    choice.grid,
-                    sources=sources,
-                    folder=out,
-                    executor=executor,
-                    undecided=undecided_in,
-                    progress=progress,
-                    options=options,
-                )
-            header |= {
-                "reach": None if compared.reach is None else str(compared.reach),
-                "unreached": [] if compared.reach is None else [str(one) for one in compared.reach.unreached],
-                "tried": list(compared.tried),
-                "complete": True,
-            }
-            write_header(out, header)
-            progress.say("judging")
-            code = write_reports(
-                out,
-                compared,
-                chosen=choice.sentence,
-                claim=claim,
-                config=config,
-                console=output_console(),
-            )
+        question = _Question(
+            base=base,
+            head=head,
+            grid=given,
+            patterns=tuple(cells or ()),
+            claim=claim,
+            out=out,
+            host_time=host_time,
+            rounds=rounds,
+            config=config,
+        )
+        code = _answer(question, errors)
     raise typer.Exit(code)
 
 
-def _given(grid: str | None, cells: list[str] | None) -> Any:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Question:
+    """What was asked for: the options of the command; `grid` None where the cells are to be chosen."""
+
+    base: str
+    head: str
+    grid: Grid | None
+    patterns: tuple[str, ...]
+    claim: str
+    out: Path
+    host_time: bool
+    rounds: int
+    config: Path | None
+
+    def header(self) -> dict[str, Any]:
+        """What `compare.json` says before anything is known."""
+        return {
+            "base": self.base,
+            "head": self.head,
+            "grid": None if self.grid is None else self.grid.name,
+            "cells": list(self.patterns),
+            "claim": self.claim,
+            "complete": False,
+        }
+
+
+def _answer(question: _Question, errors: Console) -> int:
+    """Run all stages, write the reports, print the verdict; return the exit code."""
+    from exhausters.cli.compare_reports import REPORTS, undecided_in, write_reports
+    from exhausters.compare.choose import Choice, choose_cells
+    from exhausters.compare.folder import comparison_folder, write_header
+    from exhausters.compare.reaching import ReachOptions
+    from exhausters.compare.sources import sources_of
+    from exhausters.compare.stages import CompareOptions, compare_builds
+    from exhausters.progress import ShownProgress
+    from exhausters.sweep.execute import LocalExecutor
+
+    out, header = question.out, question.header()
+    with comparison_folder(out, reports=REPORTS), ShownProgress(errors) as progress:
+        write_header(out, header)
+        targets = _prepared(question.base, question.head, progress)
+        sources = sources_of(*targets)
+        if question.grid is not None:
+            choice = Choice(grid=question.grid, sentence="", is_by_map=False)
+        else:
+            choice = choose_cells(sources)
+            progress.note(f"cells: {choice.sentence}")
+            header |= {"grid": choice.grid.name, "chosen": choice.sentence}
+            write_header(out, header)
+        options = CompareOptions(
+            host_time=question.host_time,
+            rounds=question.rounds,
+            reach=ReachOptions(runs_every_cell=choice.is_by_map),
+        )
+        with LocalExecutor(workers=2, on_boot=progress.note) as executor:
+            compared = compare_builds(
+                *targets,
+                choice.grid,
+                sources=sources,
+                folder=out,
+                executor=executor,
+                undecided=undecided_in,
+                progress=progress,
+                options=options,
+            )
+        write_header(out, header | _found(compared) | {"complete": True})
+        progress.say("judging")
+        return write_reports(
+            out,
+            compared,
+            chosen=choice.sentence,
+            claim=question.claim,
+            config=question.config,
+            console=output_console(),
+        )
+
+
+def _found(compared: Compared) -> dict[str, Any]:
+    """What `compare.json` says of reach."""
+    return {
+        "reach": None if compared.reach is None else str(compared.reach),
+        "unreached": [] if compared.reach is None else [str(one) for one in compared.reach.unreached],
+        "tried": list(compared.tried),
+    }
+
+
+def _given(grid: str | None, cells: list[str] | None) -> Grid | None:
     """The cells that were asked for; None where they are to be chosen. Patterns alone choose from `quick`."""
     from exhausters.compare.choose import FALLBACK
     from exhausters.sweep.grid import load_grid
@@ -119,8 +162,10 @@ def _given(grid: str | None, cells: list[str] | None) -> Any:
     return load_grid(grid or FALLBACK).select(cells or ())
 
 
-def _prepared(prepare: Any, base: str, head: str, progress: Any) -> tuple[Any, Any]:
+def _prepared(base: str, head: str, progress: ShownProgress) -> tuple[PreparedTarget, PreparedTarget]:
     """Both builds, ready to boot; an error says which of them cannot be."""
+    from exhausters.targets import prepare
+
     found = []
     for side, text in (("base", base), ("head", head)):
         try:

@@ -35,7 +35,8 @@ def growth(
     from exhausters.progress import ShownProgress
     from exhausters.sweep.workers import Workers
     from exhausters.targets import prepare
-    from reports.detect.growth import growth_answer, judge_growth
+    from reports.detect.growth import judge_growth
+    from reports.detect.growth_answer import growth_answer
     from reports.render.growth import growth_document, print_growth
 
     console, errors = output_console(), error_console()

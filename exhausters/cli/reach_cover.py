@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from exhausters.console import error_console, errors_shown, output_console, print_line
+from exhausters.console import error_console, errors_shown, headed_table, output_console, print_line
+
+if TYPE_CHECKING:
+    from exhausters.compare.cover import Cover
+    from exhausters.reach.cell_map import CellMap
+    from exhausters.sweep.cell import Cell
 
 
 def reach_cover(
@@ -19,16 +25,7 @@ def reach_cover(
     ] = False,
 ) -> None:
     """Print functions and lines that the stock grids cover, and the smallest sets that cover as much."""
-    from rich.table import Table
-
-    from exhausters.compare.cover import (
-        Cover,
-        functions_of,
-        grid_text,
-        lines_of,
-        measure_cover,
-        smallest_cover,
-    )
+    from exhausters.compare.cover import functions_of, grid_text, smallest_cover
     from exhausters.reach.cell_map import STOCK_MAP, read_cell_map
     from exhausters.sweep.grid import BUILT_IN, load_grid
 
@@ -39,33 +36,44 @@ def reach_cover(
     every = tuple(
         {cell.id: cell for cells in grids.values() for cell in cells if cell.id in found.executed}.values()
     )
-    smallest = smallest_cover(found, every, functions_of)
     if toml:
-        print(grid_text("cover", smallest), end="")
+        print(grid_text("cover", smallest_cover(found, every, functions_of)), end="")
         return
-    table = Table(title=f"what cells execute of {found.build}, measured {found.measured}")
+    table = headed_table(f"what cells execute of {found.build}, measured {found.measured}")
     table.add_column("cells", overflow="fold")
     for column in ("number", "settings", "functions", "lines", "seconds"):
         table.add_column(column, justify="right")
-
-    def row(name: str, cover: Cover) -> None:
+    known = {name: [cell for cell in cells if cell.id in found.executed] for name, cells in grids.items()}
+    is_measured = {
+        name: name in found.grids or len(known[name]) == len(cells) for name, cells in grids.items()
+    }
+    measured = {name: known[name] for name in grids if is_measured[name]}
+    for name, cover in _covers(found, measured, every):
         counts = (cover.cells, cover.engines, cover.functions, cover.lines)
         table.add_row(name, *(f"{count:,}" for count in counts), f"{cover.seconds:.0f}")
+    console.print(table)
+    left_out = [
+        f"{name} ({len(known[name])} of {len(cells)} cells)"
+        for name, cells in grids.items()
+        if not is_measured[name]
+    ]
+    if left_out:
+        print_line(console, f"not measured: {', '.join(left_out)}")
 
-    left_out = []
+
+def _covers(
+    found: CellMap, grids: Mapping[str, Sequence[Cell]], every: Sequence[Cell]
+) -> Iterator[tuple[str, Cover]]:
+    """What each grid covers, then what the smallest sets of cells do, with their names."""
+    from exhausters.compare.cover import functions_of, lines_of, measure_cover, smallest_cover
+
     for name, cells in grids.items():
-        known = [cell for cell in cells if cell.id in found.executed]
-        if name in found.grids or len(known) == len(cells):
-            row(name, measure_cover(found, known))
-        else:
-            left_out.append(f"{name} ({len(known)} of {len(cells)} cells)")
-    row("every cell of the map", measure_cover(found, every))
-    row("smallest for all functions", measure_cover(found, smallest))
-    row("smallest for all lines", measure_cover(found, smallest_cover(found, every, lines_of)))
+        yield name, measure_cover(found, cells)
+    yield "every cell of the map", measure_cover(found, every)
+    for words, wanted in (("functions", functions_of), ("lines", lines_of)):
+        smallest = smallest_cover(found, every, wanted)
+        yield f"smallest for all {words}", measure_cover(found, smallest)
     for name in ("short", "quick"):
         seconds = measure_cover(found, grids[name]).seconds
         best = smallest_cover(found, every, lines_of, within_seconds=seconds)
-        row(f"most lines in the time of {name}", measure_cover(found, best))
-    console.print(table)
-    if left_out:
-        print_line(console, f"not measured: {', '.join(left_out)}")
+        yield f"most lines in the time of {name}", measure_cover(found, best)

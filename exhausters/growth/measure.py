@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from types import TracebackType
 from typing import Any
 
@@ -51,14 +51,11 @@ class PointRun:
             "order": self.order,
             "failure": self.failure,
             "digest": None if window is None else window.digest,
-            "before": None if window is None else _sizes(window.before),
-            "after": None if window is None else _sizes(window.after),
+            "before": None if window is None else asdict(window.before),
+            "after": None if window is None else asdict(window.after),
+            "work": None if window is None else asdict(window.work),
             "metrics": {} if window is None else window.metrics,
         }
-
-
-def _sizes(sizes: Any) -> dict[str, int]:
-    return {name: getattr(sizes, name) for name in ("context_tokens", "waiting", "nodes")}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

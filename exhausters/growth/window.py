@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from exhausters.errors import ScriptFailedError, UsageError
 from exhausters.growth.axes import CONTEXT, QUEUE, TREE, Point
+from exhausters.growth.window_work import WindowWork, work_of
 from exhausters.observe.allocated import AllocationMeter, allocation_metrics
 from exhausters.observe.executed_lines import ExecutedLines
 from exhausters.observe.forward_time import LinearForwardTime
@@ -31,7 +32,7 @@ _COUNT_ATTEMPTS = 3
 _CONTEXT_REQUESTS = 4
 _QUEUED_TOKENS = 64
 _ADMITTED_AT_ONCE = 2  # request rows that are left free
-_LEAF_TOKENS = 32
+LEAF_TOKENS = 32
 _FREE_PAGES = 4  # less than two prompts need
 
 TIME, COUNT, LINES, ALLOCATIONS = "time", "count", "lines", "allocations"
@@ -69,12 +70,14 @@ class Window:
     Attributes:
         digest: of the decision log of the window, equal in all its passes.
         before, after: all sizes when the window began and when it had ended.
+        work: what the scheduler did in it, equal in all its passes.
         metrics: by name, per step.
     """
 
     digest: str
     before: Sizes
     after: Sizes
+    work: WindowWork
     metrics: dict[str, float]
 
 
@@ -106,6 +109,7 @@ def measure_point(
         digest=first.digest,
         before=first.before,
         after=first.after,
+        work=first.work,
         metrics={name: value for one in windows for name, value in one.metrics.items()},
     )
 
@@ -206,7 +210,8 @@ def _window(
         recorder.stop()
         context.observers.clear()
     after = _sizes(context)
-    return Window(digest=recorder.log.digest, before=before, after=after, metrics=metrics())
+    log = recorder.log
+    return Window(digest=log.digest, before=before, after=after, work=work_of(log), metrics=metrics())
 
 
 def _sizes(context: ScriptedContext) -> Sizes:
@@ -282,12 +287,12 @@ class _DeepQueue(_Load):
 
 class _LargeTree(_Load):
     def set_up(self) -> Iterator[None]:
-        self.send(self.size, prompt_tokens=_LEAF_TOKENS)
+        self.send(self.size, prompt_tokens=LEAF_TOKENS)
         yield from self.until(lambda: self.context.is_fully_idle and not self.context.has_unreceived)
         self.context.exhaust_kv(leave_pages=_FREE_PAGES)
 
     def replenish(self) -> None:
-        self.send(1, prompt_tokens=_LEAF_TOKENS)
+        self.send(1, prompt_tokens=LEAF_TOKENS)
 
 
 _LOADS: dict[str, type[_Load]] = {CONTEXT: _LongContexts, QUEUE: _DeepQueue, TREE: _LargeTree}

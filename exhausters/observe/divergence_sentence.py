@@ -32,6 +32,16 @@ _LEVELS = (
     ("end_ns", "modelled nanoseconds at its end"),
 )
 
+# What no description above tells: the same requests in the same batch, and yet not the same.
+_OTHERS = {
+    "tokens": "the tokens that the batch computes",
+    "prefix_tokens": "the tokens of the batch that were cached",
+    "decoding_requests": "how many requests of the mixed batch decode",
+    "retracted_rids": "the order of retractions",
+    "retracted_tokens": "the KV tokens that retractions throw away",
+    "dropped_rids": "the retracted requests that lose the token of the step before",
+}
+
 
 def divergence_sentence(base: StepRecord | None, head: StepRecord | None) -> str:
     """Return what head does differently in the first step that differs, without a full stop.
@@ -137,7 +147,8 @@ def _levels(base: StepRecord, head: StepRecord) -> str:
 
 def _rest(base: StepRecord, head: StepRecord) -> str:
     names = [name for name in StepRecord.__dataclass_fields__ if getattr(base, name) != getattr(head, name)]
-    return f"{', '.join(names)} differ" if names else ""
+    words = [_OTHERS.get(name, name.replace("_", " ")) for name in names]
+    return f"{', '.join(words)} differ" if words else ""
 
 
 _DESCRIPTIONS: tuple[Callable[[StepRecord, StepRecord], str], ...] = (

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from exhausters.reach.functions import lines_by_function
 from exhausters.reach.reached import Executed, UnreachedLines, guards
+from exhausters.reach.source_text import called_name, read_source
 
 # A function, the one that calls it, and the one that calls that.
 _MAX_CALLERS = 3
@@ -31,13 +32,13 @@ def guarded_calls(
         folder: the source folder of that side.
         executed: lines that runs and boots of that side executed.
     """
-    texts = {file: _text(folder / file) for file in executed}
+    texts = {file: read_source(folder / file) for file in executed}
     of_imports = cache(lambda file: _guards_of_imports(file, texts, executed))
     found = []
     for one in lines:
         if one.guard:
             continue
-        names = _names(one, _text(folder / one.file))
+        names = _names(one, read_source(folder / one.file))
         found_guards = _guards_of_calls(names, texts, executed)
         if one.file not in executed:
             found_guards += of_imports(one.file)
@@ -119,19 +120,6 @@ def _missing_calls(names: frozenset[str], text: str, executed: frozenset[int]) -
     calls = {
         node.lineno
         for node in ast.walk(ast.parse(text))
-        if isinstance(node, ast.Call) and _called(node.func) in names
+        if isinstance(node, ast.Call) and called_name(node.func) in names
     }
     return frozenset(calls) - executed
-
-
-def _called(function: ast.expr) -> str:
-    if isinstance(function, ast.Attribute):
-        return function.attr
-    return function.id if isinstance(function, ast.Name) else ""
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8", errors="replace")
-    except FileNotFoundError:
-        return ""

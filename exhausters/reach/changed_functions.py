@@ -8,6 +8,7 @@ from pathlib import Path
 
 from exhausters.reach.changed_lines import FileChange
 from exhausters.reach.functions import Function, OwnLines, callers, function_names, lines_by_function
+from exhausters.reach.source_text import read_source
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +38,7 @@ def changed_functions(changes: Sequence[FileChange], *, base: Path, head: Path) 
     new: set[str] = set()
     texts: dict[str, str] = {}
     for change in changes:
-        before, after = (_text(folder / change.file) for folder in (base, head))
+        before, after = (read_source(folder / change.file) for folder in (base, head))
         # Of base first: its lines are nearer to those of the build that the map was measured on.
         for text, lines in ((before, change.base_lines), (after, change.head_lines)):
             for function, own in lines_by_function(change.file, text, lines).items():
@@ -48,10 +49,3 @@ def changed_functions(changes: Sequence[FileChange], *, base: Path, head: Path) 
     return ChangedFunctions(
         touched=touched, callers=frozenset(calling - touched.keys()), files=frozenset(texts)
     )
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8", errors="replace")
-    except FileNotFoundError:
-        return ""

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import NamedTuple
 
+from exhausters.reach.source_text import called_name
+
 
 class Function(NamedTuple):
     """A function of a build: path below the source folder, and its name in that file, e.g. `Adder.add`."""
@@ -43,7 +45,9 @@ def callers(file: str, text: str, names: frozenset[str]) -> frozenset[Function]:
     except (SyntaxError, ValueError):
         return frozenset()
     called = [
-        node.lineno for node in ast.walk(tree) if isinstance(node, ast.Call) and _called(node.func) in names
+        node.lineno
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and called_name(node.func) in names
     ]
     return frozenset(lines_by_function(file, text, called))
 
@@ -101,9 +105,3 @@ def _collect(node: ast.AST, prefix: str, found: list[tuple[str, int, int, int]])
             _collect(child, f"{prefix}{child.name}.", found)
         else:
             _collect(child, prefix, found)
-
-
-def _called(function: ast.expr) -> str:
-    if isinstance(function, ast.Attribute):
-        return function.attr
-    return function.id if isinstance(function, ast.Name) else ""

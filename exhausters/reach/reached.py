@@ -10,6 +10,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from exhausters.reach.changed_lines import FileChange
+from exhausters.reach.source_text import read_source
 
 # Executed lines of each file, by path below the source folder.
 Executed = Mapping[str, frozenset[int]]
@@ -128,7 +129,7 @@ def measure_reach(
             boot_only += len(in_boot)
             missing = lines - done - in_boot
             if missing:
-                text = (folder / change.file).read_text(encoding="utf-8", errors="replace")
+                text = read_source(folder / change.file)
                 unreached += _ranges(change.file, side, missing, guards(text, missing, done))
     return Reach(
         changed=changed,

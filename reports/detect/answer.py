@@ -8,14 +8,15 @@ from typing import Protocol
 
 from exhausters.observe.smallest_effects import COST, COUNTS, CPU_TIME
 from reports.detect.claims import ClaimResult, Decisions
-from reports.detect.effect_words import Movement, families, metric_words, movements
-from reports.detect.effects import Effect
+from reports.detect.effect import Effect
+from reports.detect.effect_words import Movement, families, metric_words, movements, named
 from reports.vocabulary import (
     BETTER,
     BROKEN,
     CHANGED,
     IDENTICAL,
     NEUTRAL,
+    OUTCOME,
     TRADE_OFF,
     UNDECIDED,
     UNREACHED,
@@ -23,8 +24,6 @@ from reports.vocabulary import (
 )
 
 NOTHING_WORSE, SOMETHING_WORSE, NOT_DECIDED = 0, 1, 2
-# What one sentence names before the rest becomes a count.
-_NAMED = 3
 
 
 class ReachOfChange(Protocol):
@@ -91,6 +90,16 @@ class Answer:
     reach: str
 
 
+def reasons_beside_sentence(answer: Answer) -> list[str]:
+    """Return the reasons that the answer's sentence does not tell already."""
+    told = {_loss(one) for one in named(answer.lost)}
+    return [one for one in answer.reasons if one not in told and one not in answer.sentence]
+
+
+def _loss(one: Movement) -> str:
+    return f"{one.text}: worse"
+
+
 def find_answer(evidence: Evidence) -> Answer:
     """Return the answer."""
     won, lost = (movements(evidence.effects, word, evidence.workloads) for word in (BETTER, WORSE))
@@ -110,7 +119,7 @@ def find_answer(evidence: Evidence) -> Answer:
         code = SOMETHING_WORSE
     elif code == NOTHING_WORSE and (open_questions or evidence.claim.holds is None):
         code = NOT_DECIDED
-    reasons = [f"{one.text}: worse" for one in lost] if fails and code == SOMETHING_WORSE else []
+    reasons = [_loss(one) for one in lost] if fails and code == SOMETHING_WORSE else []
     claim = [evidence.claim.text] if evidence.claim.holds is not True else []
     return Answer(
         verdict=verdict,
@@ -181,16 +190,20 @@ def _body(verdict: str, evidence: Evidence, won: Sequence[Movement], lost: Seque
 
 
 def _listed(found: Sequence[Movement]) -> str:
-    first = families(found)[:_NAMED]
+    first = named(found)
     rest = len(families(found)) - len(first)
-    # The clause of a place is said once where it is the same for all.
-    wheres = {one.where for one in first}
-    if len(first) > 1 and len(wheres) == 1 and all(one.metric != "outcome" for one in first):
-        texts = ", ".join(f"{metric_words(one.metric)} {one.change}".strip() for one in first)
-        more = f" and {rest} more" if rest else ""
-        return f"{texts}{more} {wheres.pop()}".strip()
     more = f" and {rest} more" if rest else ""
-    return ", ".join(one.text for one in first) + more
+    places = {one.place for one in first}
+    if len(first) == 1 or len(places) > 1 or any(one.metric == OUTCOME for one in first):
+        return ", ".join(one.text for one in first) + more
+    # A clause is said once where it is the same for all.
+    unders = {one.under for one in first}
+    clause = unders.pop() if len(unders) == 1 else ""
+    texts = ", ".join(
+        " ".join(filter(None, (metric_words(one.metric), one.change, "" if clause else one.under)))
+        for one in first
+    )
+    return " ".join(filter(None, (f"{texts}{more}", clause, places.pop())))
 
 
 def _decisions(decisions: Decisions) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from exhausters.observe.smallest_effects import COST, COUNTS, OUTCOME_ROLE
-from reports.detect.effects import Effect
+from reports.detect.effect import Effect
 from reports.vocabulary import BETTER, UNDECIDED, WORSE
 
 ANY, REFACTOR, FASTER, POLICY = "any", "refactor", "faster", "policy"
@@ -95,4 +95,5 @@ def _policy(effects: Sequence[Effect]) -> ClaimResult:
 
 
 def _named(effects: Sequence[Effect], verdict: str) -> str:
-    return ", ".join(dict.fromkeys(one.metric for one in effects if one.verdict == verdict))
+    found = (f"{one.metric} {one.settings}".strip() for one in effects if one.verdict == verdict)
+    return ", ".join(dict.fromkeys(found))

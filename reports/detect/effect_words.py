@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from exhausters.observe.smallest_effects import CPU_TIME, OUTCOME_ROLE
 from reports.detect.cell_groups import MIDDLE, NO, TIGHT
-from reports.detect.effects import Effect
+from reports.detect.effect import Effect
 from reports.detect.materiality import Change
 from reports.vocabulary import OUTCOME
 
@@ -27,7 +27,10 @@ _UNDER = {
     (NO, MIDDLE): "except under tight pressure",
     (NO, TIGHT): "except under middle pressure",
 }
+# What one sentence names before the rest becomes a count.
+_NAMED = 3
 _NAMED_WORKLOADS = 2
+_NAMED_SETTINGS = 2
 _NAMED_REASONS = 2
 
 
@@ -38,16 +41,24 @@ class Movement:
     Attributes:
         metric, role, verdict: of the effects.
         change: the sizes, as text: "−9 %", "−2 % to −9 %".
-        where: one clause, e.g. "under tight pressure (agents)".
-        effects: one for each of the workloads, the largest first.
+        under: the pressure, e.g. "under tight pressure"; empty where it moved under all of it.
+        place: what else is not all of the grid, e.g. "(agents)", "(agents without overlap)"; else empty, or
+            "everywhere" where nothing else is told.
+        effects: one for each of the workloads, or of its engine settings, the largest first.
     """
 
     metric: str
     role: str
     verdict: str
     change: str
-    where: str
+    under: str
+    place: str
     effects: tuple[Effect, ...]
+
+    @property
+    def where(self) -> str:
+        """One clause, e.g. "under tight pressure (agents)"."""
+        return f"{self.under} {self.place}".strip()
 
     @property
     def text(self) -> str:
@@ -88,6 +99,11 @@ def families(found: Sequence[Movement]) -> tuple[Movement, ...]:
     return tuple(first.values())
 
 
+def named(found: Sequence[Movement]) -> tuple[Movement, ...]:
+    """Return what the answer's sentence names; the rest it counts."""
+    return families(found)[:_NAMED]
+
+
 def _movement(metric: str, group: Sequence[Effect], workloads: Sequence[str]) -> Movement:
     ordered = tuple(sorted(group, key=lambda one: -one.closeness))
     common = {one.pressures for one in ordered}
@@ -99,19 +115,31 @@ def _movement(metric: str, group: Sequence[Effect], workloads: Sequence[str]) ->
         role=ordered[0].role,
         verdict=ordered[0].verdict,
         change=_change(ordered, pressures if under else ()),
-        where=_where(under, [one.workload for one in ordered], workloads),
+        under=under,
+        place=_place(ordered, workloads) or ("" if under or len(workloads) == 1 else "everywhere"),
         effects=ordered,
     )
 
 
-def _where(under: str, here: Sequence[str], workloads: Sequence[str]) -> str:
-    if set(here) >= set(workloads):
-        return under or ("everywhere" if len(workloads) > 1 else "")
-    if len(here) <= _NAMED_WORKLOADS:
-        named = f"({', '.join(here)})"
+def _place(effects: Sequence[Effect], workloads: Sequence[str]) -> str:
+    here = list(dict.fromkeys(one.workload for one in effects))
+    settings = {one.settings for one in effects}
+    if len(settings) > 1:
+        places = [f"{workload} {_settings(workload, effects)}".strip() for workload in here]
+        common = ""
     else:
-        named = f"(in {len(here)} of {len(workloads)} workloads)"
-    return f"{under} {named}".strip()
+        places, common = here, settings.pop()
+        if set(here) >= set(workloads):
+            return f"({common})" if common else ""
+    if len(here) > _NAMED_WORKLOADS:
+        return f"({f'in {len(here)} of {len(workloads)} workloads {common}'.strip()})"
+    names = ", ".join(places)
+    return f"({f'{names} {common}'.strip()})"
+
+
+def _settings(workload: str, effects: Sequence[Effect]) -> str:
+    own = [one.settings for one in effects if one.workload == workload and one.settings]
+    return " and ".join(own) if len(own) <= _NAMED_SETTINGS else f"in {len(own)} settings"
 
 
 def _change(effects: Sequence[Effect], pressures: Sequence[str]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from exhausters.growth.measure import PointRun
 from exhausters.growth.window import CPU_TIME, EXACT_METRICS
 from exhausters.observe.metrics import LOWER
+from reports.detect.growth_windows import obstacles
 from reports.detect.pairs import detect_paired
 from reports.detect.thresholds import WORK_TOLERANCE
 from reports.vocabulary import BETTER, BROKEN, CHANGED, NOT_JUDGED, SAME, UNDECIDED, WORSE
@@ -39,7 +40,8 @@ class Series:
         p_adjusted: of paired host time; nan otherwise.
         verdict: `same`, `changed` (below the smallest effect), `worse`, `better`, `undecided`, `broken` or
             `not judged` (one build).
-        reason: why it is undecided or broken; else empty.
+        reason: why it is undecided or broken; else empty. Where the windows did not do the same, `effect` is
+            nan: slopes of different work are shown, and not compared.
     """
 
     axis: str
@@ -90,7 +92,7 @@ def judge_growth(
     """Return one series per axis and metric, in the order of the runs.
 
     Exact metrics are compared as they are; CPU time by the inference of paired host time, the rounds being
-    the replicates and all axes one family.
+    the replicates and all axes one family. An axis whose windows did not do the same is undecided.
 
     Args:
         runs: what was measured.
@@ -98,14 +100,30 @@ def judge_growth(
         units: what each axis counts; only its axes are looked at.
     """
     found: list[Series] = []
+    unequal = obstacles(runs, base=base, head=head, units=units)
     for axis in units:
         mine = [run for run in runs if run.point.axis == axis]
         failure = next((run.failure for run in mine if run.failure), "")
         exact = _table([run for run in mine if run.round is None])
         for metric in EXACT_METRICS:
             found.append(_exact(axis, metric, exact, base, head, failure))
-    found += _timed(runs, tuple(units), base, head)
-    return tuple(found)
+    found += _timed(runs, tuple(units), base, head, unequal)
+    return tuple(_without_effect(one, unequal.get(one.axis, "")) for one in found)
+
+
+def _without_effect(series: Series, reason: str) -> Series:
+    if not reason or series.verdict == BROKEN:
+        return series
+    nan = float("nan")
+    return replace(
+        series,
+        effect=nan,
+        ci_low=nan,
+        ci_high=nan,
+        p_adjusted=nan,
+        verdict=UNDECIDED,
+        reason=reason,
+    )
 
 
 def _broken(axis: str, metric: str, reason: str) -> Series:
@@ -170,7 +188,13 @@ def _exact_verdict(metric: str, effect: float) -> str:
     return SAME if abs(effect) <= WORK_TOLERANCE else CHANGED
 
 
-def _timed(runs: Sequence[PointRun], axes: Sequence[str], base: str, head: str | None) -> list[Series]:
+def _timed(
+    runs: Sequence[PointRun],
+    axes: Sequence[str],
+    base: str,
+    head: str | None,
+    unequal: Container[str],
+) -> list[Series]:
     table = _table([run for run in runs if run.round is not None])
     if table.empty and not any(run.round is not None for run in runs):
         return []
@@ -200,7 +224,7 @@ def _timed(runs: Sequence[PointRun], axes: Sequence[str], base: str, head: str |
                 else float(np.median(slopes(sizes, theirs))) * thousand,
             )
         )
-        if head is not None:
+        if head is not None and axis not in unequal:
             pairs.append(_pair_rows(axis, wide.index, sizes, ours, theirs))
     return _judged(series, pairs)
 
@@ -243,43 +267,3 @@ def _judged(series: list[Series], pairs: list[pd.DataFrame]) -> list[Series]:
         else one
         for one in series
     ]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GrowthAnswer:
-    """What became of the growth along every axis.
-
-    Attributes:
-        verdict: `worse`, `better`, `same`, `undecided`, `broken`, or `not judged` (one build).
-        by_axis: the same of each axis.
-        exit_code: 0 nothing grows faster, 1 something does, 2 broken or undecided.
-    """
-
-    verdict: str
-    by_axis: Mapping[str, str]
-    exit_code: int
-
-
-def growth_answer(series: Sequence[Series]) -> GrowthAnswer:
-    """Return one answer. Where paired CPU time is decided it overrules the counts of its axis."""
-    by_axis = {
-        axis: _axis_verdict([one for one in series if one.axis == axis])
-        for axis in dict.fromkeys(one.axis for one in series)
-    }
-    found = set(by_axis.values())
-    verdict = next(word for word in (BROKEN, WORSE, UNDECIDED, BETTER, SAME, NOT_JUDGED) if word in found)
-    code = {WORSE: 1, BROKEN: 2, UNDECIDED: 2}.get(verdict, 0)
-    return GrowthAnswer(verdict=verdict, by_axis=by_axis, exit_code=code)
-
-
-def _axis_verdict(series: Sequence[Series]) -> str:
-    verdicts = [one.verdict for one in series]
-    if BROKEN in verdicts:
-        return BROKEN
-    timed = next((one.verdict for one in series if one.metric == CPU_TIME), None)
-    if timed in (WORSE, BETTER, SAME):
-        return timed
-    found = next((word for word in (WORSE, BETTER) if word in verdicts), SAME)
-    if found == WORSE or timed is None:
-        return NOT_JUDGED if NOT_JUDGED in verdicts else found
-    return NOT_JUDGED if timed == NOT_JUDGED else UNDECIDED

@@ -40,6 +40,15 @@ def smallest_effect(
     return replace(known, workload=workload.get(metric, known.workload), cell=cell.get(metric, known.cell))
 
 
+def for_cells(effect: SmallestEffect, cells: int) -> SmallestEffect:
+    """Return the smallest effect for a number over few cells, such as those of one engine setting.
+
+    It lies between that of a cell and that of a workload: what one batch more does to a single cell averages
+    out like 1 / sqrt(cells).
+    """
+    return replace(effect, workload=max(effect.workload, effect.cell / math.sqrt(cells)))
+
+
 def change_of(base: Floats, head: Floats, effect: SmallestEffect) -> Change:
     """Return the change over some cells; both arrays hold one value for each, none of them NaN."""
     if effect.is_absolute and effect.workload:

@@ -11,7 +11,7 @@ from exhausters.observe.smallest_effects import COUNTS, CPU_TIME
 from reports.detect.answer import Answer, Evidence, ReachOfChange, find_answer
 from reports.detect.claims import Decisions, check_claim
 from reports.detect.coverage import KindCoverage
-from reports.detect.effects import Effect
+from reports.detect.effect import Effect
 from reports.detect.measured import EXACT_KINDS
 from reports.detect.verdict import open_questions
 from reports.explain.divergence import LogDivergence

@@ -17,7 +17,8 @@ from reports.detect.comparable import Refusal, comparison_notes, refusals
 from reports.detect.completeness import incomplete
 from reports.detect.config import Config
 from reports.detect.coverage import KindCoverage, kind_coverage
-from reports.detect.effects import Effect, find_effects, judge_cells
+from reports.detect.effect import Effect
+from reports.detect.effects import find_effects, judge_cells
 from reports.detect.exact import detect_exact
 from reports.detect.grid_tests import detect_grid
 from reports.detect.measured import EXACT_KINDS

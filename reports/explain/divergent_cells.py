@@ -8,7 +8,7 @@ import pandas as pd
 
 from exhausters.observe.smallest_effects import OUTCOME_ROLE
 from reports.detect.cell_groups import PRESSURES
-from reports.detect.effects import Effect
+from reports.detect.effect import Effect
 from reports.explain.divergence import LogDivergence, compare_log_files
 from reports.vocabulary import BETTER, CHANGED, WORSE
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,12 +12,12 @@ import numpy as np
 from exhausters.observe.smallest_effects import COUNTS, CPU_TIME, OUTCOME_ROLE
 from exhausters.sweep.grid import CHOSEN_GRID
 from reports.detect.cell_groups import PRESSURES
+from reports.detect.effect import Effect
 from reports.detect.effect_words import metric_words
-from reports.detect.effects import Effect
 from reports.detect.materiality import Change, percent
 from reports.explain.comparison import Comparison
 from reports.explain.divergence import LogDivergence
-from reports.vocabulary import CHANGED, DECISION_LOG, OUTCOME, SAME
+from reports.vocabulary import BETTER, CHANGED, DECISION_LOG, OUTCOME, SAME, WORSE
 
 _MAX_OUTCOMES = 4
 _COMMIT_DIGITS = 9
@@ -38,6 +38,36 @@ def outcomes_that_moved(effects: Sequence[Effect]) -> list[str]:
         if effect.role == OUTCOME_ROLE and effect.metric != OUTCOME and effect.verdict != SAME:
             sizes[effect.metric] = max(sizes.get(effect.metric, 0.0), effect.closeness)
     return sorted(sizes, key=lambda metric: -sizes[metric])[:_MAX_OUTCOMES]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutcomeRow:
+    """What became of the outcomes of one workload, or of one under some engine settings.
+
+    Attributes:
+        workload: its text.
+        settings: in words; empty for all of them.
+        by_metric: the effects.
+    """
+
+    workload: str
+    settings: str
+    by_metric: Mapping[str, Effect]
+
+
+def outcome_rows(effects: Sequence[Effect], metrics: Sequence[str]) -> list[OutcomeRow]:
+    """Return a row for each workload, followed by those of the engine settings that say something else."""
+    found: dict[tuple[str, str], dict[str, Effect]] = {}
+    workloads = dict.fromkeys(one.workload for one in effects)
+    for workload in workloads:
+        found[workload, ""] = {}
+        for one in effects:
+            if one.workload == workload and one.metric in metrics and one.change is not None:
+                found.setdefault((workload, one.settings), {})[one.metric] = one
+    return [
+        OutcomeRow(workload=workload, settings=settings, by_metric=by_metric)
+        for (workload, settings), by_metric in found.items()
+    ]
 
 
 def pressure_values(effect: Effect) -> dict[str, str]:
@@ -111,9 +141,12 @@ def reasons_why(divergences: Sequence[LogDivergence]) -> list[Why]:
 
 def immaterial_cells(effects: Sequence[Effect]) -> str:
     """Return how many cells moved by more than the smallest effect of a cell, where no workload did."""
-    quiet = [one for one in effects if one.verdict not in ("worse", "better") and one.role == OUTCOME_ROLE]
-    worse = len({cell for one in quiet for cell in one.worse_cells})
-    better = len({cell for one in quiet for cell in one.better_cells})
+    outcomes = [one for one in effects if one.role == OUTCOME_ROLE]
+    loud = [one for one in outcomes if one.verdict in (WORSE, BETTER)]
+    told = {(one.metric, cell) for one in loud for cell in (*one.worse_cells, *one.better_cells)}
+    quiet = [one for one in outcomes if one.verdict not in (WORSE, BETTER)]
+    worse = len({cell for one in quiet for cell in one.worse_cells if (one.metric, cell) not in told})
+    better = len({cell for one in quiet for cell in one.better_cells if (one.metric, cell) not in told})
     if not worse and not better:
         return ""
     return f"single cells that moved by more than a cell's smallest effect: {worse} worse, {better} better"
@@ -128,6 +161,24 @@ def short_name(target: str, commit: object = None) -> str:
     if target.startswith("git:") and "@" in target:
         return target.rpartition("@")[2][: 4 * _COMMIT_DIGITS]
     return target.rstrip("/").rpartition("/")[2] if target.startswith("path:") else target
+
+
+def with_short_names(comparison: Comparison, text: str, *, mark: str = "") -> str:
+    """Return a text in which both builds have their short names: where a clone lies is the reader's own.
+
+    Args:
+        comparison: of the builds.
+        text: a sentence that may name them.
+        mark: what stands around a short name, a backtick in Markdown.
+    """
+    builds = (
+        (comparison.base, comparison.base_commit),
+        (comparison.head, comparison.head_commit),
+    )
+    # The longer name first: `git:DIR@REV~1` begins with `git:DIR@REV`.
+    for target, commit in sorted(builds, key=lambda one: -len(one[0])):
+        text = text.replace(target, f"{mark}{short_name(target, commit)}{mark}") if target else text
+    return text
 
 
 def reproduce_command(base: str, head: str, grid: str | None = None) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -11,7 +12,8 @@ from rich.text import Text
 
 from exhausters.console import headed_table, print_line
 from exhausters.growth.window import CPU_TIME
-from reports.detect.growth import GrowthAnswer, Series
+from reports.detect.growth import Series
+from reports.detect.growth_answer import GrowthAnswer
 from reports.render.terminal import STYLES
 from reports.vocabulary import BETTER, BROKEN, NOT_JUDGED, SAME, UNDECIDED, WORSE
 
@@ -85,9 +87,12 @@ def _effect(one: Series) -> str:
 
 
 def _reasons(series: Sequence[Series]) -> Iterator[str]:
+    """Each reason once, with the metric where it is that of one metric."""
+    shared = Counter((one.axis, one.reason) for one in series)
     for one in series:
         if one.reason:
-            what = one.axis if one.verdict == BROKEN else f"{one.axis}, {_name(one.metric)}"
+            is_shared = one.verdict == BROKEN or shared[one.axis, one.reason] > 1
+            what = one.axis if is_shared else f"{one.axis}, {_name(one.metric)}"
             yield f"{one.verdict}: {what}: {one.reason}"
 
 

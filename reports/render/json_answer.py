@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from reports.detect.effect import Effect
 from reports.detect.effect_words import Movement
-from reports.detect.effects import Effect
 from reports.detect.materiality import Change
 from reports.explain.comparison import Comparison
 
@@ -16,8 +16,9 @@ def answer_document(comparison: Comparison) -> dict[str, Any]:
 
     {"answer": {"verdict", "exit_code", "sentence", "reasons": [text], "cost", "reach"
                 "claim": {"claim", "holds", "reason"}            "holds" is null where it was not checked
-                "won", "lost": [{"metric", "role", "change", "where", "text", "workloads": [text]}]}
-     "effects": [{"workload", "metric", "role", "unit", "better", "verdict", "threshold", "rule"
+                "won", "lost": [{"metric", "role", "change", "where", "text", "workloads": [text],
+                                 "settings": [text]}]}           settings: of engine, where it is about some
+     "effects": [{"workload", "settings", "metric", "role", "unit", "better", "verdict", "threshold", "rule"
                   "change": null or {"base", "head", "size", "text"}, "by_pressure": {pressure: change}
                   "pressures": [text], "cells", "worse_cells": [id], "better_cells": [id]
                   "reasons": [text]}]}
@@ -50,13 +51,15 @@ def _movement(one: Movement) -> dict[str, Any]:
         "change": one.change,
         "where": one.where,
         "text": one.text,
-        "workloads": [effect.workload for effect in one.effects],
+        "workloads": list(dict.fromkeys(effect.workload for effect in one.effects)),
+        "settings": list(dict.fromkeys(effect.settings for effect in one.effects if effect.settings)),
     }
 
 
 def _effect(one: Effect) -> dict[str, Any]:
     return {
         "workload": one.workload,
+        "settings": one.settings,
         "metric": one.metric,
         "role": one.role,
         "unit": one.unit,

@@ -95,9 +95,9 @@ def comparison_document(comparison: Comparison) -> dict[str, Any]:
 
     {"base", "head", "base_commit", "head_commit", "base_subject", "head_subject", "grid"
      "verdict", "exit_code", "reasons": [text]                    of the answer, see `answer_document`
-     "answer", "effects": [{"workload", "metric", "role", "unit", "better", "verdict", "threshold", "rule",
-                  "change", "by_pressure", "pressures", "cells", "worse_cells", "better_cells", "reasons"}]
-                                                                  see `answer_document`
+     "answer", "effects": [{"workload", "settings", "metric", "role", "unit", "better", "verdict", "threshold"
+                  "rule", "change", "by_pressure", "pressures", "cells", "worse_cells", "better_cells"
+                  "reasons"}]                                     see `answer_document`
      "counts": {verdict: number of cells}
      "headlines": [{"verdict", "text", "metric", "kind", "unit", "change", "reasons": [text], "cells": [id],
                     "where": {"text", "region": null or {"conditions": [text], "cells", "hit_cells"},

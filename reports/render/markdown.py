@@ -4,20 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from reports.detect.answer import reasons_beside_sentence
 from reports.detect.cell_groups import PRESSURES
 from reports.detect.coverage import coverage_lines
+from reports.detect.effect import Effect
 from reports.detect.thresholds import GITHUB_COMMENT_LIMIT
 from reports.explain.comparison import Comparison
 from reports.explain.summary import (
     base_to_head,
     cost_per_step,
     immaterial_cells,
+    outcome_rows,
     outcome_words,
     outcomes_that_moved,
     pressure_values,
     reasons_why,
     reproduce_command,
     short_name,
+    with_short_names,
 )
 from reports.render.escape import code, markdown_prose
 from reports.vocabulary import (
@@ -64,7 +68,11 @@ def render_markdown(comparison: Comparison) -> str:
     )
     subject = f" {code(_shortened(comparison.head_subject, _MAX_SUBJECT))}" if comparison.head_subject else ""
     title = f"## {_SIGNS[answer.verdict]} {answer.verdict}: {base} → {head}{subject}"
-    parts = [title, _prose(answer.sentence, 2 * _MAX_TEXT), *_first_screen(comparison)]
+    parts = [
+        title,
+        _told(comparison, answer.sentence, 2 * _MAX_TEXT),
+        *_first_screen(comparison),
+    ]
     whole = "\n\n".join(part for part in parts if part) + "\n"
     # Each folded section is added as a whole or not at all, so that no tag stays open.
     for part in _folded(comparison):
@@ -84,14 +92,16 @@ def _first_screen(comparison: Comparison) -> Iterator[str]:
         lines.append(f"* First divergence in {_code(why.cells[0])}{more}: {_prose(why.sentence)}")
     quiet = immaterial_cells(comparison.effects)
     lines += [
-        f"* {_prose(text)}" for text in (quiet, f"reach: {answer.reach}" if answer.reach else "") if text
+        f"* {_prose(_capital(text))}"
+        for text in (quiet, f"reach: {answer.reach}" if answer.reach else "")
+        if text
     ]
     if answer.exit_code:
-        shown = [one for one in answer.reasons if one not in answer.sentence][:_MAX_REASONS]
-        lines += [f"* {_prose(reason)}" for reason in shown]
-        if len(answer.reasons) > _MAX_REASONS:
-            lines.append(f"* … and {len(answer.reasons) - _MAX_REASONS} more below")
-    lines += [f"* {_prose(line)}" for line in coverage_lines(comparison.kinds)]
+        beside = reasons_beside_sentence(answer)
+        lines += [f"* {_told(comparison, reason)}" for reason in beside[:_MAX_REASONS]]
+        if len(beside) > _MAX_REASONS:
+            lines.append(f"* … and {len(beside) - _MAX_REASONS} more below")
+    lines += [f"* {_prose(_capital(line))}" for line in coverage_lines(comparison.kinds)]
     command = reproduce_command(comparison.base, comparison.head, comparison.grid)
     if command:
         lines.append(f"* Reproduce: {_code(command)}")
@@ -101,8 +111,6 @@ def _first_screen(comparison: Comparison) -> Iterator[str]:
 def _outcomes(comparison: Comparison) -> str:
     """A line for each workload: base → head without, with some and under tight pressure."""
     metrics = outcomes_that_moved(comparison.effects)
-    by_place = {(one.workload, one.metric): one for one in comparison.effects}
-    workloads = list(dict.fromkeys(one.workload for one in comparison.effects))
     if not metrics:
         return ""
     here = [
@@ -110,28 +118,32 @@ def _outcomes(comparison: Comparison) -> str:
     ]
     units = {one.metric: one.unit for one in comparison.effects}
     heads = [outcome_words(name, units[name]) for name in metrics]
-    rows = []
-    for workload in workloads[:_MAX_WORKLOADS]:
-        cells = [_code(workload)]
-        for metric in metrics:
-            effect = by_place.get((workload, metric))
-            if effect is None or effect.change is None:
-                cells.append("")
-                continue
-            values = pressure_values(effect)
-            moved = f" (**{effect.change.text}**)" if effect.verdict in (WORSE, BETTER) else ""
-            cells.append(" · ".join(values.get(pressure, "–") for pressure in here) + moved)
-        rows.append(tuple(cells))
-    hidden = len(workloads) - _MAX_WORKLOADS
+    found = outcome_rows(comparison.effects, metrics)
+    rows = [
+        (
+            f"{_code(row.workload)} {_prose(row.settings)}".strip(),
+            *(_moved(row.by_metric.get(metric), here) for metric in metrics),
+        )
+        for row in found[:_MAX_WORKLOADS]
+    ]
+    hidden = len(found) - _MAX_WORKLOADS
     more = f"\n\n… and {hidden} more workloads." if hidden > 0 else ""
     first = f"{' · '.join(here)} pressure" if here else "workload"
     return _table((first, *heads), rows) + more
 
 
+def _moved(effect: Effect | None, pressures: Sequence[str]) -> str:
+    if effect is None or effect.change is None:
+        return ""
+    values = pressure_values(effect)
+    moved = f" (**{effect.change.text}**)" if effect.verdict in (WORSE, BETTER) else ""
+    return " · ".join(values.get(pressure, "–") for pressure in pressures) + moved
+
+
 def _folded(comparison: Comparison) -> Iterator[str]:
     reasons = comparison.decision.reasons
     if len(reasons) > _MAX_REASONS:
-        lines = [f"* {_prose(reason)}" for reason in reasons[:_MAX_ROWS]]
+        lines = [f"* {_told(comparison, reason)}" for reason in reasons[:_MAX_ROWS]]
         yield _fold(f"What keeps it from passing ({len(reasons)})", "\n".join(lines))
     moved = [one for one in comparison.effects if one.verdict != SAME]
     if moved:
@@ -152,7 +164,7 @@ def _effects(comparison: Comparison) -> str:
     rows = [
         (
             one.verdict,
-            _code(one.workload),
+            f"{_code(one.workload)} {_prose(one.settings)}".strip(),
             _code(one.metric),
             "" if one.change is None else _prose(base_to_head(one.change)),
             "" if one.change is None else _prose(one.change.text),
@@ -187,8 +199,17 @@ def _prose(text: object, limit: int = _MAX_TEXT) -> str:
     return markdown_prose(_shortened(str(text), limit))
 
 
+def _told(comparison: Comparison, text: str, limit: int = _MAX_TEXT) -> str:
+    """A sentence that may name the builds."""
+    return _prose(with_short_names(comparison, text, mark="`"), limit)
+
+
 def _code(text: object) -> str:
     return code(_shortened(str(text)))
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def _shortened(text: str, limit: int = _MAX_TEXT) -> str:

@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from reports.detect.answer import reasons_beside_sentence
 from reports.detect.cell_groups import PRESSURES
 from reports.detect.coverage import coverage_lines
 from reports.explain.comparison import Comparison
@@ -15,11 +16,13 @@ from reports.explain.summary import (
     cost_per_step,
     decisions,
     immaterial_cells,
+    outcome_rows,
     outcome_words,
     outcomes_that_moved,
     pressure_values,
     reasons_why,
     short_name,
+    with_short_names,
 )
 from reports.render.escape import terminal_text
 from reports.vocabulary import (
@@ -53,7 +56,10 @@ _MAX_REASONS = 6
 def print_comparison(comparison: Comparison, console: Console, *, explain: bool = False) -> None:
     """Print the answer, the outcomes that moved, the cost and why; with `explain` also the rules."""
     answer = comparison.decision
-    _line(console, Text.assemble((terminal_text(answer.sentence), STYLES[answer.verdict])))
+    _line(
+        console,
+        Text.assemble((terminal_text(with_short_names(comparison, answer.sentence)), STYLES[answer.verdict])),
+    )
     names = [
         short_name(target, commit)
         for target, commit in (
@@ -80,9 +86,10 @@ def print_comparison(comparison: Comparison, console: Console, *, explain: bool 
         _line(console, line)
     if explain:
         _print_rules(comparison, console)
-    for line in answer.reasons[: None if explain else _MAX_REASONS]:
-        _line(console, f"  {line}")
-    hidden = len(answer.reasons) - _MAX_REASONS
+    reasons = answer.reasons if explain else reasons_beside_sentence(answer)
+    for line in reasons[: None if explain else _MAX_REASONS]:
+        _line(console, f"  {with_short_names(comparison, line)}")
+    hidden = len(reasons) - _MAX_REASONS
     if hidden > 0 and not explain:
         _line(console, f"  … and {hidden} more (--explain)", style="dim")
     for line in [*map(str, comparison.refusals), *comparison.notes]:
@@ -103,20 +110,20 @@ def _outcomes(comparison: Comparison) -> Table:
     for pressure in PRESSURES:
         table.add_column(f"{pressure} pressure", justify="right")
     table.add_column("all cells", justify="right")
-    last = ""
     metrics = outcomes_that_moved(comparison.effects)
-    for effect in comparison.effects:
-        if effect.metric not in metrics or effect.change is None:
-            continue
-        by_pressure = pressure_values(effect)
-        moved = effect.change.text if effect.change.size else "="
-        table.add_row(
-            "" if effect.workload == last else terminal_text(effect.workload),
-            outcome_words(effect.metric, effect.unit),
-            *(by_pressure.get(pressure, "") for pressure in PRESSURES),
-            Text(moved, STYLES[effect.verdict] if effect.verdict in (WORSE, BETTER) else ""),
-        )
-        last = effect.workload
+    for row in outcome_rows(comparison.effects, metrics):
+        label = f"{row.workload} {row.settings}".strip()
+        for effect in row.by_metric.values():
+            assert effect.change is not None
+            by_pressure = pressure_values(effect)
+            moved = effect.change.text if effect.change.size else "="
+            table.add_row(
+                terminal_text(label),
+                outcome_words(effect.metric, effect.unit),
+                *(by_pressure.get(pressure, "") for pressure in PRESSURES),
+                Text(moved, STYLES[effect.verdict] if effect.verdict in (WORSE, BETTER) else ""),
+            )
+            label = ""
     return table
 
 
@@ -125,6 +132,7 @@ def _print_rules(comparison: Comparison, console: Console) -> None:
     for effect in comparison.effects:
         if effect.verdict == SAME:
             continue
+        place = f"{effect.workload} {effect.settings}".strip()
         values = f" {base_to_head(effect.change)}" if effect.change else ""
         size = f" {effect.change.text}" if effect.change and "→" not in effect.change.text else ""
         single = [
@@ -135,7 +143,7 @@ def _print_rules(comparison: Comparison, console: Console) -> None:
         line = Text.assemble(
             "  ",
             (effect.verdict, STYLES[effect.verdict]),
-            terminal_text(f" {effect.workload} {effect.metric}{values}{size} [rule: {effect.rule}]"),
+            terminal_text(f" {place} {effect.metric}{values}{size} [rule: {effect.rule}]"),
             f" single cells: {', '.join(single)}" if single else "",
             terminal_text(f" {'; '.join(effect.reasons)}" if effect.reasons else ""),
         )

@@ -7,11 +7,22 @@ from pathlib import Path
 
 import pytest
 
-from exhausters.growth.axes import CONTEXT, QUEUE, TREE, Point, engine_settings
-from exhausters.growth.window import COUNT, EXACT_METRICS, EXACT_PASSES, LINES, WINDOW_STEPS, measure_point
+from exhausters.growth.axes import AXES, CONTEXT, QUEUE, TREE, Point, engine_settings
+from exhausters.growth.measure import PointRun
+from exhausters.growth.window import (
+    COUNT,
+    EXACT_METRICS,
+    EXACT_PASSES,
+    LEAF_TOKENS,
+    LINES,
+    WINDOW_STEPS,
+    measure_point,
+)
+from exhausters.growth.window_work import size_not_kept
 from exhausters.sweep.workers import Workers
 from exhausters.targets import PreparedTarget
 from exhausters.worker.host import Host
+from reports.detect.growth_windows import obstacles
 from tests.conftest import newest_release
 from tests.growth.planted_target import COPY_OF_TOKENS, SCAN_OF_QUEUE, planted
 
@@ -38,6 +49,19 @@ def test_one_size_is_swept_and_the_others_are_held(host: Host, axis: str) -> Non
         }
         assert differences == {**dict.fromkeys(differences, 0), axis: 192}
     assert abs(large.after.context_tokens - large.before.context_tokens) in (0, WINDOW_STEPS)
+    for size, one in ((64, small), (256, large)):
+        assert size_not_kept(Point(axis=axis, size=size), one.work, leaf_tokens=LEAF_TOKENS) == ""
+
+
+@pytest.mark.real
+def test_a_short_queue_is_kept_and_its_window_can_be_compared(host: Host) -> None:
+    """At the smallest size two admitted requests are most of it: still kept, and twice the same work."""
+    point = Point(axis=QUEUE, size=AXES[1].sizes[0])
+    runs = [
+        PointRun(target=target, point=point, window=host.run(measure_point, point, (COUNT,)))
+        for target in ("a", "b")
+    ]
+    assert obstacles(runs, base="a", head="b", units={QUEUE: "waiting requests"}) == {}
 
 
 @pytest.mark.real

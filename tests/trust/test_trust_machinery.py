@@ -23,9 +23,8 @@ from benchmarks.trust.tables import (
     against_itself_table,
     plants_table,
     power_table,
-    replace_tables,
 )
-from exhausters.errors import FolderBusyError, StoreError, UsageError
+from exhausters.errors import FolderBusyError, UsageError
 from tests.sweep.samples import a_target
 from tests.trust.samples import a_plant, an_answer
 
@@ -189,13 +188,3 @@ def test_the_power_curve_pools_the_sessions_of_a_size() -> None:
 
     table = power_table([session(0.048, "worse", "better"), session(0.052, "worse", "same")])
     assert "| 5 % | +4.8% to +5.2% | 10 | 4 | 50% | 1 | 50% | 50% |" in table
-
-
-def test_tables_go_between_their_markers() -> None:
-    """Prose by hand stays; a document without markers is refused."""
-    document = "a\n<!-- tables: begin -->\nold\n<!-- tables: end -->\nb\n"
-    once = replace_tables(document, "new")
-    assert once == "a\n<!-- tables: begin -->\n\nnew\n\n<!-- tables: end -->\nb\n"
-    assert replace_tables(once, "new") == once
-    with pytest.raises(StoreError, match="nowhere to put"):
-        replace_tables("a", "new")

@@ -105,7 +105,7 @@ def test_every_output_says_what_was_judged(tmp_path: Path) -> None:
     print_comparison(found, Console(file=out, width=140))
     assert "judged: decision, modelled time" in out.getvalue()
     assert "not judged: work (not counted in either build)" in out.getvalue()
-    assert "not judged: work (not counted in either build)" in render_markdown(found)
+    assert "* Not judged: work (not counted in either build)" in render_markdown(found)
     document = report_document(load_results([tmp_path / "a"]), found)["comparison"]["kinds"]
     assert [one["kind"] for one in document] == list(KINDS)
     assert [one["is_judged"] for one in document] == [True, False, True, False]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import fields
 
 import numpy as np
 import pytest
@@ -10,7 +11,9 @@ import pytest
 from exhausters.growth.axes import Point
 from exhausters.growth.measure import ORDERS, PointRun
 from exhausters.growth.window import CPU_TIME, EXACT_METRICS, Sizes, Window
-from reports.detect.growth import growth_answer, judge_growth, log_ratios, slopes
+from exhausters.growth.window_work import WindowWork
+from reports.detect.growth import judge_growth, log_ratios, slopes
+from reports.detect.growth_answer import growth_answer
 from reports.vocabulary import BETTER, BROKEN, CHANGED, NOT_JUDGED, SAME, UNDECIDED, WORSE
 
 SIZES = (16, 64, 256, 1024)
@@ -22,6 +25,12 @@ def _flat(size: int) -> float:
     return 1_000.0
 
 
+def _kept(size: int) -> WindowWork:
+    """A window in which as many requests wait as were asked for."""
+    nothing = dict.fromkeys((one.name for one in fields(WindowWork)), 0)
+    return WindowWork(**nothing | {"least_waiting": size, "most_waiting": size})
+
+
 def _run(target: str, size: int, number: int | None, metrics: dict[str, float]) -> PointRun:
     sizes = Sizes(context_tokens=0, waiting=size, nodes=0)
     return PointRun(
@@ -29,7 +38,7 @@ def _run(target: str, size: int, number: int | None, metrics: dict[str, float]) 
         point=Point(axis="queue", size=size),
         round=number,
         order=None if number is None else ORDERS[number % 2],
-        window=Window(digest="d", before=sizes, after=sizes, metrics=metrics),
+        window=Window(digest="d", before=sizes, after=sizes, work=_kept(size), metrics=metrics),
     )
 
 

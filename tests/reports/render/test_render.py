@@ -235,3 +235,36 @@ def test_a_command_can_be_copied() -> None:
     assert command == "exhausters compare 'git:/r@a~1' git:/r@a"
     assert code(command) == f"`{command}`"
     assert reproduce_command("release:1", "release:2", "quick").endswith("--grid quick")
+
+
+def test_a_sentence_names_no_folder_of_a_clone(tmp_path: Path) -> None:
+    """A failure that tells a build by its full name is shown with the short one, as everywhere else."""
+    name = "git:/home/me/sglang@abc~1"
+
+    def crashed(one: dict[str, object]) -> dict[str, object]:
+        return one | {"outcome": "crashed", "reason": f"{name}: no boot", "metrics": {}}
+
+    base = load_side(str(write_sweep(tmp_path / "a")))
+    found = compare(base, load_side(str(write_sweep(tmp_path / "b", name, crashed))))
+    screen, _, _ = render_markdown(found).partition("* Reproduce")
+    assert "head: `abc~1`: no boot" in screen
+    assert "head: abc~1: no boot" in _printed(found)
+    assert not [text for text in (screen, _printed(found)) if "/home/me" in text]
+
+
+def test_what_the_sentence_says_is_not_repeated_below(tmp_path: Path) -> None:
+    """A loss that the answer names is no line of its own; one that it only counts is."""
+    lost = {"retractions": 6900, "output_tokens_per_second": 90.0, "end_to_end_p50_seconds": 0.6}
+    more = {"goodput_requests_per_second": 2.0}
+
+    def compared(folder: Path, numbers: dict[str, object]) -> Comparison:
+        base = load_side(str(write_sweep(folder / "a")))
+        head = write_sweep(folder / "b", HEAD, lambda one: one | {"metrics": METRICS | numbers})
+        return compare(base, load_side(str(head)))
+
+    three, four = compared(tmp_path / "x", lost), compared(tmp_path / "y", lost | more)
+    assert (len(three.decision.reasons), len(four.decision.reasons)) == (3, 4)
+    for text in (render_markdown(three).partition("<details>")[0], _printed(three)):
+        assert ": worse\n" not in text
+    for text in (render_markdown(four).partition("<details>")[0], _printed(four)):
+        assert text.count(": worse\n") == 1

@@ -1,0 +1,21 @@
+"""Python sources as text, and what their calls call."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+
+def read_source(path: Path) -> str:
+    """Return the text of a file, bytes that are no UTF-8 replaced; empty where there is no such file."""
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except FileNotFoundError:
+        return ""
+
+
+def called_name(function: ast.expr) -> str:
+    """Return the last name of what is called, whatever it is a part of; empty where it has none."""
+    if isinstance(function, ast.Attribute):
+        return function.attr
+    return function.id if isinstance(function, ast.Name) else ""
