@@ -10,6 +10,7 @@ from exhausters.compare.sources import Sources
 from exhausters.engine.load import source_tree
 from exhausters.reach.changed_functions import changed_functions
 from exhausters.reach.changed_lines import changed_files
+from exhausters.reach.source_text import read_source
 
 # Of a larger change, such as a release, most files differ: nothing is gained by looking for more.
 _MAX_FILES = 30
@@ -36,5 +37,5 @@ def _calling(sources: Sources, call: re.Pattern[str]) -> Iterator[str]:
     for root in (sources.base, sources.head):
         for below in source_tree(sources.engine).SCHEDULER_FOLDERS:
             for path in (root / below).rglob("*.py"):
-                if call.search(path.read_text(encoding="utf-8", errors="replace")):
+                if call.search(read_source(path)):
                     yield str(path.relative_to(Path(root)))

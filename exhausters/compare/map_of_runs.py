@@ -9,6 +9,7 @@ from pathlib import Path
 
 from exhausters.reach.cell_map import CellMap
 from exhausters.reach.functions import Function, OwnLines, lines_by_function
+from exhausters.reach.source_text import read_source
 from exhausters.sweep.drain import LINES, TIMED, RunOptions
 from exhausters.sweep.execute import Executor
 from exhausters.sweep.grid import Grid
@@ -79,7 +80,7 @@ def map_of_records(
         found: dict[Function, OwnLines] = {}
         for file, lines in record.result.executed.lines.items():
             if file not in texts:
-                texts[file] = (source / file).read_text(encoding="utf-8", errors="replace")
+                texts[file] = read_source(source / file)
             if (file, lines) not in known:
                 known[file, lines] = lines_by_function(file, texts[file], lines)
             found.update(known[file, lines])

@@ -19,6 +19,7 @@ from exhausters.compare.switches import Switch, find_switches
 from exhausters.engine.load import source_tree
 from exhausters.reach.functions import lines_by_function
 from exhausters.reach.reached import Reach, UnreachedLines
+from exhausters.reach.source_text import read_source
 from exhausters.sweep.cell import Cell
 from exhausters.sweep.drain import COUNTED, DECIDE, LINES, DrainLimits
 from exhausters.sweep.grid import load_grid
@@ -227,7 +228,7 @@ class Reaching:
             record = side.records.get(cell.id)
             if record is not None and record.result.executed is not None:
                 lines.update(record.result.executed.lines.get(place.file, ()))
-        text = (folder / place.file).read_text(encoding="utf-8", errors="replace")
+        text = read_source(folder / place.file)
         wanted = lines_by_function(place.file, text, [place.first_line]).keys()
         own = lines_by_function(place.file, text, lines)
         inside = {(one.name, line) for one in wanted for line in own.get(one, ())}

@@ -13,6 +13,7 @@ from typing import Any
 from exhausters.engine.load import ambient_prefixes
 from exhausters.errors import GridError
 from exhausters.reach.reached import Reach, UnreachedLines
+from exhausters.reach.source_text import read_source
 from exhausters.sweep.cell import Cell, EngineSettings
 from exhausters.sweep.free_axes import ENV, NAMED_KEYWORDS, SERVER_ARGS, Pairs
 from exhausters.workloads import parse_spec
@@ -203,6 +204,6 @@ def _name(expression: ast.expr) -> str:
 
 def _words(folder: Path, lines: UnreachedLines) -> list[str]:
     """Every word of the lines, once, in their order."""
-    text = (folder / lines.file).read_text(encoding="utf-8", errors="replace").splitlines()
+    text = read_source(folder / lines.file).splitlines()
     block = "\n".join(text[lines.first_line - 1 : lines.last_line])
     return list(dict.fromkeys(_WORD.findall(block)))

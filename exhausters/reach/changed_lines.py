@@ -187,4 +187,4 @@ def _python_files(folder: Path, below: str) -> Iterator[str]:
 
 
 def _text(source: bytes) -> str:
-    return source.decode("utf-8", errors="replace")
+    return source.decode("utf-8-sig", errors="replace")

@@ -7,9 +7,13 @@ from pathlib import Path
 
 
 def read_source(path: Path) -> str:
-    """Return the text of a file, bytes that are no UTF-8 replaced; empty where there is no such file."""
+    """Return the text of a file; empty where there is no such file.
+
+    Bytes that are no UTF-8 are replaced, and a mark of the byte order at its start, which a few files of
+    SGLang have and no parser takes, is left out.
+    """
     try:
-        return path.read_text(encoding="utf-8", errors="replace")
+        return path.read_text(encoding="utf-8-sig", errors="replace")
     except FileNotFoundError:
         return ""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from exhausters.reach.call_sites import guarded_calls
+from exhausters.reach.changed_lines import changed_files
 from exhausters.reach.reached import UnreachedLines
 
 _CACHE = "class ChunkCache:\n    def finish(self):\n        return 1\n\n\ndef never():\n    return 2\n"
@@ -75,3 +76,16 @@ def test_the_condition_above_an_import_guards_what_the_file_has(tmp_path: Path) 
     assert (found.guard, found.is_imported) == ("envs.USE_UNIFIED.get()", True)
     met = {"registry.py": frozenset({1, 2, 3, 5, 6, 7})}
     assert guarded_calls([lines], folder=tmp_path, executed=met) == ()
+
+
+def test_a_mark_of_the_byte_order_hides_nothing(tmp_path: Path) -> None:
+    """A file may begin with one: its changed lines count, and the conditions in it are found."""
+    folder = _tree(tmp_path)
+    (folder / "maker.py").write_text(_MAKER, encoding="utf-8-sig")
+    (found,) = guarded_calls([_unreached(3)], folder=folder, executed={"maker.py": frozenset({2, 4})})
+    assert found.guard == "settings.disable_radix_cache"
+    for name, value in (("base", 1), ("head", 2)):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "a.py").write_text(f"def a():\n    return {value}\n", encoding="utf-8-sig")
+    (change,) = changed_files(tmp_path / "base", tmp_path / "head", below="")
+    assert (change.base_lines, change.head_lines) == (frozenset({2}), frozenset({2}))
