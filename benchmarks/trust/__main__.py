@@ -89,7 +89,7 @@ def _run(given: argparse.Namespace, wanted: list[str]) -> None:
                 given.seed,
                 release=release,
                 copy=prepare(f"path:{tree.folder}"),
-                cells=few[:1] + few[-1:],
+                cells=few[-1:] + few[1:2],
                 folder=out,
                 progress=progress,
                 say=say,

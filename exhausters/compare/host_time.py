@@ -13,6 +13,7 @@ from exhausters.sweep.cell import Cell
 from exhausters.sweep.drain import TIMED, RunOptions
 from exhausters.sweep.execute import Executor
 from exhausters.sweep.grid import Grid
+from exhausters.sweep.pairs import BOOTS
 from exhausters.sweep.plan import Task, plan_pairs
 from exhausters.sweep.store import pairs_writer
 
@@ -31,10 +32,11 @@ def time_pairs(
     undecided: Undecided,
     progress: ShownProgress,
 ) -> str:
-    """Time the cells `rounds` times on both builds, and again as often those that are undecided then.
+    """Time the cells `rounds` times on both builds, and where that is not enough as often in new processes.
 
-    One run at a time: runs beside each other would disturb the times. Two looks at growing data raise more
-    false alarms than one: the first must spend little of the level (see `reports.detect.looks`).
+    One run at a time: runs beside each other would disturb the times. After the first look cells are left
+    that are clearly the same, and nothing is called other (see `reports.detect.looks`). A workload is timed
+    again as a whole.
 
     Returns:
         What was done, in words.
@@ -43,13 +45,14 @@ def time_pairs(
     both = (base.target, head.target)
     with pairs_writer(folder, base=both[0], head=both[1], grid=grid, rounds=rounds) as writer:
 
-        def run(part: Sequence[Cell], *, first_round: int) -> None:
+        def run(part: Sequence[Cell], *, first_round: int, boot: int) -> None:
             tasks = _one_by_one(
                 plan_pairs(
                     *both,
                     Grid(name="part", cells=tuple(part)),
                     rounds=rounds,
                     options=RunOptions(passes=(TIMED,)),
+                    boots=(boot,),
                 ),
                 first_round=first_round,
             )
@@ -61,15 +64,16 @@ def time_pairs(
                     progress.step(done, total)
 
         progress.say(f"host time: {rounds} pairs of {len(cells)} cells")
-        run(cells, first_round=0)
+        run(cells, first_round=0, boot=BOOTS[0])
         open_ids = undecided(folder)
-        again = [cell for cell in cells if cell.id in open_ids]
+        workloads = {cell.workload for cell in cells if cell.id in open_ids}
+        again = [cell for cell in cells if cell.workload in workloads]
         if again:
             progress.say(f"host time: {rounds} more pairs of {len(again)} cells")
             writer.expect(len(again) * rounds * 2)
-            run(again, first_round=rounds)
+            run(again, first_round=rounds, boot=BOOTS[1])
         writer.finish()
-    more = f", {rounds} more of {len(again)} cells that were undecided" if again else ""
+    more = f", {rounds} more of {len(again)} cells in new processes" if again else ""
     return f"{rounds} pairs of {len(cells)} cells{more}"
 
 

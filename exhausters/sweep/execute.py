@@ -158,7 +158,7 @@ def _execute(
 def _record(lease: Lease, run: PlannedRun, cache: ResultCache | None) -> RunRecord:
     host: Host | None = None
     try:
-        host = lease.host(run.target, run.cell.engine, clock=run.clock)
+        host = lease.host(run.target, run.cell.engine, clock=run.clock, boot=run.boot)
         host.pin(_core_of(run, sorted(os.sched_getaffinity(0))))
         result = run_on(host, run)
         if cache is not None:
@@ -167,7 +167,14 @@ def _record(lease: Lease, run: PlannedRun, cache: ResultCache | None) -> RunReco
         result = failed_result(error, run.cell, run.workload, run.options)
         if host is not None:
             result = _with_boot(result, host)
-    return RunRecord(cell=run.cell, target=run.target.name, result=result, round=run.round, order=run.order)
+    return RunRecord(
+        cell=run.cell,
+        target=run.target.name,
+        result=result,
+        round=run.round,
+        order=run.order,
+        boot=None if run.round is None else run.boot,
+    )
 
 
 def _core_of(run: PlannedRun, cores: Sequence[int]) -> int | None:

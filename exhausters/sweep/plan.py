@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from exhausters.errors import UsageError
 from exhausters.sweep.cell import Cell, EngineSettings
@@ -29,6 +29,7 @@ class PlannedRun:
         timeout_seconds: real seconds after which the worker is killed.
         round: of a paired run, number of the pair within its cell, from 0; else None.
         order: of a paired run, `AB` if base runs first in its round, `BA` if head does; else None.
+        boot: which worker of its target and engine settings runs it, from 0: others are other processes.
         is_warm_up: run it and record nothing.
     """
 
@@ -40,6 +41,7 @@ class PlannedRun:
     timeout_seconds: float = CELL_TIMEOUT_SECONDS
     round: int | None = None
     order: str | None = None
+    boot: int = 0
     is_warm_up: bool = False
 
 
@@ -55,8 +57,8 @@ class Task:
 
     @property
     def worker_count(self) -> int:
-        """How many workers it keeps booted: one for each target with each of its engine settings."""
-        return len({(run.target, run.cell.engine, run.clock) for run in self.runs})
+        """How many workers it keeps booted: one for each boot of a target with its engine settings."""
+        return len({(run.target, run.cell.engine, run.clock, run.boot) for run in self.runs})
 
 
 def plan_sweep(
@@ -93,9 +95,17 @@ def plan_sweep(
 
 
 def plan_pairs(
-    base: PreparedTarget, head: PreparedTarget, grid: Grid, *, rounds: int, options: RunOptions
+    base: PreparedTarget,
+    head: PreparedTarget,
+    grid: Grid,
+    *,
+    rounds: int,
+    options: RunOptions,
+    boots: Sequence[int] = (0,),
 ) -> tuple[Task, ...]:
     """Return the tasks of a comparison: one per engine setting, each cell in turn A B, B A, A B, …
+
+    The rounds of a cell are shared out among the `boots`, pairs of processes.
 
     Raises:
         UsageError: both builds are the same, or there are no rounds.
@@ -108,7 +118,7 @@ def plan_pairs(
             runs=tuple(
                 run
                 for cell in cells
-                for run in _cell_pairs(base, head, cell, workloads[cell.workload], rounds, options)
+                for run in _cell_pairs(base, head, cell, workloads[cell.workload], rounds, options, boots)
             )
         )
         for cells in share_out(grid.cells, 1)
@@ -145,16 +155,17 @@ def _cell_pairs(
     workload: Workload,
     rounds: int,
     options: RunOptions,
+    boots: Sequence[int],
 ) -> Iterator[PlannedRun]:
-    # A cell's first run in a process pays for what is made only once: both sides pay before they count.
-    for target in (base, head):
-        yield PlannedRun(target=target, cell=cell, workload=workload, options=options, is_warm_up=True)
-    for number in range(rounds):
-        order = "AB" if number % 2 == 0 else "BA"
-        for target in (base, head) if order == "AB" else (head, base):
-            yield PlannedRun(
-                target=target, cell=cell, workload=workload, options=options, round=number, order=order
-            )
+    for place, boot in enumerate(boots):
+        run = PlannedRun(target=base, cell=cell, workload=workload, options=options, boot=boot)
+        # A cell's first run in a process pays for what is made only once: both sides pay before they count.
+        for target in (base, head):
+            yield replace(run, target=target, is_warm_up=True)
+        for number in range(rounds * place // len(boots), rounds * (place + 1) // len(boots)):
+            order = "AB" if number % 2 == 0 else "BA"
+            for target in (base, head) if order == "AB" else (head, base):
+                yield replace(run, target=target, round=number, order=order)
 
 
 def _workloads(grid: Grid) -> dict[str, Workload]:

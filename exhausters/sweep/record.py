@@ -68,6 +68,7 @@ class RunRecord:
         result: what was measured.
         round: of a paired run, number of the pair within its cell, from 0; else None.
         order: of a paired run, `AB` if base ran first in its round, `BA` if head did; else None.
+        boot: of a paired run, number of the pair of processes that ran it, from 0; else None.
     """
 
     cell: Cell
@@ -75,10 +76,11 @@ class RunRecord:
     result: CellResult
     round: int | None = None
     order: str | None = None
+    boot: int | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the record in plain values, without log, facts and lines (they have files of their own)."""
-        paired = {} if self.round is None else {"round": self.round, "order": self.order}
+        paired = {} if self.round is None else {"round": self.round, "order": self.order, "boot": self.boot}
         return {
             "schema": SCHEMA_VERSION,
             "cell": self.cell.id,
@@ -126,6 +128,7 @@ class RunRecord:
                 ),
                 round=values.get("round"),
                 order=values.get("order"),
+                boot=values.get("boot"),
             )
         except (KeyError, TypeError, UsageError) as error:
             raise StoreError(f"not a record of a run ({type(error).__name__}: {error})") from error

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from copy import copy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import TypeVar
 
@@ -56,6 +56,7 @@ class _Key:
     target: PreparedTarget
     engine: EngineSettings
     clock: str
+    boot: int = 0
 
 
 @dataclass(slots=True)
@@ -184,7 +185,7 @@ class Workers:
         try:
             if surplus is not None:
                 surplus.close()
-            return self._attempt(key).first(lambda: self._boot(key))
+            return self._attempt(replace(key, boot=0)).first(lambda: self._boot(key))
         except BaseException:
             with self._lock:
                 self._lent -= 1
@@ -224,7 +225,12 @@ class Workers:
         try:
             self._on_boot(f"booting {what}")
             host = boot(
-                key.target, key.engine, clock=key.clock, templates=self._templates, on_started=started
+                key.target,
+                key.engine,
+                clock=key.clock,
+                # Another boot is asked for to have another process, with imports of its own.
+                templates=None if key.boot else self._templates,
+                on_started=started,
             )
             self._on_boot(f"booted  {what} ({time.monotonic() - began:.0f} s)")
             return host
@@ -255,13 +261,17 @@ class Lease:
         self._owner = owner
         self._hosts: dict[_Key, Host] = {}
 
-    def host(self, target: PreparedTarget, engine: EngineSettings, *, clock: str = "virtual") -> Host:
+    def host(
+        self, target: PreparedTarget, engine: EngineSettings, *, clock: str = "virtual", boot: int = 0
+    ) -> Host:
         """Return a usable worker: the one lent before unless it has died, an idle one, or a new one.
+
+        Workers of another `boot` are other processes, which have imported anew.
 
         Raises:
             ExhaustersError: it cannot be booted; settings that failed to boot are not tried again.
         """
-        key = _Key(target, engine, clock)
+        key = _Key(target, engine, clock, boot)
         known = self._hosts.get(key)
         if known is not None and known.is_usable:
             return known

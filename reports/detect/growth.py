@@ -241,6 +241,8 @@ def _pair_rows(axis: str, rounds: pd.Index, sizes: Sequence[int], base: Floats, 
             "smallest_effect": SMALLEST_EFFECT,
             "round": [number for number, _ in rounds],
             "order": [order for _, order in rounds],
+            # One process of either build measures all sizes: what is its own is in all of them.
+            "boot": pd.array([pd.NA] * len(rounds), dtype="Int64"),
             "base": base[:, -1],
             "head": head[:, -1],
             "log_ratio": log_ratios(sizes, base, head),

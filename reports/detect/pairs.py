@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 
 from exhausters.observe.metrics import HOST
 from exhausters.sweep.record import DRAINED
+from reports.detect.boots import unconfirmed
 from reports.detect.measured import Floats, signs
 from reports.detect.multiple_testing import adjust, pairs_needed
 from reports.detect.paired_tests import PairedEstimates, estimate, judge_estimates
 from reports.detect.thresholds import FDR_LEVEL, MIN_ORDER_SHARE, MIN_PAIRS
-from reports.vocabulary import UNDECIDED
+from reports.vocabulary import BETTER, CHANGED, UNDECIDED, WORSE
 
 _KEY = ["cell", "metric"]
 _TEXTS = ("cell", "metric", "unit", "better")
@@ -26,7 +27,7 @@ def pair_up(base: pd.DataFrame, head: pd.DataFrame) -> pd.DataFrame:
     """Return one row for each cell, host-time metric and round that both sides finished.
 
     Pairs are formed within one session and round. A round whose run did not drain, or has no positive
-    value, gives no pair. Columns: session, cell, metric, unit, better, smallest_effect, round, order,
+    value, gives no pair. Columns: session, cell, metric, unit, better, smallest_effect, round, boot, order,
     base, head, log_ratio.
     """
     both = _host_rows(base).merge(
@@ -49,7 +50,7 @@ def every_pair(sides: Sequence[tuple[pd.DataFrame, pd.DataFrame]]) -> pd.DataFra
 
 def _host_rows(frame: pd.DataFrame) -> pd.DataFrame:
     rows = frame[(frame["kind"] == HOST) & frame["round"].notna() & (frame["outcome"] == DRAINED)]
-    columns = ["session", "round", *_TEXTS, "smallest_effect", "order", "value"]
+    columns = ["session", "round", "boot", *_TEXTS, "smallest_effect", "order", "value"]
     return rows[columns].astype({"session": object, "order": object, **dict.fromkeys(_TEXTS, object)})
 
 
@@ -78,7 +79,22 @@ def detect_paired(pairs: pd.DataFrame, *, smallest_effect: Mapping[str, float] |
     )
     enough = _balanced(found) & (found["pairs"] >= MIN_PAIRS).to_numpy()
     p = np.where(enough, estimates.p, np.nan)
-    return _with_verdicts(found, estimates, p, smallest_effect or {}, enough)
+    judged = _with_verdicts(found, estimates, p, smallest_effect or {}, enough)
+    return _confirmed(judged, pairs)
+
+
+def _confirmed(judged: pd.DataFrame, pairs: pd.DataFrame) -> pd.DataFrame:
+    """Leave undecided what not every pair of processes shows."""
+    changed = judged.index[judged["verdict"].isin([WORSE, BETTER, CHANGED])]
+    groups = dict(iter(pairs.groupby(_KEY, sort=False)))
+    smallest = np.log1p(judged["smallest_effect"].to_numpy(dtype=np.float64))
+    for index in changed:
+        own = groups[(judged.at[index, "cell"], judged.at[index, "metric"])]
+        ratios = own["log_ratio"].to_numpy(dtype=np.float64)
+        why = unconfirmed(ratios, list(own["boot"]), float(smallest[index]))
+        if why:
+            judged.loc[index, ["verdict", "reason"]] = [UNDECIDED, why]
+    return judged.drop(columns="smallest_effect")
 
 
 def _balanced(found: pd.DataFrame) -> NDArray[np.bool_]:
@@ -133,7 +149,8 @@ def _with_verdicts(
         ci_high=np.exp(estimates.ci_high),
         p=p,
         p_adjusted=p_adjusted,
-    ).drop(columns=["head_first", "smallest_effect"])
+        smallest_effect=effect,
+    ).drop(columns="head_first")
 
 
 def unpaired(base: pd.DataFrame, head: pd.DataFrame, kinds: tuple[str, ...]) -> pd.DataFrame:

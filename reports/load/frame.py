@@ -11,6 +11,7 @@
 | value | float64 | NaN where the run has no such value |
 | samples | object | tuple of floats, empty where there was one measurement |
 | round | Int64 | number of the pair, NA for a run on its own |
+| boot | Int64 | number of the pair of processes, NA where that is not known |
 | order | category | `AB`, `BA` or NA |
 | outcome, reason, decision_digest, log_path | category | of the run |
 | harness_schema, workload_digest, … (`PROVENANCE`) | category | what the numbers depend on |
@@ -101,6 +102,7 @@ def _frame(runs: Sequence[Run], axes: Sequence[str]) -> pd.DataFrame:
     for axis in axes:
         per_run[axis] = _axis(runs, axis)
     per_run["round"] = pd.array([run.round for run in runs], dtype="Int64")
+    per_run["boot"] = pd.array([run.boot for run in runs], dtype="Int64")
     for name in _OUTCOME_TEXTS:
         per_run[name] = _texts(getattr(run, name) for run in runs)
     for name, column in zip(PROVENANCE, PROVENANCE_COLUMNS, strict=True):

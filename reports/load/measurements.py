@@ -43,6 +43,7 @@ class Run:
         outcome, reason: how the run ended, and why if it did not drain.
         round: number of the pair this run belongs to; None for a run on its own.
         order: `AB` when base ran first in this round, `BA` when head did.
+        boot: number of the pair of processes that ran this round; None if it is not known.
         decision_digest: digest of the decision log.
         log_path: file of the decision log.
         provenance: what the numbers depend on.
@@ -62,6 +63,7 @@ class Run:
     reason: str = ""
     round: int | None = None
     order: str | None = None
+    boot: int | None = None
     decision_digest: str | None = None
     log_path: str | None = None
     provenance: Mapping[str, object] = field(default_factory=dict)

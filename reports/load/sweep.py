@@ -89,6 +89,7 @@ def run_of_record(record: Mapping[str, Any], source: _Source) -> Run:
             reason=str(record.get("reason", "")),
             round=record.get("round"),
             order=_one_of(record, "order", ORDERS, source.place) if record.get("order") else None,
+            boot=record.get("boot"),
             decision_digest=record.get("decision_digest"),
             log_path=str(source.folder / record["log"]) if record.get("log") else None,
             provenance={

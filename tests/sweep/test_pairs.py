@@ -78,18 +78,18 @@ def outcomes(records: tuple[RunRecord, ...], target: str) -> list[str]:
 
 
 def test_builds_take_turns_after_a_warm_up(ran: Ran) -> None:
-    """Each cell warms both builds up, then runs A B, B A, A B; warm-ups are no records."""
+    """Each pair of processes warms a cell up, and both run A B, B A, A B; warm-ups are no records."""
     grid = a_grid(leave_pages=["all", 64])
     records = run_pairs(BASE, HEAD, grid, rounds=3)
-    assert ran.targets == "AB" + "ABBAAB" + "AB" + "ABBAAB"
-    assert [cell for _, cell in ran.log] == [grid.cells[0]] * 8 + [grid.cells[1]] * 8
-    assert [(one.round, one.order) for one in records] == [
-        (0, "AB"),
-        (0, "AB"),
-        (1, "BA"),
-        (1, "BA"),
-        (2, "AB"),
-        (2, "AB"),
+    assert ran.targets == ("AB" + "AB" + "AB" + "BAAB") * 2
+    assert [cell for _, cell in ran.log] == [grid.cells[0]] * 10 + [grid.cells[1]] * 10
+    assert [(one.round, one.order, one.boot) for one in records] == [
+        (0, "AB", 0),
+        (0, "AB", 0),
+        (1, "BA", 1),
+        (1, "BA", 1),
+        (2, "AB", 1),
+        (2, "AB", 1),
     ] * 2
     expected = [BASE.name, HEAD.name, HEAD.name, BASE.name, BASE.name, HEAD.name] * 2
     assert [one.target for one in records] == expected
@@ -102,14 +102,14 @@ def test_both_runs_of_a_pair_share_a_core(monkeypatch: pytest.MonkeyPatch) -> No
     """Builds that each stay on a core of their own differ by the core: pairs take turns on all of them."""
     monkeypatch.setattr("os.sched_getaffinity", lambda _: {2, 5})
     run_pairs(BASE, HEAD, a_grid(leave_pages=["all"]), rounds=5)
-    assert [host.cores for host in FakeHost.made] == [[None, 2, 2, 5, 5, 2]] * 2
+    assert [host.cores for host in FakeHost.made] == [[None, 2, 2]] * 2 + [[None, 5, 5, 2]] * 2
 
 
-def test_one_boot_per_build_and_setting() -> None:
-    """Both builds stay booted for all cells of a setting, and all workers are closed."""
+def test_two_boots_per_build_and_setting() -> None:
+    """Two processes of either build share the rounds of all cells of a setting, and all are closed."""
     run_pairs(BASE, HEAD, a_grid(leave_pages=["all", 64, 32], page_size=[8, 16]), rounds=4)
-    assert boots() == {BASE.name: 2, HEAD.name: 2}
-    assert [host.run_count for host in FakeHost.made] == [3 * (4 + 1)] * 4
+    assert boots() == {BASE.name: 4, HEAD.name: 4}
+    assert [host.run_count for host in FakeHost.made] == [3 * (2 + 1)] * 8
     assert all(host.closed for host in FakeHost.made)
 
 
@@ -118,7 +118,7 @@ def test_a_build_that_does_not_boot_is_tried_once(monkeypatch: pytest.MonkeyPatc
     """Each of its runs is a record with the reason; the other build's runs are as ever."""
     fail_boots_of(monkeypatch, HEAD.name, error)
     records = run_pairs(BASE, HEAD, a_grid(leave_pages=["all", 64, 48, 32]), rounds=12)
-    assert boots() == {BASE.name: 1, HEAD.name: 1}
+    assert boots() == {BASE.name: 2, HEAD.name: 1}
     assert outcomes(records, BASE.name) == [DRAINED] * 48
     assert outcomes(records, HEAD.name) == [CRASHED] * 48
     reasons = {one.result.reason for one in records if one.target == HEAD.name}
@@ -139,13 +139,13 @@ def test_a_build_that_dies_is_booted_again(ran: Ran) -> None:
     """The run in which a worker died is a record; the next run of that build has a new worker."""
 
     def die(target: str, cell: Cell) -> None:
-        if target == HEAD.name and ran.targets.count("B") == 3:
+        if target == HEAD.name and ran.targets.count("B") == 2:
             raise SchedulerFailedError("gone")
 
     ran.before = die
     records = run_pairs(BASE, HEAD, a_grid(), rounds=4)
-    assert boots() == {BASE.name: 1, HEAD.name: 2}
-    assert outcomes(records, HEAD.name) == [DRAINED, CRASHED, DRAINED, DRAINED]
+    assert boots() == {BASE.name: 2, HEAD.name: 3}
+    assert outcomes(records, HEAD.name) == [CRASHED, DRAINED, DRAINED, DRAINED]
     assert outcomes(records, BASE.name) == [DRAINED] * 4
     assert all(host.closed for host in FakeHost.made)
 
@@ -160,7 +160,7 @@ def test_a_script_that_fails_costs_no_boot(ran: Ran) -> None:
     ran.before = fail
     records = run_pairs(BASE, HEAD, a_grid(), rounds=2)
     assert outcomes(records, HEAD.name) == [CRASHED, DRAINED]
-    assert boots() == {BASE.name: 1, HEAD.name: 1}
+    assert boots() == {BASE.name: 2, HEAD.name: 2}
     assert all(host.closed for host in FakeHost.made)
 
 
