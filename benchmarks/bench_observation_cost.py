@@ -31,12 +31,12 @@ LIMIT_JUDGED = 1.1
 class _Asked:
     """What the oracles are told of the requests."""
 
-    def __init__(self, requests: Any, emitted_token: int) -> None:
+    def __init__(self, requests: Any, text: Any) -> None:
         self._requests = {one.rid: one for one in requests}
-        self._emitted_token = emitted_token
+        self._text = text
 
     def prompt(self, rid: str) -> Any:
-        return self._requests[rid].tokens(self._emitted_token)
+        return self._requests[rid].tokens(self._text)
 
     def wanted_outputs_of(self, rid: str) -> int:
         return int(self._requests[rid].max_new_tokens)
@@ -75,8 +75,8 @@ def drive(context: Any, workload: Any, kind: str) -> Generator[None, None, tuple
                 engine=context.engine,
                 pressure=context.pressure,
                 recorder=recorder,
-                requests=_Asked(workload.requests, context.emitted_token),
-                emitted_token=context.emitted_token,
+                requests=_Asked(workload.requests, context.text),
+                text=context.text,
             )
             judge.start()
             context.observers.append(judge)

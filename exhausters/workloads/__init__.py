@@ -7,6 +7,7 @@ A workload comes from a synthetic builder or a trace reader, by name (`build`), 
 from __future__ import annotations
 
 from exhausters.workloads.azure import read_azure
+from exhausters.workloads.emitted import CanaryText, EmittedText, FixedToken
 from exhausters.workloads.hits import BlockHits, TokenHits, block_hits, token_hits
 from exhausters.workloads.mooncake import read_mooncake
 from exhausters.workloads.request import Request, Segment
@@ -32,6 +33,9 @@ __all__ = [
     "TRACES_VARIABLE",
     "BlockHits",
     "Builder",
+    "CanaryText",
+    "EmittedText",
+    "FixedToken",
     "Request",
     "Segment",
     "TokenHits",
