@@ -6,8 +6,8 @@ One booted worker drives the same requests, all sent at the start, in turn bare,
 observed, bare. The judged loop is the observed one with the oracles of `exhausters check` beside it.
 The bare loop has the hook and the scripted context and nothing else; the observed one has what the first pass
 of a cell has: recorder, phases and CPU timer. The counted loop, as the second pass of a cell has it, runs
-once per round. A second worker has the canary model: its bare and judged loops take turns with the first one's
-bare loop. Everything on the scheduler's thread is counted, the harness's own code included. Fails when a
+once per round. A second worker has the canary model: its bare and judged loops take turns with the bare loop
+of the first. Everything on the scheduler's thread is counted, the harness's own code included. Fails when a
 median ratio is above its limit; the canary has none.
 """
 

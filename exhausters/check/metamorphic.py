@@ -1,7 +1,7 @@
 """Runs that must agree: cells of one check that differ in something which must not matter.
 
-The oracles judge one run by itself; here two runs of one build are held against each other. Which cells are compared
-follows from the cells alone, so any grid that has such pairs is judged.
+The oracles judge one run by itself; here two runs of one build are held against each other. Which cells are
+compared follows from the cells alone, so any grid that has such pairs is judged.
 """
 
 from __future__ import annotations
@@ -88,9 +88,8 @@ def _more_pages(records: Sequence[RunRecord]) -> RelationJudged:
             others = {name: value for name, value in one.cell.levels.given().items() if name != _PAGES}
             key = (one.cell.workload, one.cell.engine, tuple(others.items()))
             groups.setdefault(key, []).append(one)
-    pairs = [
-        pair for group in groups.values() for pair in pairwise(sorted(group, key=lambda each: _pages(each.cell)))
-    ]
+    by_pages = [sorted(group, key=lambda each: _pages(each.cell)) for group in groups.values()]
+    pairs = [pair for group in by_pages for pair in pairwise(group)]
     broken = [
         f"{fewer.cell.id}: {len(fewer.result.log)} steps, and {len(more.result.log)} with "
         f"{_PAGES}={_shown(_pages(more.cell))}"
@@ -171,7 +170,8 @@ def _differences(pairs: Sequence[_Pair], *, names: bool) -> Iterator[str]:
         if parted is None:
             continue
         ours, theirs = (one[-1] if one else None for one in (parted.base, parted.head))
-        yield f"{base.cell.id} against {other.cell.id}: step {parted.step}: {divergence_sentence(ours, theirs)}"
+        said = divergence_sentence(ours, theirs)
+        yield f"{base.cell.id} against {other.cell.id}: step {parted.step}: {said}"
 
 
 def _with_names_of(base: RunRecord, other: RunRecord) -> DecisionLog:

@@ -158,9 +158,7 @@ def script_text(trial: FoundTrial, engine: EngineSettings, *, target: str, file:
             [*(["drain"] if trial.scenario.warmup else []), *prompt_helpers(trial.scenario, engine.model)]
         ),
         body="\n".join(
-            scenario_lines(
-                trial.scenario, trial.submitted_steps, last_step=finding.step, model=engine.model
-            )
+            scenario_lines(trial.scenario, trial.submitted_steps, last_step=finding.step, model=engine.model)
         ),
         steps=steps,
         engine="\n".join(settings),

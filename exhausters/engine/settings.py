@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from exhausters.workloads.emitted import CanaryText, EmittedText, FixedToken
+from exhausters.workloads.emitted import DEFAULT_TEXT, CanaryText, EmittedText, FixedToken
 
-# The null models, by name: a dense decoder, and one with a sliding-window layer beside a full one, which emit one
-# fixed token; and the same two with a text that depends on what the page table leads to.
+# The null models, by name: a dense decoder, and one with a sliding-window layer beside a full one, which emit
+# one fixed token; and the same two with a text that depends on what the page table leads to.
 MODELS = ("dense", "hybrid_swa", "canary", "canary_hybrid_swa")
 CANARIES = ("canary", "canary_hybrid_swa")
 
@@ -39,7 +39,7 @@ class HostSettings:
     switches: Mapping[str, Any] = field(default_factory=dict)
     clock: str = "virtual"
     model: str = "dense"
-    emitted_token: int = 5
+    emitted_token: int = DEFAULT_TEXT.token
     tree_core: str = "default"
     environment: Mapping[str, str] = field(default_factory=dict)
     record_boot: bool = False

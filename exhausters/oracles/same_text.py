@@ -16,8 +16,8 @@ class SameText(Oracle):
 
     name = "same text"
     wants = (
-        "the outputs of every request are those that its prompt determines: no page of another request, no page "
-        "that was given away, no overwritten slot, no wrong token was read"
+        "the outputs of every request are those that its prompt determines: no page of another request, no "
+        "page that was given away, no overwritten slot, no wrong token was read"
     )
 
     def __init__(self, world: World) -> None:
@@ -42,8 +42,8 @@ class SameText(Oracle):
                 continue
             wrong = sum(one != other for one, other in zip(outputs, expected, strict=True))
             self.found(
-                f"output {place} of {rid} is {found}, and {wanted} by the {len(prompt) + place:,} tokens before "
-                f"it; {wrong} of its {len(outputs)} outputs are wrong",
+                f"output {place} of {rid} is {found}, and {wanted} by the {len(prompt) + place:,} tokens "
+                f"before it; {wrong} of its {len(outputs)} outputs are wrong",
                 step=self._step,
                 rids=(rid,),
                 cause="aborted" if was_aborted else "",

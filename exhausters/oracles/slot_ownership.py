@@ -15,8 +15,8 @@ class SlotOwnership(Oracle):
 
     name = "slot ownership"
     wants = (
-        "when a batch runs, no page in the table of a living request is free, and no page that a request writes "
-        "is in the table of another"
+        "when a batch runs, no page in the table of a living request is free, and no page that a request "
+        "writes is in the table of another"
     )
 
     def __init__(self, world: World) -> None:

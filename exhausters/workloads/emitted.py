@@ -1,8 +1,8 @@
-"""What a null model emits, computed without it: prompts that contain outputs, and the text a run is judged by.
+"""What a null model emits, computed without it: for prompts that contain outputs, and to judge a run by.
 
-The canary model writes a fingerprint of (token, position) into each KV slot, and emits a hash of the fingerprints
-that a request's page table leads it to. All of that arithmetic is here, on whole numbers that stay below 2**63,
-so that the model does the same on tensors (`exhausters.engine.sglang.null_models.canary`).
+The canary model writes a fingerprint of (token, position) into each KV slot, and emits a hash of the
+fingerprints that a request's page table leads it to. All of that arithmetic is here, on whole numbers that
+stay below 2**63, so that the model does the same on tensors (`exhausters.engine.sglang.null_models.canary`).
 
 Everything here is imported inside the worker: standard library only.
 """
@@ -16,7 +16,7 @@ from typing import Any, Protocol
 
 # The canary's tokens: above every special token, below the body tokens' limit of `tokens.py`.
 FIRST_CANARY_TOKEN = 16
-# A prime: a wrong slot goes unseen in one output in about a thousand, and in the next one independently of that.
+# A prime: a wrong slot goes unseen in one output in about a thousand, and in the next one independently.
 CANARY_TOKENS = 1009
 #: Longest sequence for which no sum leaves 63 bits: 2**20 products of 24 and 18 bits.
 SEQUENCE_TOKENS_MAX = 1 << 20
@@ -41,7 +41,7 @@ class EmittedText(Protocol):
         """The token that is emitted for ever; None where the text depends on what stands before it."""
 
     def after(self, tokens: Sequence[int], count: int) -> array[int]:
-        """Return the `count` (>= 0) tokens that are emitted one after another behind `tokens`; typecode 'q'."""
+        """Return the `count` (>= 0) tokens that are emitted one by one behind `tokens`; typecode 'q'."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +62,10 @@ class FixedToken:
     def after(self, tokens: Sequence[int], count: int) -> array[int]:
         """The token, `count` times."""
         return array("q", [self.token]) * count
+
+
+# Of a model that nobody has told which token to emit.
+DEFAULT_TEXT = FixedToken(5)
 
 
 @dataclass(frozen=True, slots=True)

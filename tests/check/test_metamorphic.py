@@ -9,7 +9,9 @@ import pytest
 
 from exhausters.check.groups import exit_code
 from exhausters.check.metamorphic import RelationJudged, judge_relations
+from exhausters.engine.fake.requests import FakeRequest
 from exhausters.engine.fake.scheduler import FakeScheduler
+from exhausters.observe.decision_log import DecisionLog
 from exhausters.pressure.levels import PressureLevels
 from exhausters.sweep.cell import Cell, EngineSettings
 from exhausters.sweep.drain import CHECKED, RunOptions, run_cell
@@ -32,9 +34,8 @@ def record(workload: str = _AGENTS, *, levels: dict[str, int] | None = None, **e
         run_cell, cell, parse_workload(cell.workload), RunOptions(passes=(CHECKED,))
     )
     core = "python" if cell.engine.tree_core == "python" else "rust"
-    return RunRecord(
-        cell=cell, target="path:fake", result=replace(result, provenance={**result.provenance, "tree_core": core})
-    )
+    provenance = {**result.provenance, "tree_core": core}
+    return RunRecord(cell=cell, target="path:fake", result=replace(result, provenance=provenance))
 
 
 def judged(*records: RunRecord) -> dict[str, RelationJudged]:
@@ -68,7 +69,8 @@ def test_tree_cores_agree() -> None:
     """Two cores are compared where there are two, and a difference is told; one core is not judged."""
     rust, python = record(), record(tree_core="python")
     assert judged(rust, python)["tree cores"].broken == ()
-    shorter = replace(python, result=replace(python.result, log=type(python.result.log)(python.result.log.steps[:-1])))
+    log = DecisionLog(python.result.log.steps[:-1])
+    shorter = replace(python, result=replace(python.result, log=log))
     assert len(judged(rust, shorter)["tree cores"].broken) == 1
     only = replace(rust, cell=python.cell)
     other = replace(only, cell=rust.cell)
@@ -91,9 +93,13 @@ def test_one_text_in_all_cells(monkeypatch: pytest.MonkeyPatch) -> None:
     good = [record(), record(page_size=1), record(levels={"leave_pages": 40})]
     found = judged(*good)["same text everywhere"]
     assert (found.compared, found.broken) == (3, ())
-    monkeypatch.setattr(
-        FakeScheduler, "_finish", lambda self, one, finish=FakeScheduler._finish: (one.outputs.reverse(), finish(self, one))
-    )
+    finish = FakeScheduler._finish
+
+    def finish_in_reverse(self: FakeScheduler, request: FakeRequest) -> None:
+        request.outputs.reverse()
+        finish(self, request)
+
+    monkeypatch.setattr(FakeScheduler, "_finish", finish_in_reverse)
     bad = record(page_size=4)
     assert [one.partition(":")[0] for one in judged(*good, bad)["same text everywhere"].broken] == ["agents"]
     assert bad.cell.id in judged(*good, bad)["same text everywhere"].broken[0]

@@ -20,7 +20,7 @@ from exhausters.sweep.drain import COUNTED, DECIDE, TIMED, RunOptions, run_cell
 from exhausters.sweep.execute import imported_sources
 from exhausters.worker.protocol import RunScript, ScriptFailed, ScriptSucceeded, WorkerReady
 from exhausters.worker.script_ref import script_ref
-from exhausters.workloads import EmittedText, FixedToken
+from exhausters.workloads import DEFAULT_TEXT, EmittedText
 
 # A script that never ends would run for ever here, where nobody kills the worker.
 MAX_ITERATIONS = 200_000
@@ -50,7 +50,7 @@ class ScriptRunner:
         engine: the same as the harness sees it.
     """
 
-    def __init__(self, *, text: EmittedText = FixedToken(5), **settings: Any) -> None:
+    def __init__(self, *, text: EmittedText = DEFAULT_TEXT, **settings: Any) -> None:
         self.scheduler = FakeScheduler(text=text, **settings)
         self._text = text
         self.engine = FakeEngine(self.scheduler)

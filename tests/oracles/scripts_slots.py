@@ -1,4 +1,4 @@
-"""Scripts that lead requests to KV slots that are not theirs, in the real scheduler. Run inside the worker."""
+"""Scripts that lead requests to KV slots that are not theirs, in the real scheduler. Run in the worker."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def planted(t: Any, cell: Any, workload: Any, plant: str) -> Any:
 
 
 def texts(t: Any, prompts: list[list[int]], count: int) -> Any:
-    """Run prompts one after another and return the outputs of each, by what the engine tells when they end."""
+    """Run prompts and return the outputs of each, by what the engine tells when they end."""
     ended: dict[str, tuple[int, ...]] = {}
 
     class Listener:

@@ -1,4 +1,4 @@
-"""The canary and what judges its text, on the real scheduler: planted breaks are found, and nothing else is."""
+"""The canary and what judges its text, on the real scheduler: planted breaks are found, and no others."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def checked(host: Any, workload: str, *, leave_tokens: int = 0) -> Any:
 @pytest.mark.real
 @pytest.mark.parametrize("name", list(_SETTINGS))
 def test_the_model_emits_the_text_of_the_reference(hosts: Hosts, name: str) -> None:
-    """Prompts of one token, of a page and one more, in chunks, and with a shared prefix: the reference agrees."""
+    """The reference agrees: prompts of one token, of a page and one more, in chunks, with a shared prefix."""
     shared = [1_000_000 + place for place in range(300)]
     prompts = [[7], [*range(100, 117)], shared, [*shared[:160], 5], [(1 << 31) - 1] * 400]
     texts = hosts.get(_SETTINGS[name]).run(scripts.texts, prompts, 20)
@@ -84,7 +84,7 @@ def test_the_same_text_everywhere(hosts: Hosts, name: str, workload: str, leave_
     ],
 )
 def test_a_planted_slot_is_found(hosts: Hosts, plant: str, promises: set[str]) -> None:
-    """A wrong page, a use after free and an overwritten slot are each found, by the promises that they break."""
+    """A wrong page, a use after free, an overwritten slot: each is found by the promises that it breaks."""
     cell = Cell(workload="agents", engine=_ENGINE)
     result = hosts.get(_PLAIN).run(scripts.planted, cell, parse_workload("agents"), plant)
     found = {one.promise: one for one in reversed(result.judgement.findings)}
@@ -95,14 +95,12 @@ def test_a_planted_slot_is_found(hosts: Hosts, plant: str, promises: set[str]) -
 @pytest.mark.real
 def test_the_canary_decides_as_the_dense_model(hosts: Hosts) -> None:
     """The text changes no decision of a workload whose prompts contain none of it."""
-    workload = parse_workload("long_context:requests=16")
-    logs = [
-        hosts.get(settings).run(
-            run_cell, Cell(workload="long_context:requests=16", engine=_ENGINE), workload, RunOptions(passes=(DECIDE,))
-        ).log
+    cell, options = Cell(workload="long_context:requests=16", engine=_ENGINE), RunOptions(passes=(DECIDE,))
+    canary, dense = (
+        hosts.get(settings).run(run_cell, cell, parse_workload(cell.workload), options).log
         for settings in (_PLAIN, replace(_PLAIN, model="dense"))
-    ]
-    assert logs[0].digest == logs[1].digest
+    )
+    assert canary.digest == dense.digest
 
 
 @pytest.mark.releases

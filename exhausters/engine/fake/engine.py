@@ -312,9 +312,7 @@ class FakeEngine:
         def tell(_result: object, batch: FakeBatch) -> None:
             for one in batch.requests:
                 if one.is_finished:
-                    listener.on_finished(
-                        rid=one.rid, outputs=tuple(one.outputs), was_aborted=one.is_aborted
-                    )
+                    listener.on_finished(rid=one.rid, outputs=tuple(one.outputs), was_aborted=one.is_aborted)
 
         return wrap_calls(self.native, "process_result", tell)
 

@@ -8,7 +8,7 @@ from exhausters.engine.fake.scheduler import FakeScheduler
 
 
 def slot_faults(scheduler: FakeScheduler, batch: FakeBatch | None) -> tuple[SlotFault, ...]:
-    """Return what is wrong with the pages of all that own a row, those of the batch that runs next included."""
+    """Return what is wrong with the pages of all that own a row; `batch` is the one that runs next."""
     known = dict.fromkeys([*scheduler.holders(), *(batch.requests if batch is not None else [])])
     owners = [one for one in known if one.row is not None]
     free = set(scheduler.pages.free_pages)

@@ -10,7 +10,7 @@ from exhausters.engine.api import DECODE, PREFILL, EngineHook
 from exhausters.engine.fake.page_trie import PageTrie
 from exhausters.engine.fake.pools import PagePool, RowTable
 from exhausters.engine.fake.requests import FakeBatch, FakeRequest, Retracted
-from exhausters.workloads import EmittedText, FixedToken
+from exhausters.workloads import DEFAULT_TEXT, EmittedText
 
 # The budget of a prefill batch where chunking is off.
 _UNLIMITED_TOKENS = 1 << 60
@@ -34,7 +34,7 @@ class FakeScheduler:
         max_running_requests: int = 64,
         chunked_prefill_size: int = 256,
         disable_radix_cache: bool = False,
-        text: EmittedText = FixedToken(5),
+        text: EmittedText = DEFAULT_TEXT,
     ) -> None:
         self.pages = PagePool(page_count=max_total_tokens // page_size, page_size=page_size)
         self.rows = RowTable(row_count=max_running_requests)

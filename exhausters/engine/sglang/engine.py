@@ -35,7 +35,7 @@ from exhausters.engine.sglang.pools import PoolReader
 from exhausters.engine.sglang.prefix_tree import SGLangTree
 from exhausters.engine.sglang.requests import SGLangRequest, iter_requests
 from exhausters.engine.sglang.row_pool import SGLangRowPool
-from exhausters.workloads import EmittedText, FixedToken
+from exhausters.workloads import DEFAULT_TEXT, EmittedText
 
 
 class SGLangEngine:
@@ -47,7 +47,7 @@ class SGLangEngine:
     """
 
     def __init__(
-        self, scheduler: Any, *, inbox: Inbox | None = None, text: EmittedText = FixedToken(5)
+        self, scheduler: Any, *, inbox: Inbox | None = None, text: EmittedText = DEFAULT_TEXT
     ) -> None:
         """Wrap `scheduler`.
 

@@ -12,7 +12,7 @@ from exhausters.engine.sglang.window_pool import is_hybrid
 class PageTables:
     """The page tables of one scheduler, and the free list of its (full-attention) pool.
 
-    A request writes from `cache_protected_len` on; what is before belongs to the tree and may be in many tables.
+    A request writes from `cache_protected_len` on; what is before is the tree's and may be in many tables.
     """
 
     def __init__(self, scheduler: Any, holders: Holders) -> None:
@@ -28,8 +28,8 @@ class PageTables:
         """Return what is wrong now; `batch` is the one that is about to run, or None."""
         owners = self._holders.owners()
         if batch is not None:
-            known = {id(req) for req in owners}
-            owners += [req for req in batch.reqs if id(req) not in known and self._holders.row(req) is not None]
+            known, row = {id(req) for req in owners}, self._holders.row
+            owners += [req for req in batch.reqs if id(req) not in known and row(req) is not None]
         if not owners:
             return ()
         return self._judge(owners)
@@ -78,7 +78,8 @@ class PageTables:
         page, other = int(table[request, place]), ""
         if kind == WRITTEN_BY_TWO:
             holders = ((table == page) & is_used).any(1).nonzero().flatten().tolist()
-            other = next((str(owners[one].rid) for one in holders if one != request), str(owners[request].rid))
+            # Its own table may have the page twice.
+            other = str(owners[next((one for one in holders if one != request), request)].rid)
         return SlotFault(
             kind=kind,
             rid=str(owners[request].rid),

@@ -1,8 +1,8 @@
 """A causal language model whose output is a hash of what each request's own page table leads to.
 
-Each KV slot has a fingerprint of the token and position that a forward wrote there. A wrong page, a page that was
-given to another request, an overwritten slot or a wrong token changes the text of the request that reads it. What the
-text is without any of these says `exhausters.workloads.emitted.CanaryText`.
+Each KV slot has a fingerprint of the token and position that a forward wrote there. A wrong page, a page that
+was given to another request, an overwritten slot or a wrong token changes the text of the request that reads
+it. What the text is without any of these says `exhausters.workloads.emitted.CanaryText`.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ class CanaryForCausalLM(NullForCausalLM):
     """Writes fingerprints to `out_cache_loc`, and reads them by the page tables.
 
     Attributes:
-        scheduler: the scheduler of this process, from which page tables and the size of the pool are read; set
-            before the first forward.
+        scheduler: the scheduler of this process, from which page tables and the size of the pool are read;
+            set before the first forward.
     """
 
     scheduler: ClassVar[Any] = None
