@@ -67,7 +67,7 @@ def _renamed(records: Sequence[RunRecord]) -> RelationJudged:
 
 
 def _tree_cores(records: Sequence[RunRecord]) -> RelationJudged:
-    found = list(_pairs(records, lambda cell: _with_engine(cell, tree_core="python")))
+    found = list(_pairs(records, _on_python))
     pairs = [pair for pair in found if _core(pair[0]) != _core(pair[1])]
     why = "no two cells that differ in `tree_core` alone"
     if found and not pairs:
@@ -144,8 +144,8 @@ def _core(record: RunRecord) -> str:
     return str(record.result.provenance.get("tree_core", "unknown"))
 
 
-def _with_engine(cell: Cell, **changes: str) -> Cell:
-    return replace(cell, engine=replace(cell.engine, **changes))
+def _on_python(cell: Cell) -> Cell:
+    return replace(cell, engine=replace(cell.engine, tree_core="python"))
 
 
 def _other_names(cell: Cell) -> Cell:

@@ -79,7 +79,8 @@ def test_tree_cores_agree() -> None:
 
 def test_more_pages_that_take_longer_are_told() -> None:
     """More steps with more pages is told, and is no finding; fewer is not told."""
-    fewer, more = record(levels={"leave_pages": 28}), record()
+    bursts = "bursts:bursts=1,burst_requests=6"
+    fewer, more = record(bursts, levels={"leave_pages": 20}), record(bursts, levels={"leave_pages": 28})
     assert judged(fewer, more)["more pages"].broken == ()
     swapped = [replace(fewer, result=more.result), replace(more, result=fewer.result)]
     assert len(fewer.result.log) > len(more.result.log)

