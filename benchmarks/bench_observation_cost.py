@@ -6,8 +6,9 @@ One booted worker drives the same requests, all sent at the start, in turn bare,
 observed, bare. The judged loop is the observed one with the oracles of `exhausters check` beside it.
 The bare loop has the hook and the scripted context and nothing else; the observed one has what the first pass
 of a cell has: recorder, phases and CPU timer. The counted loop, as the second pass of a cell has it, runs
-once per round. Everything on the scheduler's thread is counted, the harness's own code included. Fails when a
-median ratio is above its limit.
+once per round. A second worker has the canary model: its bare and judged loops take turns with the bare loop
+of the first. Everything on the scheduler's thread is counted, the harness's own code included. Fails when a
+median ratio is above its limit; the canary has none.
 """
 
 from __future__ import annotations
@@ -31,12 +32,12 @@ LIMIT_JUDGED = 1.1
 class _Asked:
     """What the oracles are told of the requests."""
 
-    def __init__(self, requests: Any, emitted_token: int) -> None:
+    def __init__(self, requests: Any, text: Any) -> None:
         self._requests = {one.rid: one for one in requests}
-        self._emitted_token = emitted_token
+        self._text = text
 
     def prompt(self, rid: str) -> Any:
-        return self._requests[rid].tokens(self._emitted_token)
+        return self._requests[rid].tokens(self._text)
 
     def wanted_outputs_of(self, rid: str) -> int:
         return int(self._requests[rid].max_new_tokens)
@@ -75,8 +76,8 @@ def drive(context: Any, workload: Any, kind: str) -> Generator[None, None, tuple
                 engine=context.engine,
                 pressure=context.pressure,
                 recorder=recorder,
-                requests=_Asked(workload.requests, context.emitted_token),
-                emitted_token=context.emitted_token,
+                requests=_Asked(workload.requests, context.text),
+                text=context.text,
             )
             judge.start()
             context.observers.append(judge)
@@ -124,6 +125,21 @@ def measure(host: Any, workload: Any, *, rounds: int) -> dict[str, list[tuple[in
     return measured
 
 
+def canary_ratios(dense: Any, canary: Any, workload: Any, *, rounds: int) -> tuple[float, float]:
+    """CPU time of the canary's bare loop over the dense model's, and of its judged loop over its bare one."""
+    bare, judged = [], []
+    for number in range(rounds + 1):
+        plain = [dense.run(drive, workload, BARE)[0]]
+        own = [canary.run(drive, workload, BARE)[0]]
+        seen = [canary.run(drive, workload, JUDGED)[0] for _ in range(2)]
+        own.append(canary.run(drive, workload, BARE)[0])
+        plain.append(dense.run(drive, workload, BARE)[0])
+        if number:  # the first round warms up
+            bare.append(sum(own) / sum(plain))
+            judged.append(sum(seen) / sum(own))
+    return statistics.median(bare), statistics.median(judged)
+
+
 def ratios(
     measured: dict[str, list[tuple[int, int, str]]], *, of: str = OBSERVED, over: str = BARE
 ) -> list[float]:
@@ -148,23 +164,26 @@ def main() -> int:
 
     print(
         "| workload | steps | bare (ms per step) | observed / bare | lowest to highest | judged / observed "
-        "| counted / bare |"
+        "| counted / bare | canary / dense | judged canary / canary |"
     )
-    print("|---|---:|---:|---:|---:|---:|---:|")
-    host = boot(prepare(options.target or f"release:{NEWEST_RELEASE}"), EngineSettings())
+    print("|---|---:|---:|---:|---:|---:|---:|---:|---:|")
+    target = prepare(options.target or f"release:{NEWEST_RELEASE}")
     is_within = True
-    with host:
-        for text in options.workload or WORKLOADS:
-            measured = measure(host, parse_workload(text), rounds=options.rounds)
+    with boot(target, EngineSettings()) as host, boot(target, EngineSettings(model="canary")) as canary:
+        for name in options.workload or WORKLOADS:
+            workload = parse_workload(name)
+            measured = measure(host, workload, rounds=options.rounds)
             steps = measured[BARE][0][1]
             bare_ns = statistics.median(one[0] for one in measured[BARE])
             counted_ns = statistics.median(one[0] for one in measured[COUNTED])
             each = sorted(ratios(measured))
             observed, counted = statistics.median(each), counted_ns / bare_ns
             judged = statistics.median(ratios(measured, of=JUDGED, over=OBSERVED))
+            text, text_judged = canary_ratios(host, canary, workload, rounds=options.rounds)
             print(
-                f"| {text} | {steps} | {bare_ns / steps / 1e6:.3f} | {observed:.3f} "
-                f"| {each[0]:.3f} to {each[-1]:.3f} | {judged:.3f} | {counted:.1f} |",
+                f"| {name} | {steps} | {bare_ns / steps / 1e6:.3f} | {observed:.3f} "
+                f"| {each[0]:.3f} to {each[-1]:.3f} | {judged:.3f} | {counted:.1f} "
+                f"| {text:.3f} | {text_judged:.3f} |",
                 flush=True,
             )
             is_within = is_within and observed <= LIMIT_OBSERVED and counted <= LIMIT_COUNTED

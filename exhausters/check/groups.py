@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from exhausters.check.metamorphic import RelationJudged, has_finding
 from exhausters.oracles import PROMISES, Finding
 from exhausters.sweep.record import FAILURES, UNSUPPORTED, RunRecord
 
@@ -116,10 +117,10 @@ def _without_number(reason: str) -> str:
     return f"{head}from some step {rest.partition(' ')[2]}" if rest else reason
 
 
-def exit_code(records: Sequence[RunRecord]) -> int:
+def exit_code(records: Sequence[RunRecord], relations: Sequence[RelationJudged]) -> int:
     """Return 1 if anything was found; 2 if a cell failed or nothing was judged; else 0."""
     judgements = [one.result.judgement for one in records]
-    if any(one is not None and one.findings for one in judgements):
+    if has_finding(relations) or any(one is not None and one.findings for one in judgements):
         return 1
     failed = any(one.result.outcome in (*FAILURES, UNSUPPORTED) for one in records)
     judged = any(one is not None and any(each.judged for each in one.promises) for one in judgements)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from rich.console import Group as Lines
@@ -11,18 +12,26 @@ from rich.text import Text
 
 from exhausters import __version__
 from exhausters.check.groups import Group, PromiseCount, exit_code
+from exhausters.check.metamorphic import RelationJudged
 from exhausters.check.shrink import Shrunk
 from exhausters.console import headed_table
 from exhausters.sweep.record import DRAINED, RunRecord
 from exhausters.targets import PreparedTarget
 
 _NONE = "–"
+# Sentences that are shown of a broken relation.
+_BROKEN_SHOWN = 3
 
 
 def findings_view(
-    groups: Sequence[Group], counts: Sequence[PromiseCount], scripts: Mapping[str, Shrunk], *, title: str
+    groups: Sequence[Group],
+    counts: Sequence[PromiseCount],
+    relations: Sequence[RelationJudged],
+    scripts: Mapping[str, Shrunk],
+    *,
+    title: str,
 ) -> Lines:
-    """Return the tables for a console: promises, and findings with their scripts by file name."""
+    """Return the tables for a console: promises, relations, and findings with their scripts by file name."""
     table = headed_table(title)
     for name in ("promise", "judged", "cells", "broken"):
         table.add_column(name, justify="left" if name == "promise" else "right")
@@ -30,7 +39,8 @@ def findings_view(
     for one in counts:
         reasons = "; ".join(f"{reason} ({cells} cells)" for reason, cells in one.not_judged)
         table.add_row(one.promise, f"{one.judged:,}", str(one.cells), str(one.findings), reasons or _NONE)
-    parts: list[RenderableType] = [table]
+    parts: list[RenderableType] = [table, "", _relations_table(relations)]
+    parts += [Text(line) for one in relations for line in _broken_lines(one)]
     for group in groups:
         parts += ["", *(Text(line) for line in _group_lines(group))]
     for name, shrunk in scripts.items():
@@ -39,6 +49,25 @@ def findings_view(
         requests = len(trial.scenario.requests) + len(trial.scenario.warmup)
         parts.append(Text(f"script: {name}: {requests} requests, {shrunk.reduction.runs} runs, {said}"))
     return Lines(*parts)
+
+
+def _relations_table(relations: Sequence[RelationJudged]) -> RenderableType:
+    table = headed_table("runs that must agree")
+    for name in ("relation", "compared", "broken"):
+        table.add_column(name, justify="left" if name == "relation" else "right")
+    table.add_column("not judged")
+    for one in relations:
+        name = f"{one.name} (told, no finding)" if one.is_anomaly else one.name
+        table.add_row(name, str(one.compared), str(len(one.broken)), one.not_judged or _NONE)
+    return table
+
+
+def _broken_lines(relation: RelationJudged) -> list[str]:
+    if not relation.broken:
+        return []
+    shown = [f"  {one}" for one in relation.broken[:_BROKEN_SHOWN]]
+    more = len(relation.broken) - len(shown)
+    return [f"{relation.name}: {relation.wants}", *shown, *([f"  and {more} more"] if more else [])]
 
 
 def _group_lines(group: Group) -> list[str]:
@@ -60,6 +89,7 @@ def check_json(
     records: Sequence[RunRecord],
     groups: Sequence[Group],
     counts: Sequence[PromiseCount],
+    relations: Sequence[RelationJudged],
     scripts: Mapping[str, Shrunk],
 ) -> dict[str, Any]:
     """Return everything in plain values."""
@@ -68,7 +98,7 @@ def check_json(
         "harness_version": __version__,
         "target": target.name,
         "grid": grid,
-        "exit_code": exit_code(records),
+        "exit_code": exit_code(records, relations),
         "promises": [
             {
                 "promise": one.promise,
@@ -84,6 +114,7 @@ def check_json(
             {"promise": one.promise, "cause": one.cause, "count": one.count, "cells": list(one.cells)}
             for one in groups
         ],
+        "relations": [asdict(one) for one in relations],
         "scripts": {name: {"is_proven": one.is_proven, "text": one.text} for name, one in scripts.items()},
         "cells": [_cell_json(one) for one in records],
     }
@@ -104,6 +135,7 @@ def issue_text(
     target: PreparedTarget,
     records: Sequence[RunRecord],
     groups: Sequence[Group],
+    relations: Sequence[RelationJudged],
     scripts: Mapping[str, Shrunk],
 ) -> str:
     """Return the findings as an issue in Markdown."""
@@ -115,7 +147,8 @@ def issue_text(
         ),
         "unknown",
     )
-    parts = [f"# SGLang {version} (`{target.name}`): {_headline(groups)}", ""]
+    broken = [one for one in relations if one.broken and not one.is_anomaly]
+    parts = [f"# SGLang {version} (`{target.name}`): {_headline(groups, broken)}", ""]
     for group in groups:
         finding, engine = group.finding, group.record.cell.engine
         parts += [
@@ -138,14 +171,17 @@ def issue_text(
                 group.cause,
             ):
                 parts += [_script_sentence(name, shrunk), "", "```python", shrunk.text.rstrip(), "```", ""]
+    for one in broken:
+        parts += [f"## {one.name}", "", f"**Promised:** {one.wants}.", "", "**Seen:**", ""]
+        parts += [*(f"- {said}" for said in one.broken[:_BROKEN_SHOWN]), ""]
     failed = [one for one in records if one.result.judgement is None and one.result.outcome != DRAINED]
     if failed:
         parts += [f"{len(failed)} cells could not be judged, the first: {failed[0].result.reason}", ""]
     return "\n".join(parts)
 
 
-def _headline(groups: Sequence[Group]) -> str:
-    broken = list(dict.fromkeys(one.promise for one in groups))
+def _headline(groups: Sequence[Group], relations: Sequence[RelationJudged]) -> str:
+    broken = list(dict.fromkeys([*(one.promise for one in groups), *(one.name for one in relations)]))
     return f"broken: {', '.join(broken)}" if broken else "no promise was found broken"
 
 

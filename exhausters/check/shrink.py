@@ -15,7 +15,7 @@ from exhausters.sweep.record import CellResult
 from exhausters.sweep.workers import Lease
 from exhausters.targets import PreparedTarget
 from exhausters.why.reduce import Reduction, reduce_while
-from exhausters.why.reproducer import SCRIPT_NAME, engine_lines, scenario_lines
+from exhausters.why.reproducer import SCRIPT_NAME, engine_lines, prompt_helpers, scenario_lines
 from exhausters.why.scenario import Scenario
 from exhausters.worker.protocol import ScriptRef
 from exhausters.workloads import parse_workload
@@ -154,8 +154,12 @@ def script_text(trial: FoundTrial, engine: EngineSettings, *, target: str, file:
         target=target,
         file=file,
         imports=imports,
-        helpers="drain, request" if trial.scenario.warmup else "request",
-        body="\n".join(scenario_lines(trial.scenario, trial.submitted_steps, last_step=finding.step)),
+        helpers=", ".join(
+            [*(["drain"] if trial.scenario.warmup else []), *prompt_helpers(trial.scenario, engine.model)]
+        ),
+        body="\n".join(
+            scenario_lines(trial.scenario, trial.submitted_steps, last_step=finding.step, model=engine.model)
+        ),
         steps=steps,
         engine="\n".join(settings),
     )

@@ -31,6 +31,7 @@ def check(
 ) -> None:
     """Judge one build by promises that hold at every step; exit 0 kept, 1 broken, 2 not judged."""
     from exhausters.check.groups import exit_code, grouped, promise_counts
+    from exhausters.check.metamorphic import judge_relations
     from exhausters.check.report import check_json, findings_view, issue_text
     from exhausters.check.shrink import Shrunk, shrink
     from exhausters.progress import ShownProgress
@@ -61,6 +62,7 @@ def check(
                     progress.step(len(found), len(chosen.cells))
             records = [found[cell.id] for cell in chosen.cells]
             groups, counts = grouped(records), promise_counts(records)
+            relations = judge_relations(records)
             scripts: dict[str, Shrunk] = {}
             with Workers(limit=1) as owner, owner.lease() as lease:
                 for group in groups if max_runs else ():
@@ -71,12 +73,13 @@ def check(
                         print_line(errors, f"no script: {group.promise} did not come back when run again")
                     else:
                         scripts[name] = shrunk
-        document = check_json(prepared, chosen.name, records, groups, counts, scripts)
+        document = check_json(prepared, chosen.name, records, groups, counts, relations, scripts)
         (out / "check.json").write_text(json.dumps(document, indent=1) + "\n")
-        (out / "issue.md").write_text(issue_text(prepared, records, groups, scripts))
-    console.print(findings_view(groups, counts, scripts, title=f"{prepared.name}, grid {chosen.name}"))
+        (out / "issue.md").write_text(issue_text(prepared, records, groups, relations, scripts))
+    title = f"{prepared.name}, grid {chosen.name}"
+    console.print(findings_view(groups, counts, relations, scripts, title=title))
     print_outcomes(console, records, out, noun="cells")
-    raise typer.Exit(exit_code(records))
+    raise typer.Exit(exit_code(records, relations))
 
 
 _PRESSED_STEPS = 4_000

@@ -6,8 +6,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-# The null models, by name: a dense decoder, and one with a sliding-window layer beside a full one.
-MODELS = ("dense", "hybrid_swa")
+from exhausters.workloads.emitted import DEFAULT_TEXT, CanaryText, EmittedText, FixedToken
+
+# The null models, by name: a dense decoder, and one with a sliding-window layer beside a full one, which emit
+# one fixed token; and the same two with a text that depends on what the page table leads to.
+MODELS = ("dense", "hybrid_swa", "canary", "canary_hybrid_swa")
+CANARIES = ("canary", "canary_hybrid_swa")
+
+
+def emitted_text(model: str, emitted_token: int) -> EmittedText:
+    """Return what a null model emits: the text of the canaries, else `emitted_token` for ever."""
+    return CanaryText() if model in CANARIES else FixedToken(emitted_token)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,7 +27,7 @@ class HostSettings:
         engine: keywords for SGLang's `ServerArgs`, as a user of SGLang writes them.
         clock: `virtual` (strictly increasing, reproducible) or `real`.
         model: one of `MODELS`.
-        emitted_token: the token id that the null model emits for every request and step.
+        emitted_token: the token id that a null model emits for every request and step; a canary has a text.
         tree_core: `python`, `rust`, or `default` (the target decides).
         switches: further keywords, of which this SGLang must have each and take its value.
         environment: further environment variables for the worker, e.g. switches of the engine.
@@ -30,8 +39,13 @@ class HostSettings:
     switches: Mapping[str, Any] = field(default_factory=dict)
     clock: str = "virtual"
     model: str = "dense"
-    emitted_token: int = 5
+    emitted_token: int = DEFAULT_TEXT.token
     tree_core: str = "default"
     environment: Mapping[str, str] = field(default_factory=dict)
     record_boot: bool = False
     memory_limit_bytes: int | None = None
+
+    @property
+    def text(self) -> EmittedText:
+        """What the null model emits."""
+        return emitted_text(self.model, self.emitted_token)

@@ -30,7 +30,8 @@ class RunFacts:
             itself is known to be recomputed. Never stored: they follow from the workload.
         warm_rids: requests of the warm-up, whose sequences were computed before the run.
         page_size: tokens per page, the unit in which prefixes can be shared.
-        emitted_token: what the null model emitted, the outputs' token id; None when it is not known.
+        emitted_token: the token id that the null model emitted; None when it is not known, or when its text
+            depended on content.
         goodput: limits that a request must keep to count.
     """
 

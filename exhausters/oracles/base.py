@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar, Protocol
 
-from exhausters.engine.api import BootFacts, Engine
+from exhausters.engine.api import BatchView, BootFacts, Engine
 from exhausters.observe.step_record import StepRecord
 from exhausters.pressure import PressureSet
+from exhausters.workloads import EmittedText
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,14 +89,14 @@ class World:
         facts: what was booted.
         pressure: what is held back.
         requests: the requests of the run.
-        emitted_token: what the null model emits.
+        text: what the null model emits.
     """
 
     engine: Engine
     facts: BootFacts
     pressure: PressureSet
     requests: Requests
-    emitted_token: int
+    text: EmittedText
 
 
 class Oracle(ABC):
@@ -117,6 +118,12 @@ class Oracle(ABC):
         self.findings: list[Finding] = []
         self.judged = 0
         self.not_judged = ""
+
+    def on_batch(self, batch: BatchView) -> None:  # noqa: B027  most promises do not ask
+        """A batch is about to run."""
+
+    def on_finished(self, *, rid: str, outputs: Sequence[int], was_aborted: bool) -> None:  # noqa: B027
+        """A request has ended; only told where the text depends on content."""
 
     @abstractmethod
     def on_step(self, step: StepRecord) -> None:

@@ -77,8 +77,9 @@ class CacheHonesty(Oracle):
                 )
 
     def _insert(self, rid: str) -> None:
-        outputs = self.world.requests.wanted_outputs_of(rid) - 1
-        sequence = [*self.world.requests.prompt(rid), *([self.world.emitted_token] * outputs)]
+        prompt = self.world.requests.prompt(rid)
+        outputs = self.world.text.after(prompt, self.world.requests.wanted_outputs_of(rid) - 1)
+        sequence = [*prompt, *outputs]
         node = 0
         for page in self._pages(sequence):
             node = self._children.setdefault((node, page), len(self._children) + 1)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
+from contextlib import ExitStack
 from typing import Any
 
 from exhausters.engine.api import RETRACT, BatchView, Engine
@@ -13,6 +14,7 @@ from exhausters.oracles.full_flag import FullFlag
 from exhausters.oracles.liveness import Liveness
 from exhausters.oracles.registry import PROMISES
 from exhausters.pressure import PressureSet
+from exhausters.workloads import EmittedText
 
 
 class Judge:
@@ -25,33 +27,43 @@ class Judge:
         pressure: PressureSet,
         recorder: Recorder,
         requests: Requests,
-        emitted_token: int,
+        text: EmittedText,
     ) -> None:
         world = World(
             engine=engine,
             facts=engine.facts(),
             pressure=pressure,
             requests=requests,
-            emitted_token=emitted_token,
+            text=text,
         )
         self._world = world
         self._recorder = recorder
         self._oracles = tuple(make(world) for make in PROMISES)
-        self._stop: Callable[[], None] | None = None
+        self._stop = ExitStack()
 
     def start(self) -> None:
-        """Begin to watch retractions; raises SeamError where the engine cannot be watched."""
-        point = next(one for one in self._world.engine.phase_points() if one.phase == RETRACT)
-        self._stop = wrap_calls(point.owner, point.name, self._after_retraction, self._before_retraction)
+        """Begin to watch retractions and outputs; raises SeamError where the engine cannot be watched."""
+        engine = self._world.engine
+        point = next(one for one in engine.phase_points() if one.phase == RETRACT)
+        self._stop.callback(
+            wrap_calls(point.owner, point.name, self._after_retraction, self._before_retraction)
+        )
+        if self._world.text.fixed_token is None:
+            self._stop.callback(engine.watch_outputs(self))
 
     def stop(self) -> None:
-        """Take the wrapper off; harmless when repeated."""
-        if self._stop is not None:
-            self._stop()
-        self._stop = None
+        """Take the wrappers off; harmless when repeated."""
+        self._stop.close()
 
     def on_run_batch(self, batch: BatchView) -> None:
-        """Everything that is judged is in the record of the step."""
+        """Let those look that judge what a batch reads and writes; all else is in the record of the step."""
+        for oracle in self._oracles:
+            oracle.on_batch(batch)
+
+    def on_finished(self, *, rid: str, outputs: Sequence[int], was_aborted: bool) -> None:
+        """A request has ended; called by the engine while its outputs are watched."""
+        for oracle in self._oracles:
+            oracle.on_finished(rid=rid, outputs=outputs, was_aborted=was_aborted)
 
     def on_step(self) -> None:
         """Judge the step that the recorder has just closed."""

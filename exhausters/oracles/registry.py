@@ -8,6 +8,8 @@ from exhausters.oracles.cache_honesty import CacheHonesty
 from exhausters.oracles.full_flag import FullFlag
 from exhausters.oracles.liveness import Liveness
 from exhausters.oracles.lock_ledger import LockLedger
+from exhausters.oracles.same_text import SameText
+from exhausters.oracles.slot_ownership import SlotOwnership
 from exhausters.oracles.work_conservation import WorkConservation
 
 PROMISES: tuple[type[Oracle], ...] = (
@@ -17,4 +19,6 @@ PROMISES: tuple[type[Oracle], ...] = (
     Liveness,
     BudgetHonesty,
     CacheHonesty,
+    SlotOwnership,
+    SameText,
 )

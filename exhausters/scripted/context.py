@@ -16,7 +16,7 @@ from exhausters.pressure import PressureLevels, PressureSet
 from exhausters.scripted import queries
 from exhausters.scripted.batch_log import BatchLog
 from exhausters.scripted.req_handle import ScriptedReqHandle
-from exhausters.workloads import Request
+from exhausters.workloads import EmittedText, Request
 
 _PAUSE_MODES = ("retract", "in_place")
 
@@ -43,7 +43,7 @@ class ScriptedContext:
         clock: the worker's clock; `clock.advance(seconds)` moves modelled time.
         observers: are told of every step and batch until the script ends.
         phases: splits steps into phases while a run is timed or counted.
-        emitted_token: what the null model emits for every request and step.
+        text: what the null model emits.
         cells_run: ids of the cells that have run to their end in this worker.
         boot_lines: lines that the boot executed, by file below the source folder; empty unless the host's
             settings have `record_boot`.
@@ -55,7 +55,7 @@ class ScriptedContext:
         *,
         engine: Engine,
         clock: VirtualClock | RealClock,
-        emitted_token: int,
+        text: EmittedText,
         spool_path: Path | None = None,
     ) -> None:
         """See the class.
@@ -63,7 +63,7 @@ class ScriptedContext:
         Args:
             engine: the booted engine.
             clock: the worker's clock.
-            emitted_token: what the null model emits for every request and step.
+            text: what the null model emits.
             spool_path: file for what must outlive the worker; None for none.
         """
         self.engine = engine
@@ -76,7 +76,7 @@ class ScriptedContext:
         self.cells_run: set[str] = set()
         self.boot_lines: Mapping[str, Sequence[int]] = {}
         self.spool_path = spool_path
-        self.emitted_token = emitted_token
+        self.text = text
         self.pressure = PressureSet(engine)
         self._requests = queries.RequestQueries(engine, self.batch_log)
         self._started = 0
@@ -148,7 +148,7 @@ class ScriptedContext:
             "temperature": 0.0,
         }
         return self.submit(
-            request.tokens(self.emitted_token),
+            request.tokens(self.text),
             rid=request.rid,
             sampling=sampling,
             priority=request.priority,

@@ -16,6 +16,7 @@ from exhausters.scripted.context import ScriptedContext
 from exhausters.scripted.reset import reset_engine
 from exhausters.worker.find_script import find_script
 from exhausters.worker.protocol import RunScript, ScriptFailed, ScriptSucceeded, Shutdown
+from exhausters.workloads import EmittedText
 
 
 class ScriptedSchedulerHook:
@@ -27,14 +28,12 @@ class ScriptedSchedulerHook:
         engine: Engine,
         connection: Connection,
         clock: VirtualClock | RealClock,
-        emitted_token: int,
+        text: EmittedText,
         spool_path: Path | None = None,
     ) -> None:
         self._engine = engine
         self._connection = connection
-        self.context = ScriptedContext(
-            engine=engine, clock=clock, emitted_token=emitted_token, spool_path=spool_path
-        )
+        self.context = ScriptedContext(engine=engine, clock=clock, text=text, spool_path=spool_path)
         self.observers = self.context.observers
         self._serving = self._serve()
 

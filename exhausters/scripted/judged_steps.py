@@ -53,7 +53,7 @@ def judged_steps(
         pressure=t.pressure,
         recorder=recorder,
         requests=_Submitted(one for requests in due.values() for one in requests),
-        emitted_token=t.emitted_token,
+        text=t.text,
     )
     recorder.start()
     t.observers.append(recorder)

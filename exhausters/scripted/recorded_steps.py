@@ -15,6 +15,7 @@ from exhausters.observe.forward_time import ForwardTimeModel, LinearForwardTime
 from exhausters.observe.recorder import Recorder
 from exhausters.observe.step_record import StepRecord
 from exhausters.scripted.context import ScriptedContext
+from exhausters.workloads import CanaryText
 
 # A request in plain values: keywords of `ScriptedContext.submit`.
 RequestKeywords = dict[str, Any]
@@ -31,6 +32,11 @@ def request(
     """Return a request that is decoded greedily."""
     sampling = {"max_new_tokens": max_new_tokens, "ignore_eos": ignore_eos, "temperature": 0.0}
     return {"input_ids": list(prompt), "rid": rid, "sampling": sampling, "priority": priority}
+
+
+def said(prompt: Sequence[int], count: int) -> list[int]:
+    """Return a prompt and the first `count` tokens that the canary model emits behind it."""
+    return [*prompt, *CanaryText().after(prompt, count)]
 
 
 def drain(t: ScriptedContext, requests: Sequence[RequestKeywords]) -> Generator[None, None, None]:

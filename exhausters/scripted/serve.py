@@ -115,7 +115,7 @@ class _Serving:
             engine=engine,
             connection=self._connection,
             clock=self._clock,
-            emitted_token=self._config.settings.emitted_token,
+            text=self._config.settings.text,
             spool_path=Path(self._config.run_dir) / SPOOL_NAME,
         )
         return self._hook

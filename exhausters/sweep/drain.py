@@ -266,7 +266,7 @@ def _judge(context: ScriptedContext, recorder: Recorder, feeder: Feeder) -> Judg
         pressure=context.pressure,
         recorder=recorder,
         requests=feeder,
-        emitted_token=context.emitted_token,
+        text=context.text,
     )
 
 
@@ -311,7 +311,7 @@ def _result(
 ) -> CellResult:
     outcome, reason = ended
     log = recorder.log
-    planned = planned_facts(cell, workload, goodput=options.goodput, emitted_token=context.emitted_token)
+    planned = planned_facts(cell, workload, goodput=options.goodput, text=context.text)
     facts = replace(
         planned,
         submitted_steps=feeder.submitted_steps,

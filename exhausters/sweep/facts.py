@@ -6,25 +6,26 @@ from array import array
 from collections.abc import Mapping
 from dataclasses import replace
 
+from exhausters.engine.settings import CANARIES
 from exhausters.errors import StoreError
 from exhausters.observe.latency import GoodputLimits
 from exhausters.observe.run_facts import RunFacts
 from exhausters.observe.summary import Value, summarize
 from exhausters.sweep.cell import Cell
 from exhausters.sweep.record import RunRecord
-from exhausters.workloads import Workload, parse_workload
+from exhausters.workloads import CanaryText, EmittedText, FixedToken, Workload, parse_workload
 
 
-def planned_facts(cell: Cell, workload: Workload, *, goodput: GoodputLimits, emitted_token: int) -> RunFacts:
+def planned_facts(cell: Cell, workload: Workload, *, goodput: GoodputLimits, text: EmittedText) -> RunFacts:
     """Return the facts of a run that has not started: nothing has arrived or been submitted."""
     return RunFacts(
         chunk_budget_tokens=max(cell.engine.chunked_prefill_size, 0) or None,
         submitted_steps={},
         wanted_outputs={request.rid: request.max_new_tokens for request in workload.requests},
-        sequences=_sequences(workload, emitted_token),
+        sequences=_sequences(workload, text),
         warm_rids=tuple(request.rid for request in workload.warmup_requests),
         page_size=cell.engine.page_size,
-        emitted_token=emitted_token,
+        emitted_token=text.fixed_token,
         goodput=goodput,
     )
 
@@ -44,7 +45,8 @@ def resummarize(record: RunRecord) -> dict[str, Value]:
             f"{cell.id} of {record.target}: the record holds no facts of its run: it was written before "
             "facts were stored, or the run failed before its first step. Sweep again"
         )
-    if facts.emitted_token is None:
+    text = _text_of(cell, facts)
+    if text is None:
         return summarize(record.result.log, facts)
     workload = parse_workload(cell.workload)
     stored = record.result.provenance.get("workload_digest", workload.digest)
@@ -53,13 +55,19 @@ def resummarize(record: RunRecord) -> dict[str, Value]:
             f"{cell.workload}: has digest {workload.digest[:16]} now, and {str(stored)[:16]} in the record: "
             "use the harness and the trace that it was swept with"
         )
-    sequences = _sequences(workload, facts.emitted_token)
+    sequences = _sequences(workload, text)
     return summarize(record.result.log, replace(facts, sequences=sequences))
 
 
-def _sequences(workload: Workload, emitted_token: int) -> Mapping[str, array[int]]:
+def _text_of(cell: Cell, facts: RunFacts) -> EmittedText | None:
+    """What the model of a stored run emitted; None when it is not known."""
+    if cell.engine.model in CANARIES:
+        return CanaryText()
+    return None if facts.emitted_token is None else FixedToken(facts.emitted_token)
+
+
+def _sequences(workload: Workload, text: EmittedText) -> Mapping[str, array[int]]:
     """Prompt and outputs of every request: what its prefixes are computed from."""
-    return {
-        request.rid: request.tokens(emitted_token) + array("q", [emitted_token]) * request.max_new_tokens
-        for request in (*workload.warmup_requests, *workload.requests)
-    }
+    prompts = {one.rid: one.tokens(text) for one in (*workload.warmup_requests, *workload.requests)}
+    outputs = {one.rid: one.max_new_tokens for one in (*workload.warmup_requests, *workload.requests)}
+    return {rid: prompt + text.after(prompt, outputs[rid]) for rid, prompt in prompts.items()}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from exhausters.engine.settings import HostSettings
+from exhausters.engine.settings import HostSettings, emitted_text
 from exhausters.errors import (
     ExhaustersError,
     UnsupportedSettingError,
@@ -51,7 +51,8 @@ def _salvaged(salvaged: object, cell: Cell, workload: Workload | None, options: 
     if not steps or workload is None:
         return CellResult(outcome="", reason="", log=log, metrics={})
     # When requests arrived and were submitted died with the worker; the rest was known before the run.
-    facts = planned_facts(cell, workload, goodput=options.goodput, emitted_token=HostSettings().emitted_token)
+    text = emitted_text(cell.engine.model, HostSettings().emitted_token)
+    facts = planned_facts(cell, workload, goodput=options.goodput, text=text)
     return CellResult(
         outcome="", reason="", log=log, metrics=summarize(log, facts), facts=facts.without_sequences()
     )

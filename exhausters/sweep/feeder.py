@@ -57,7 +57,7 @@ class Feeder:
     def prompt(self, rid: str) -> Sequence[int]:
         """The prompt's tokens; empty for a request that is not of this workload."""
         request = self._requests.get(rid)
-        return () if request is None else request.tokens(self._context.emitted_token)
+        return () if request is None else request.tokens(self._context.text)
 
     def wanted_outputs_of(self, rid: str) -> int:
         """Tokens that a request is to emit; 0 for one that is not of this workload."""

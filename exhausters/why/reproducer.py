@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from exhausters.engine.settings import CANARIES
 from exhausters.observe.divergence_sentence import divergence_sentence
 from exhausters.observe.step_record import IDLE, StepRecord
 from exhausters.sweep.cell import Cell, EngineSettings
@@ -68,7 +69,7 @@ def reproducer_text(trial: Trial, cell: Cell, *, base: str, head: str) -> str:
         cell: the cell that it was cut from: its engine settings.
         base, head: names of the targets.
     """
-    helpers = ["expect_steps", "recorded_steps", "request"]
+    helpers = ["expect_steps", "recorded_steps", *prompt_helpers(trial.scenario, cell.engine.model)]
     if trial.scenario.warmup:
         helpers = ["drain", *helpers]
     settings, imports = engine_lines(cell.engine)
@@ -81,20 +82,24 @@ def reproducer_text(trial: Trial, cell: Cell, *, base: str, head: str) -> str:
         imports=imports,
         helpers=", ".join(helpers),
         expected="\n".join(_expected(trial)),
-        body="\n".join(scenario_lines(trial.scenario, trial.submitted_steps, last_step=trial.step)),
+        body="\n".join(
+            scenario_lines(
+                trial.scenario, trial.submitted_steps, last_step=trial.step, model=cell.engine.model
+            )
+        ),
         steps=trial.step + 1,
         engine="\n".join(settings),
     )
 
 
 def scenario_lines(
-    scenario: Scenario, submitted_steps: Mapping[str, int], *, last_step: int
+    scenario: Scenario, submitted_steps: Mapping[str, int], *, last_step: int, model: str
 ) -> Iterator[str]:
     """Yield the lines of a script that warm up, take, and say in `due` which requests come before which step.
 
-    Requests that were submitted after `last_step` are left out.
+    Requests that were submitted after `last_step` are left out. Outputs in prompts are those of `model`.
     """
-    tokens, levels = _PromptTokens(), scenario.levels
+    tokens, levels = _PromptTokens(has_text=model in CANARIES), scenario.levels
     if scenario.warmup:
         yield from ("    warm = [", *_requests(scenario.warmup, tokens, indent=8), "    ]")
         yield "    yield from drain(t, warm)"
@@ -111,6 +116,13 @@ def scenario_lines(
         yield from _requests(requests, tokens, indent=12)
         yield "        ],"
     yield "    }"
+
+
+def prompt_helpers(scenario: Scenario, model: str) -> list[str]:
+    """Return the helpers that the prompts of `scenario_lines` call, by name."""
+    every = (*scenario.warmup, *scenario.requests)
+    says = model in CANARIES and any(part.seed is None for one in every for part in one.prompt)
+    return ["request", "said"] if says else ["request"]
 
 
 def trial_sentence(trial: Trial) -> str:
@@ -157,20 +169,24 @@ def _requests(requests: Sequence[Request], tokens: _PromptTokens, *, indent: int
 class _PromptTokens:
     """One token per segment: prompts that share a prefix in the workload share it here."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, has_text: bool) -> None:
+        self._has_text = has_text
         self._tokens: dict[tuple[object, ...], int] = {}
 
     def prompt(self, request: Request) -> str:
         """Return a prompt as an expression."""
         before: tuple[object, ...] = ()
-        parts = []
+        prompt = ""
         for part in request.prompt:
-            token = _EMITTED_TOKEN
-            if part.seed is not None:
-                token = self._tokens.setdefault((*before, part.seed), _FIRST_TOKEN + len(self._tokens))
-            parts.append(f"[{token}] * {part.length}")
+            if part.seed is None and self._has_text:
+                prompt = f"said({prompt or '[]'}, {part.length})"
+            else:
+                token = _EMITTED_TOKEN
+                if part.seed is not None:
+                    token = self._tokens.setdefault((*before, part.seed), _FIRST_TOKEN + len(self._tokens))
+                prompt = f"{prompt} + [{token}] * {part.length}".removeprefix(" + ")
             before = (*before, (part.seed, part.length))
-        return " + ".join(parts)
+        return prompt
 
 
 def engine_lines(engine: EngineSettings) -> tuple[list[str], str]:

@@ -7,6 +7,7 @@ A workload comes from a synthetic builder or a trace reader, by name (`build`), 
 from __future__ import annotations
 
 from exhausters.workloads.azure import read_azure
+from exhausters.workloads.emitted import DEFAULT_TEXT, CanaryText, EmittedText, FixedToken
 from exhausters.workloads.hits import BlockHits, TokenHits, block_hits, token_hits
 from exhausters.workloads.mooncake import read_mooncake
 from exhausters.workloads.request import Request, Segment
@@ -28,10 +29,14 @@ from exhausters.workloads.workload_spec import READERS, WorkloadSpec, build, par
 
 __all__ = [
     "BUILDERS",
+    "DEFAULT_TEXT",
     "READERS",
     "TRACES_VARIABLE",
     "BlockHits",
     "Builder",
+    "CanaryText",
+    "EmittedText",
+    "FixedToken",
     "Request",
     "Segment",
     "TokenHits",

@@ -9,9 +9,11 @@ Everything here is imported inside the worker: standard library only.
 from __future__ import annotations
 
 from array import array
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from exhausters.errors import WorkloadError
+from exhausters.workloads.emitted import EmittedText
 from exhausters.workloads.tokens import expand
 
 #: Longest time, some 30,000 years: anything longer is a mistake.
@@ -23,8 +25,7 @@ class Segment:
     """A run of tokens; those with equal seeds share their first min(length) tokens.
 
     Args:
-        seed: names the content, >= 0; None means "what the model emitted" (the null model emits
-            one fixed token, which the expander is given).
+        seed: names the content, >= 0; None means "what the model emitted" after what stands before it.
         length: tokens, >= 1.
 
     Raises:
@@ -39,10 +40,15 @@ class Segment:
             require_int("Segment.seed", self.seed, minimum=0)
         require_int("Segment.length", self.length, minimum=1)
 
-    def tokens(self, emitted_token: int) -> array[int]:
-        """Token ids, shape (length,), a fresh array of typecode 'q'."""
+    def tokens(self, emitted: EmittedText, *, behind: Sequence[int] = ()) -> array[int]:
+        """Token ids, shape (length,), a fresh array of typecode 'q'.
+
+        Args:
+            emitted: what the model emits.
+            behind: the tokens that stand before the segment.
+        """
         if self.seed is None:
-            return array("q", [emitted_token]) * self.length
+            return emitted.after(behind, self.length)
         return expand(self.seed, self.length)
 
 
@@ -94,16 +100,16 @@ class Request:
         """Length of the prompt in tokens."""
         return sum(part.length for part in self.prompt)
 
-    def tokens(self, emitted_token: int) -> array[int]:
+    def tokens(self, emitted: EmittedText) -> array[int]:
         """Token ids of the prompt, shape (prompt_tokens,), a fresh array of typecode 'q'.
 
         Args:
-            emitted_token: what the null model emits. Below 65536 it can never be taken for the
-                first token of a segment.
+            emitted: what the null model emits. Tokens below 65536 can never be taken for the first token
+                of a segment.
         """
         ids = array("q")
         for part in self.prompt:
-            ids.extend(part.tokens(emitted_token))
+            ids.extend(part.tokens(emitted, behind=ids))
         return ids
 
 

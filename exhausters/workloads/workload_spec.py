@@ -4,7 +4,7 @@
     item  = key "=" value              any argument of the builder or reader
           | path                       first item only, short for path=...
 
-Every builder and reader takes `priorities` as well (see `priorities.py`).
+Every builder and reader takes `priorities` and `renamed` as well (see `priorities.py`, `renamed.py`).
 
     shared_prefix
     agents:seed=3,turns=4
@@ -33,6 +33,9 @@ from exhausters.workloads.mooncake import read_mooncake
 from exhausters.workloads.priorities import ARGUMENT as PRIORITIES
 from exhausters.workloads.priorities import PARAMETER as PRIORITIES_PARAMETER
 from exhausters.workloads.priorities import with_priorities
+from exhausters.workloads.renamed import ARGUMENT as RENAMED
+from exhausters.workloads.renamed import PARAMETER as RENAMED_PARAMETER
+from exhausters.workloads.renamed import with_other_names
 from exhausters.workloads.request_log import read_sglang_log
 from exhausters.workloads.synthetic import BUILDERS, Builder
 from exhausters.workloads.trace_fields import exact_fraction
@@ -83,10 +86,12 @@ class WorkloadSpec:
         Raises:
             WorkloadError: from the builder or reader.
         """
-        own = {key: value for key, value in self.arguments.items() if key != PRIORITIES}
+        own = {key: value for key, value in self.arguments.items() if key not in (PRIORITIES, RENAMED)}
         workload = _builder(self.name)(**own)
         if PRIORITIES in self.arguments:
             workload = with_priorities(workload, cast(int, self.arguments[PRIORITIES]))
+        if self.arguments.get(RENAMED):
+            workload = with_other_names(workload)
         shown = dict(self.arguments)
         if _PATH in shown:
             shown[_PATH] = Path(str(shown[_PATH])).name
@@ -142,7 +147,7 @@ def _builder(name: str) -> Builder:
 
 def _parameters(name: str) -> Mapping[str, inspect.Parameter]:
     own = inspect.signature(_builder(name), eval_str=True).parameters
-    return {**own, PRIORITIES: PRIORITIES_PARAMETER}
+    return {**own, PRIORITIES: PRIORITIES_PARAMETER, RENAMED: RENAMED_PARAMETER}
 
 
 def _kind(name: str, parameters: Mapping[str, inspect.Parameter], key: str) -> type:

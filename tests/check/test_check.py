@@ -109,11 +109,13 @@ def test_the_issue_says_all_of_it(tmp_path: Path) -> None:
     target = fake_target()
     shrunk = shrink(groups[0], target, cast(Any, _Lease()), tmp_path / "test_shown.py", max_runs=200)
     assert shrunk is not None
-    text = issue_text(target, records, groups, {"test_shown.py": shrunk})
+    text = issue_text(target, records, groups, (), {"test_shown.py": shrunk})
     finding = groups[0].finding
     for part in (finding.wants, finding.saw, groups[0].record.cell.id, target.name, shrunk.text.rstrip()):
         assert part in text
-    document = check_json(target, "mine", records, groups, promise_counts(records), {"test_shown.py": shrunk})
+    document = check_json(
+        target, "mine", records, groups, promise_counts(records), (), {"test_shown.py": shrunk}
+    )
     assert document["exit_code"] == 1
     assert [one["promise"] for one in document["promises"]] == [one.name for one in PROMISES]
 
@@ -122,20 +124,20 @@ def test_exit_codes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Kept is 0; a cell that failed is 2, beside any judged one; a finding is 1, beside any failed one."""
     kept = _record(_WORKLOADS[0])
     failed = replace(kept, result=replace(kept.result, outcome=CRASHED, judgement=None))
-    assert (exit_code([kept]), exit_code([kept, failed]), exit_code([])) == (0, 2, 2)
+    assert (exit_code([kept], ()), exit_code([kept, failed], ()), exit_code([], ())) == (0, 2, 2)
     original = FakeScheduler._admit
     monkeypatch.setattr(
         FakeScheduler, "_admit", lambda self, request: not self.running.requests and original(self, request)
     )
-    assert exit_code([kept, failed, _record(_WORKLOADS[0])]) == 1
+    assert exit_code([kept, failed, _record(_WORKLOADS[0])], ()) == 1
 
 
 def test_the_stock_grid() -> None:
-    """The grid `check` has few boots, small numbers of rows, both loops, a hybrid model and held pressure."""
+    """The grid `check` has few boots, small numbers of rows, both loops, canary models and held pressure."""
     cells = load_grid("check").cells
     engines = {cell.engine for cell in cells}
-    assert len(engines) <= 4
+    assert len(engines) <= 6
     assert {engine.max_running_requests for engine in engines} == {4, 8}
     assert {engine.overlap for engine in engines} == {True, False}
-    assert {engine.model for engine in engines} == {"dense", "hybrid_swa"}
+    assert {engine.model for engine in engines} == {"canary", "canary_hybrid_swa"}
     assert any(cell.levels.held for cell in cells)

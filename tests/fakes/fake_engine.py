@@ -20,6 +20,7 @@ from exhausters.sweep.drain import COUNTED, DECIDE, TIMED, RunOptions, run_cell
 from exhausters.sweep.execute import imported_sources
 from exhausters.worker.protocol import RunScript, ScriptFailed, ScriptSucceeded, WorkerReady
 from exhausters.worker.script_ref import script_ref
+from exhausters.workloads import DEFAULT_TEXT, EmittedText
 
 # A script that never ends would run for ever here, where nobody kills the worker.
 MAX_ITERATIONS = 200_000
@@ -49,8 +50,9 @@ class ScriptRunner:
         engine: the same as the harness sees it.
     """
 
-    def __init__(self, **settings: Any) -> None:
-        self.scheduler = FakeScheduler(**settings)
+    def __init__(self, *, text: EmittedText = DEFAULT_TEXT, **settings: Any) -> None:
+        self.scheduler = FakeScheduler(text=text, **settings)
+        self._text = text
         self.engine = FakeEngine(self.scheduler)
         self.hook: ScriptedSchedulerHook | None = None
 
@@ -58,7 +60,7 @@ class ScriptRunner:
         """Let the hook answer all messages, until it ends the loop as it does when the host goes away."""
         connection: Any = FakeConnection(messages)
         self.hook = self.scheduler.hook = ScriptedSchedulerHook(
-            engine=self.engine, connection=connection, clock=VirtualClock(), emitted_token=5
+            engine=self.engine, connection=connection, clock=VirtualClock(), text=self._text
         )
         try:
             for _ in range(MAX_ITERATIONS):
@@ -124,7 +126,8 @@ class FakeHost:
             on_started(self)
         self.on_boot(settings)
         require_switches(settings.switches, known=self.known_switches)
-        self._engine = ScriptRunner(**{name: settings.engine[name] for name in KEYWORDS})
+        known = {name: settings.engine[name] for name in KEYWORDS}
+        self._engine = ScriptRunner(text=settings.text, **known)
 
     def pin(self, core: int | None) -> None:
         self.cores.append(core)

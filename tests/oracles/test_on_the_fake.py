@@ -20,7 +20,7 @@ from exhausters.sweep.cell import Cell
 from exhausters.sweep.drain import CHECKED, DECIDE, DrainLimits, RunOptions, run_cell
 from exhausters.sweep.record import DRAINED, CellResult
 from exhausters.sweep.record import STALLED as RUN_STALLED
-from exhausters.workloads import parse_workload
+from exhausters.workloads import FixedToken, parse_workload
 from tests.fakes.fake_engine import ScriptRunner
 
 Patch = pytest.MonkeyPatch
@@ -240,7 +240,7 @@ def test_how_a_run_is_stuck(steps: list[StepRecord], kind: str) -> None:
         facts=engine.facts(),
         pressure=PressureSet(engine),
         requests=cast(Any, None),  # this oracle does not ask
-        emitted_token=5,
+        text=FixedToken(5),
     )
     oracle = Liveness(world)
     for step in steps:

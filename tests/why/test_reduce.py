@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import itertools
+import re
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -13,9 +14,11 @@ import pytest
 
 from exhausters.errors import ScriptFailedError
 from exhausters.pressure.levels import PressureLevels
+from exhausters.scripted.recorded_steps import said
 from exhausters.why.reduce import BATCH_FIELDS, Reduction, Trial, first_difference, reduce_scenario
-from exhausters.why.reproducer import reproducer_text
+from exhausters.why.reproducer import prompt_helpers, reproducer_text, scenario_lines
 from exhausters.why.scenario import Scenario
+from exhausters.workloads import CanaryText, parse_workload
 from tests.fakes.fake_engine import ScriptRunner
 from tests.why.sides import SCAN, SHY, a_cell, a_workload, changed, run_both
 
@@ -100,3 +103,21 @@ def test_a_whole_workload_is_reproduced_too(tmp_path: Path) -> None:
     ScriptRunner().run(script)
     with changed("_admit", SHY), pytest.raises(ScriptFailedError):
         ScriptRunner().run(script)
+
+
+def test_outputs_in_prompts_are_those_of_the_canary() -> None:
+    """A script for a canary repeats in each turn what the model said before; for others, its one token."""
+    requests = parse_workload("agents:conversations=1,turns=2").requests
+    scenario = Scenario(warmup=(), requests=requests, levels=PressureLevels())
+    spoken = requests[0].max_new_tokens
+    for model, helpers in (("canary", ["request", "said"]), ("dense", ["request"])):
+        assert prompt_helpers(scenario, model) == helpers
+        lines = list(scenario_lines(scenario, {one.rid: 0 for one in requests}, last_step=0, model=model))
+        before, after = (
+            re.sub(r'.*request\("[\w-]+", (.*), max_new_tokens.*', r"\1", line)
+            for line in lines
+            if "request(" in line
+        )
+        said_before = f"said({before}, {spoken})" if "said" in helpers else f"{before} + [5] * {spoken}"
+        assert after.startswith(f"{said_before} + [")
+    assert said([1, 2, 3], 2) == [1, 2, 3, *CanaryText().after([1, 2, 3], 2)]

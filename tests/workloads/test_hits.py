@@ -5,12 +5,21 @@ from array import array
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exhausters.workloads import BUILDERS, Request, Segment, Workload, block_hits, build, token_hits
+from exhausters.workloads import (
+    BUILDERS,
+    FixedToken,
+    Request,
+    Segment,
+    Workload,
+    block_hits,
+    build,
+    token_hits,
+)
 from tests.workloads.reference_radix import ReferenceRadix
 
 # Outside every range of tokens.py: a body token that equals what the model emits by chance would
 # be a shared token that no segment accounts for.
-EMITTED = 1 << 40
+EMITTED = FixedToken(1 << 40)
 
 
 def cached(request: Request) -> bytes:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from exhausters.workloads import block_hits, read_azure, read_mooncake, token_hits
+from exhausters.workloads import FixedToken, block_hits, read_azure, read_mooncake, token_hits
 from tests.workloads.reference_radix import ReferenceRadix
 
 PublicTrace = Callable[[str], Path]
@@ -36,7 +36,7 @@ def test_radix_hits_equal_block_hits(public_trace: PublicTrace, name: str, scale
     radix = ReferenceRadix(page_size)
     hit_pages = 0
     for request in workload.requests:
-        tokens = request.tokens(0).tobytes()
+        tokens = request.tokens(FixedToken(0)).tobytes()
         hit_pages += radix.match(tokens) // page_size
         radix.insert(tokens)
     hits = block_hits(request.prompt for request in workload.requests)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from exhausters.errors import WorkloadError
-from exhausters.workloads import Request, Segment, Workload, summarise
+from exhausters.workloads import FixedToken, Request, Segment, Workload, summarise
 
 
 def request(rid: str = "a", **changes: Any) -> Request:
@@ -29,11 +29,12 @@ def test_prompt_is_its_segments_in_order() -> None:
     """A prompt is the concatenation of its segments, with the emitted token where the model spoke."""
     parts = (Segment(seed=1, length=3), Segment(seed=None, length=2), Segment(seed=2, length=4))
     one = request(prompt=parts)
-    tokens = one.tokens(7)
+    emitted = FixedToken(7)
+    tokens = one.tokens(emitted)
     assert isinstance(tokens, array)
     assert tokens.typecode == "q"
     assert len(tokens) == one.prompt_tokens == 9
-    assert tokens == parts[0].tokens(7) + array("q", [7, 7]) + parts[2].tokens(7)
+    assert tokens == parts[0].tokens(emitted) + array("q", [7, 7]) + parts[2].tokens(emitted)
 
 
 @pytest.mark.parametrize(

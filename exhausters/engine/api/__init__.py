@@ -7,21 +7,31 @@ Names that scripts and grids know from SGLang (`sampling`, `lora_path`, `policy`
 real scheduler, `exhausters.engine.fake` for a small one in plain Python.
 """
 
-from exhausters.engine.api.engine import Boot, Engine, EngineHook, EngineListener, RequestView
+from exhausters.engine.api.engine import (
+    Boot,
+    Engine,
+    EngineHook,
+    EngineListener,
+    OutputListener,
+    RequestView,
+)
 from exhausters.engine.api.parts import KvPool, PrefixTree, RowPool
 from exhausters.engine.api.records import (
     DECODE,
     EVICT,
     FORM_BATCH,
+    FREE_PAGE,
     IDLE,
     MATCH,
     MIXED,
     MODES,
     NO_PARENT,
+    PADDING_PAGE,
     PREFILL,
     PROCESS_RESULT,
     RETRACT,
     RUN,
+    WRITTEN_BY_TWO,
     BatchView,
     BootFacts,
     Demand,
@@ -30,6 +40,7 @@ from exhausters.engine.api.records import (
     MethodPoint,
     NodeView,
     PoolSnapshot,
+    SlotFault,
     SourceFolders,
     Submission,
 )
@@ -38,15 +49,18 @@ __all__ = [
     "DECODE",
     "EVICT",
     "FORM_BATCH",
+    "FREE_PAGE",
     "IDLE",
     "MATCH",
     "MIXED",
     "MODES",
     "NO_PARENT",
+    "PADDING_PAGE",
     "PREFILL",
     "PROCESS_RESULT",
     "RETRACT",
     "RUN",
+    "WRITTEN_BY_TWO",
     "BatchView",
     "Boot",
     "BootFacts",
@@ -59,10 +73,12 @@ __all__ = [
     "LastBatch",
     "MethodPoint",
     "NodeView",
+    "OutputListener",
     "PoolSnapshot",
     "PrefixTree",
     "RequestView",
     "RowPool",
+    "SlotFault",
     "SourceFolders",
     "Submission",
 ]

@@ -15,6 +15,7 @@ from exhausters.engine.api.records import (
     LastBatch,
     MethodPoint,
     PoolSnapshot,
+    SlotFault,
     SourceFolders,
     Submission,
 )
@@ -73,6 +74,19 @@ class EngineListener(Protocol):
         Args:
             own_tokens: KV tokens of their own that they threw away, by request id, in order of retraction.
             aborted: requests that were given up, because retracting was not enough.
+        """
+
+
+class OutputListener(Protocol):
+    """Receives the outputs of requests as they end."""
+
+    def on_finished(self, *, rid: str, outputs: Sequence[int], was_aborted: bool) -> None:
+        """A request that ran in a batch has ended.
+
+        Args:
+            rid: its id.
+            outputs: the token ids that its caller gets.
+            was_aborted: it was ended from outside, and may have fewer than it asked for.
         """
 
 
@@ -173,6 +187,13 @@ class Engine(Protocol):
         Tokens at the head of its sequence that the tree owns, and the handle of the node at which they end.
         """
 
+    def slot_faults(self) -> Sequence[SlotFault]:
+        """Return what is wrong with the page tables of all that live, when a batch is about to run.
+
+        To be asked in `on_run_batch`: between two steps an overlapped engine holds pages for requests whose
+        end it has not looked at yet. Empty when all is well; O(pages in use).
+        """
+
     # Actions. Those up to `flush` are received in the iteration that follows.
 
     def submit(self, submission: Submission) -> None:
@@ -222,6 +243,13 @@ class Engine(Protocol):
 
         Raises:
             SeamError: the engine has no such method; nothing stays wrapped.
+        """
+
+    def watch_outputs(self, listener: OutputListener) -> Callable[[], None]:
+        """Tell `listener` of each request that ends in a batch, once; returns what ends that.
+
+        Raises:
+            SeamError: the engine has no such method.
         """
 
     def phase_points(self) -> Sequence[MethodPoint]:

@@ -136,6 +136,30 @@ class Demand:
     running_limit: int
 
 
+# What is wrong with a page of a request's page table.
+FREE_PAGE, PADDING_PAGE, WRITTEN_BY_TWO = "free", "padding", "written by two"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SlotFault:
+    """A page in the table of a living request that must not be there.
+
+    Attributes:
+        kind: FREE_PAGE: the allocator can give it to somebody else; PADDING_PAGE: nothing may be kept in it;
+            WRITTEN_BY_TWO: the request writes it, and it is in the table of another as well.
+        rid: the request.
+        position: of its tokens, the first that is in the page.
+        page: number of the page.
+        other_rid: the other request; empty for other kinds.
+    """
+
+    kind: str
+    rid: str
+    position: int
+    page: int
+    other_rid: str = ""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NodeView:
     """One node of the prefix tree other than the root, as it was when the tree was walked.

@@ -69,7 +69,7 @@ def run(
         for name, value in settings.engine.items()
         if name not in known
     ]
-    scheduler = FakeScheduler(**known | dict(settings.switches), emitted_token=settings.emitted_token)
+    scheduler = FakeScheduler(**known | dict(settings.switches), text=settings.text)
     scheduler.hook = make_hook(FakeEngine(scheduler))
     on_started(tuple(notes))
     try:

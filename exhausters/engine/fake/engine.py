@@ -27,10 +27,13 @@ from exhausters.engine.api import (
     ImportedSources,
     LastBatch,
     MethodPoint,
+    OutputListener,
     PoolSnapshot,
+    SlotFault,
     SourceFolders,
     Submission,
 )
+from exhausters.engine.fake.page_tables import slot_faults
 from exhausters.engine.fake.page_trie import PageTrie
 from exhausters.engine.fake.pools import PagePool, RowTable
 from exhausters.engine.fake.requests import FakeBatch, FakeRequest, Retracted
@@ -95,6 +98,8 @@ class FakeEngine:
 
     def __init__(self, scheduler: FakeScheduler) -> None:
         self.native = scheduler
+        # The batch that runs next: no queue has it yet.
+        self._batch: FakeBatch | None = None
         # It imports nothing of a target; tests put in what a real engine would report.
         self.sources = ImportedSources(files={})
 
@@ -132,6 +137,7 @@ class FakeEngine:
 
     def view_batch(self, native: FakeBatch) -> BatchView:
         """The batch that is about to run."""
+        self._batch = native
         is_decode = native.mode == DECODE
         return BatchView(
             mode=native.mode,
@@ -213,6 +219,10 @@ class FakeEngine:
         """It has no switch that holds requests back."""
         return ""
 
+    def slot_faults(self) -> tuple[SlotFault, ...]:
+        """What is wrong with the pages of all that live."""
+        return slot_faults(self.native, self._batch)
+
     def cached_prefixes(self) -> dict[str, tuple[int, object | None]]:
         """Tokens of the pages that a request has of the trie, and the node it has locked."""
         size = self.kv_pool.page_size
@@ -253,7 +263,8 @@ class FakeEngine:
         """There are none."""
 
     def begin_script(self) -> None:
-        """Nothing of a script is remembered."""
+        """Forget the batch that ran last."""
+        self._batch = None
 
     def restore_carryover(self) -> None:
         """Take off the mark; there are no counters that run on."""
@@ -294,6 +305,16 @@ class FakeEngine:
             wrappers.callback(wrap_calls(self.tree, "evict", note_eviction))
             wrappers.callback(wrap_calls(self.native, "retract", note_retraction))
             return wrappers.pop_all().close
+
+    def watch_outputs(self, listener: OutputListener) -> Callable[[], None]:
+        """Tell `listener` of each request that ends in a batch."""
+
+        def tell(_result: object, batch: FakeBatch) -> None:
+            for one in batch.requests:
+                if one.is_finished:
+                    listener.on_finished(rid=one.rid, outputs=tuple(one.outputs), was_aborted=one.is_aborted)
+
+        return wrap_calls(self.native, "process_result", tell)
 
     def phase_points(self) -> tuple[MethodPoint, ...]:
         """The methods that are phases of a step."""

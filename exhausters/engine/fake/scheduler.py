@@ -10,6 +10,7 @@ from exhausters.engine.api import DECODE, PREFILL, EngineHook
 from exhausters.engine.fake.page_trie import PageTrie
 from exhausters.engine.fake.pools import PagePool, RowTable
 from exhausters.engine.fake.requests import FakeBatch, FakeRequest, Retracted
+from exhausters.workloads import DEFAULT_TEXT, EmittedText
 
 # The budget of a prefill batch where chunking is off.
 _UNLIMITED_TOKENS = 1 << 60
@@ -33,7 +34,7 @@ class FakeScheduler:
         max_running_requests: int = 64,
         chunked_prefill_size: int = 256,
         disable_radix_cache: bool = False,
-        emitted_token: int = 5,
+        text: EmittedText = DEFAULT_TEXT,
     ) -> None:
         self.pages = PagePool(page_count=max_total_tokens // page_size, page_size=page_size)
         self.rows = RowTable(row_count=max_running_requests)
@@ -47,7 +48,7 @@ class FakeScheduler:
         self.is_paused = False
         self.is_marked_full = False
         self.chunked_prefill_size = chunked_prefill_size
-        self._emitted_token = emitted_token
+        self._text = text
 
     def iterate(self) -> None:
         """One iteration of the event loop."""
@@ -142,7 +143,7 @@ class FakeScheduler:
         for request in batch.requests:
             if request is self.chunked:
                 continue
-            request.outputs.append(self._emitted_token)
+            request.outputs.extend(self._text.after(request.tokens, 1))
             if request.is_aborted or len(request.outputs) >= request.max_new_tokens:
                 self._finish(request)
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from exhausters.engine.api import Engine, EngineHook
-from exhausters.engine.settings import HostSettings
+from exhausters.engine.settings import CANARIES, HostSettings
 from exhausters.engine.sglang import cpu_kernels, inbox
 from exhausters.engine.sglang.engine import SGLangEngine
 from exhausters.engine.sglang.environment import set_environment
@@ -141,7 +141,7 @@ def run(
         settings.engine, model_path=str(model_path), switches=settings.switches
     )
     port_args = _port_arguments(server_args)
-    _install_hook(module.Scheduler, make_hook, emitted_token=settings.emitted_token)
+    _install_hook(module.Scheduler, make_hook, settings)
     known: Mapping[str, Any] = {
         "server_args": server_args,
         "port_args": port_args,
@@ -184,7 +184,7 @@ def _port_arguments(server_args: Any) -> Any:
 
 
 def _install_hook(
-    scheduler_class: Any, make_hook: Callable[[Engine], EngineHook], *, emitted_token: int
+    scheduler_class: Any, make_hook: Callable[[Engine], EngineHook], settings: HostSettings
 ) -> None:
     if not hasattr(scheduler_class, "maybe_init_scripted_scheduler_hook"):
         raise SeamError(
@@ -194,7 +194,12 @@ def _install_hook(
 
     def install(scheduler: Any) -> None:
         # SGLang calls this once its sockets are made and before its request receiver takes them.
-        engine = SGLangEngine(scheduler, inbox=inbox.replace_channels(scheduler), emitted_token=emitted_token)
+        engine = SGLangEngine(scheduler, inbox=inbox.replace_channels(scheduler), text=settings.text)
+        if settings.model in CANARIES:
+            # Only now: the module imports sglang, which a boot imports when its environment is set.
+            from exhausters.engine.sglang.null_models.canary import CanaryForCausalLM
+
+            CanaryForCausalLM.scheduler = scheduler
         scheduler.scripted_scheduler_hook = make_hook(engine)
 
     scheduler_class.maybe_init_scripted_scheduler_hook = install

@@ -15,11 +15,13 @@ from exhausters.engine.api import (
     ImportedSources,
     LastBatch,
     MethodPoint,
+    OutputListener,
     PoolSnapshot,
+    SlotFault,
     SourceFolders,
     Submission,
 )
-from exhausters.engine.sglang import admission, batches, observation
+from exhausters.engine.sglang import admission, batches, observation, outputs
 from exhausters.engine.sglang import request_messages as messages
 from exhausters.engine.sglang.carryover import Carryover
 from exhausters.engine.sglang.facts import facts, source_folders
@@ -28,10 +30,12 @@ from exhausters.engine.sglang.idle_checks import set_idle_checks
 from exhausters.engine.sglang.import_watch import imported_sources
 from exhausters.engine.sglang.inbox import Inbox
 from exhausters.engine.sglang.kv_pool import SGLangKvPool
+from exhausters.engine.sglang.page_tables import PageTables
 from exhausters.engine.sglang.pools import PoolReader
 from exhausters.engine.sglang.prefix_tree import SGLangTree
 from exhausters.engine.sglang.requests import SGLangRequest, iter_requests
 from exhausters.engine.sglang.row_pool import SGLangRowPool
+from exhausters.workloads import DEFAULT_TEXT, EmittedText
 
 
 class SGLangEngine:
@@ -42,23 +46,27 @@ class SGLangEngine:
         kv_pool, row_pool, tree: its resources.
     """
 
-    def __init__(self, scheduler: Any, *, inbox: Inbox | None = None, emitted_token: int = 5) -> None:
+    def __init__(
+        self, scheduler: Any, *, inbox: Inbox | None = None, text: EmittedText = DEFAULT_TEXT
+    ) -> None:
         """Wrap `scheduler`.
 
         Args:
             scheduler: SGLang's scheduler; may still be in its constructor.
             inbox: what it receives from.
-            emitted_token: what the null model emits for every request and step.
+            text: what the null model emits.
         """
         self.native = scheduler
         self.kv_pool = SGLangKvPool(scheduler)
         self.row_pool = SGLangRowPool(scheduler)
         self.tree = SGLangTree(scheduler, lambda: self._submitted)
         self._inbox = Inbox() if inbox is None else inbox
-        self._emitted_token = emitted_token
+        self._text = text
         # With their outputs, which are known: cores without a walk are pinned through these sequences.
         self._submitted: list[array[int]] = []
         self._carryover: Carryover | None = None
+        # The batch that runs next, or runs: no queue of the scheduler's has it yet.
+        self._batch: Any = None
 
     # Made when they are first asked for: while the hook is made the scheduler's constructor still runs.
 
@@ -69,6 +77,10 @@ class SGLangEngine:
     @cached_property
     def _pools(self) -> PoolReader:
         return PoolReader(self.native, self._holders)
+
+    @cached_property
+    def _slots(self) -> PageTables:
+        return PageTables(self.native, self._holders)
 
     @property
     def is_overlapped(self) -> bool:
@@ -81,6 +93,7 @@ class SGLangEngine:
 
     def view_batch(self, native: Any) -> BatchView:
         """The batch that is about to run."""
+        self._batch = native
         return batches.view_batch(self.native, native)
 
     def find_request(self, rid: str) -> SGLangRequest | None:
@@ -157,6 +170,10 @@ class SGLangEngine:
         """Which of SGLang's switches may hold requests back."""
         return admission.why_held_back(self.native)
 
+    def slot_faults(self) -> tuple[SlotFault, ...]:
+        """What is wrong with the page tables of all that live."""
+        return self._slots.faults(self._batch)
+
     def cached_prefixes(self) -> dict[str, tuple[int, object | None]]:
         """Tokens of each request that the tree owns, and its node."""
         return self._holders.cached_prefixes()
@@ -164,7 +181,7 @@ class SGLangEngine:
     def submit(self, submission: Submission) -> None:
         """Send a request."""
         request = messages.generate_request(submission)
-        outputs = array("q", [self._emitted_token]) * submission.max_new_tokens
+        outputs = self._text.after(submission.input_ids, submission.max_new_tokens)
         self._submitted.append(submission.input_ids + outputs)
         self._inbox.put(request)
 
@@ -198,8 +215,9 @@ class SGLangEngine:
         set_idle_checks(self.native, enabled)
 
     def begin_script(self) -> None:
-        """Forget what earlier scripts submitted."""
+        """Forget what earlier scripts submitted and ran."""
         self._submitted.clear()
+        self._batch = None
 
     def restore_carryover(self) -> None:
         """Put counters back; the first call only remembers them."""
@@ -222,6 +240,10 @@ class SGLangEngine:
     def watch(self, listener: EngineListener) -> Callable[[], None]:
         """Tell `listener` of evictions and retractions until the result is called."""
         return observation.watch(self.native, self._holders, listener)
+
+    def watch_outputs(self, listener: OutputListener) -> Callable[[], None]:
+        """Tell `listener` of each request that ends in a batch."""
+        return outputs.watch_outputs(self.native, listener)
 
     def phase_points(self) -> tuple[MethodPoint, ...]:
         """The methods that are phases of a step."""

@@ -41,6 +41,16 @@ class Holders:
         row = self._row
         return [req for req in self._candidates() if row(req) is not None]
 
+    def row(self, req: Any) -> int | None:
+        """The row that a request owns."""
+        found: int | None = self._row(req)
+        return found
+
+    def lengths(self, req: Any) -> tuple[int, int]:
+        """Tokens of an owner that have a place, and those at their head that the tree owns."""
+        allocated, protected = (self._lengths or _lengths_reader(req))(req)
+        return int(allocated), int(protected)
+
     def own_tokens(self, req: Any) -> int:
         """KV tokens of one request that the tree does not own; 0 when it holds nothing."""
         if self._row(req) is None:
@@ -52,8 +62,7 @@ class Holders:
         """Tokens of each owner that the tree owns, and the node, or its number, at which they end."""
         found: dict[str, tuple[int, object | None]] = {}
         for req in self.owners():
-            _, protected = (self._lengths or _lengths_reader(req))(req)
-            found[str(req.rid)] = int(protected), getattr(req, "last_node", None)
+            found[str(req.rid)] = self.lengths(req)[1], getattr(req, "last_node", None)
         return found
 
     def _candidates(self) -> Sequence[Any]:

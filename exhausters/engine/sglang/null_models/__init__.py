@@ -12,8 +12,12 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from exhausters.workloads.emitted import CANARY_TOKENS, FIRST_CANARY_TOKEN
+
 # Small enough that sampling costs next to nothing. Prompt tokens may be larger: nothing embeds them.
 VOCAB_SIZE = 128
+# The canary's own: room for its tokens, so that few wrong ones equal the right one by chance.
+CANARY_VOCAB_SIZE = FIRST_CANARY_TOKEN + CANARY_TOKENS
 # A model that never stops by itself unless its emitted token is set to this one.
 EOS_TOKEN = 2
 
@@ -46,7 +50,16 @@ _HYBRID_SWA: Mapping[str, Any] = {
     "hybrid_layer_pattern": [1, 0],
 }
 
-MODELS: Mapping[str, Mapping[str, Any]] = MappingProxyType({"dense": _DENSE, "hybrid_swa": _HYBRID_SWA})
+_CANARY: Mapping[str, Any] = {"architectures": ["CanaryForCausalLM"], "vocab_size": CANARY_VOCAB_SIZE}
+
+MODELS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
+    {
+        "dense": _DENSE,
+        "hybrid_swa": _HYBRID_SWA,
+        "canary": {**_DENSE, **_CANARY},
+        "canary_hybrid_swa": {**_HYBRID_SWA, **_CANARY},
+    }
+)
 
 
 def write_model_folder(folder: Path, *, model: str, emitted_token: int) -> Path:

@@ -12,7 +12,7 @@ from torch import nn
 
 # Far enough below the emitted token that sampling at any usual temperature never leaves it, near
 # enough that log-probabilities stay finite.
-_OTHER_LOGIT = -100.0
+OTHER_LOGIT = -100.0
 
 
 class NullForCausalLM(nn.Module):
@@ -24,7 +24,7 @@ class NullForCausalLM(nn.Module):
         self.emitted_token = int(getattr(config, "null_emitted_token", 5))
         self.lm_head = ParallelLMHead(config.vocab_size, config.hidden_size)
         self.logits_processor = LogitsProcessor(config)
-        row = torch.full((1, config.vocab_size), _OTHER_LOGIT, dtype=torch.float32)
+        row = torch.full((1, config.vocab_size), OTHER_LOGIT, dtype=torch.float32)
         row[0, self.emitted_token] = 0.0
         self.register_buffer("row", row, persistent=False)
 
