@@ -128,6 +128,9 @@ class Oracle(ABC):
     def before_retraction(self) -> None:  # noqa: B027
         """The engine is about to put requests back."""
 
+    def on_flush(self) -> None:  # noqa: B027
+        """The idle engine is asked to empty its cache."""
+
     def on_drained(self, step: int) -> None:  # noqa: B027
         """The run is over, the pressure is released, and nothing waits or runs."""
 

@@ -60,6 +60,11 @@ class Judge:
             for oracle in self._oracles:
                 oracle.on_step(step)
 
+    def flushed(self) -> None:
+        """The idle engine is asked to empty its cache."""
+        for oracle in self._oracles:
+            oracle.on_flush()
+
     def drained(self) -> None:
         """The run is over, and pressure is released: judge what is left behind."""
         for oracle in self._oracles:
