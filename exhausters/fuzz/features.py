@@ -25,7 +25,8 @@ SCRIPT_FEATURES = (ABORTS, PAUSES, PRESSURE, SHARING, FLUSHES, LONG_OUTPUTS, LON
 # A switch of SGLang's, read where it is imported.
 _FORCED_RETRACTION = "SGLANG_TEST_RETRACT"
 _NO_PREEMPTION = "disable_priority_preemption"
-_CANARY = "canary"
+# Models whose text depends on what is in the KV pool, where there are any; else those that emit one token.
+_MODELS, _WINDOW_MODELS = ("canary", "dense"), ("canary_hybrid_swa", "hybrid_swa")
 # Few rows and a small pool: what is scarce is reached by few requests.
 _ROWS, _POOL_TOKENS, _CHUNKS, _PAGES = (3, 4, 8), (512, 1024, 2048), (32, 64, 128), (4, 16)
 # Scripts for one boot, which costs as much as a hundred of them. A long campaign plays more on each: further
@@ -60,7 +61,7 @@ def draw_engine(seed: int, number: int) -> EngineSettings:
         max_running_requests=draw.choice(_ROWS),
         max_total_tokens=draw.choice(_POOL_TOKENS),
         priority_scheduling=has_priority,
-        model="hybrid_swa" if has_window else (_CANARY if _CANARY in tuple(MODELS) else "dense"),
+        model=next(one for one in (_WINDOW_MODELS if has_window else _MODELS) if one in tuple(MODELS)),
     )
     if has_priority:
         # With priorities SGLang orders by them, first come first served among equals.
@@ -81,7 +82,7 @@ def engine_features(engine: EngineSettings) -> frozenset[str]:
         MIXED_CHUNK: engine.mixed_chunk,
         PRIORITY: engine.priority_scheduling,
         PREEMPTION: preempts,
-        WINDOW: engine.model == "hybrid_swa",
+        WINDOW: engine.model in _WINDOW_MODELS,
         RADIX_CACHE: engine.radix_cache,
         FORCED_RETRACTION: _FORCED_RETRACTION in dict(engine.env),
         LPM: engine.policy == "lpm",

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cache
-from types import ModuleType
 from typing import Any
 
 from exhausters.errors import UsageError
@@ -65,8 +64,10 @@ def draw_scripts(engine: EngineSettings, *, seed: int, count: int) -> list[tuple
     hypothesis = _hypothesis()
     drawn: dict[str, tuple[FuzzScript, frozenset[str]]] = {}
 
-    @hypothesis.seed(seed)
-    @hypothesis.settings(
+    def collect(one: tuple[FuzzScript, frozenset[str]]) -> None:
+        drawn.setdefault(one[0].digest, one)
+
+    drawing = hypothesis.settings(
         # Some are drawn twice.
         max_examples=count + count // 2 + 2,
         database=None,
@@ -74,16 +75,12 @@ def draw_scripts(engine: EngineSettings, *, seed: int, count: int) -> list[tuple
         derandomize=False,
         phases=[hypothesis.Phase.generate],
         suppress_health_check=list(hypothesis.HealthCheck),
-    )
-    @hypothesis.given(_strategy(hypothesis.strategies, engine))
-    def collect(one: tuple[FuzzScript, frozenset[str]]) -> None:
-        drawn.setdefault(one[0].digest, one)
-
-    collect()
+    )(hypothesis.given(_strategy(hypothesis.strategies, engine))(collect))
+    hypothesis.seed(seed)(drawing)()
     return list(drawn.values())[1 : count + 1]
 
 
-def _hypothesis() -> ModuleType:
+def _hypothesis() -> Any:
     try:
         import hypothesis
     except ImportError as error:
@@ -98,11 +95,10 @@ def _strategy(strategies: Any, engine: EngineSettings) -> Any:
     # A strategy costs more to make than to draw from: each is made once.
     made = _Made(strategies)
 
-    @strategies.composite
-    def scripts(draw: Any) -> tuple[FuzzScript, frozenset[str]]:
+    def script(draw: Any) -> tuple[FuzzScript, frozenset[str]]:
         return _Drawing(draw, made, engine).script()
 
-    return scripts()
+    return strategies.composite(script)()
 
 
 class _Made:
@@ -208,7 +204,7 @@ class _Drawing:
             shared = Segment(seed=draw(made.integers(0, _SHARED_SEEDS - 1)), length=self._length())
             return (shared,) if kind == "shared" else (shared, own)
         if kind in ("again", "next turn") and self._submitted:
-            before = self._submitted[draw(made.integers(0, len(self._submitted) - 1))]
+            before: Request = self._submitted[draw(made.integers(0, len(self._submitted) - 1))]
             if kind == "again" or len(before.prompt) > 6:
                 return before.prompt
             return (*before.prompt, Segment(seed=None, length=before.max_new_tokens), own)

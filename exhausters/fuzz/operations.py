@@ -174,9 +174,10 @@ def _operation(number: int, values: Mapping[str, Any]) -> Operation:
     if make is None:
         raise FuzzScriptError(f"operation {number}: op={name!r}: expected one of {', '.join(_MAKE)}")
     try:
-        return make(given)
+        made: Operation = make(given)
     except (TypeError, KeyError, ValueError) as error:
         raise FuzzScriptError(f"operation {number} ({name}): {error}") from error
+    return made
 
 
 def _submit(given: dict[str, Any]) -> Submit:

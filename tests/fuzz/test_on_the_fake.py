@@ -17,7 +17,7 @@ from exhausters.fuzz import player as player_module
 from exhausters.fuzz.campaign import Campaign, Plan, run_campaign
 from exhausters.fuzz.cases import Case, Shown
 from exhausters.fuzz.operations import Abort, Exhaust, Flush, Operation, Pause, Resume
-from exhausters.fuzz.play import CLEAN_END, CONSERVATION, NO_CRASH, Played
+from exhausters.fuzz.play import CLEAN_END, CONSERVATION, NO_CRASH
 from exhausters.fuzz.player import Player
 from exhausters.fuzz.report import campaign_json, issue_text
 from exhausters.fuzz.script_file import fails, script_text
@@ -307,10 +307,10 @@ def test_a_state_that_is_never_reached_is_red() -> None:
 
 
 def _shown(reached: tuple[str, ...]) -> Shown:
-    played = Played(
-        digest="", findings=(), promises=play(_CALM).played.promises, reached=reached, steps=1, log_digest=""
-    )
-    return Shown(case=replace(_CALM, features=frozenset({"aborts"})), findings=(), played=played)
+    played = play(_CALM).played
+    assert played is not None
+    calm = replace(_CALM, features=frozenset({"aborts"}))
+    return Shown(case=calm, findings=(), played=replace(played, reached=reached))
 
 
 _CALM = Case(engine=ENGINE, script=script(submit("r0", 3)))
