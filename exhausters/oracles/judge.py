@@ -91,9 +91,10 @@ class Judge:
             promises=tuple(oracle.answer for oracle in self._oracles),
         )
 
-    def _before_retraction(self, _batch: Any) -> None:
+    def _before_retraction(self, batch: Any) -> None:
+        rids = self._world.engine.rids_of(batch)
         for oracle in self._oracles:
-            oracle.before_retraction()
+            oracle.before_retraction(rids)
 
     def _after_retraction(self, _result: Any, _batch: Any) -> None:
         for oracle in self._oracles:
