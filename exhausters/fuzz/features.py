@@ -90,6 +90,15 @@ def engine_features(engine: EngineSettings) -> frozenset[str]:
     return frozenset(name for name, value in has.items() if value)
 
 
+def has_chunks_without_parking(engine: EngineSettings) -> bool:
+    """Whether chunks of this engine must find the pages that were free when their request was admitted.
+
+    SGLang parks a chunk of a model with a window that finds no page. Of a dense one it computes the whole
+    chunk all the same, and ends when the pages are not there.
+    """
+    return engine.chunked_prefill_size > 0 and engine.model not in _WINDOW_MODELS
+
+
 def without_switches(engine: EngineSettings) -> Sequence[EngineSettings]:
     """Return the settings with one switch less each, those first that explain least when they stay."""
     plain: dict[str, object] = {

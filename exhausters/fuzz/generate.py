@@ -12,7 +12,7 @@ from typing import Any
 
 from exhausters.errors import UsageError
 from exhausters.fuzz import features as names
-from exhausters.fuzz.features import SCRIPT_FEATURES, engine_features
+from exhausters.fuzz.features import SCRIPT_FEATURES, engine_features, has_chunks_without_parking
 from exhausters.fuzz.operations import (
     PAUSE_MODES,
     Abort,
@@ -154,7 +154,7 @@ class _Drawing:
     def _squeeze(self) -> list[Operation]:
         """Hold back nearly all pages while requests decode: they must be retracted."""
         draw, made = self._draw, self._made
-        levels = PressureLevels(leave_pages=draw(made.of((0, 0, 1, 2, 3))), held=True)
+        levels = PressureLevels(leave_pages=draw(made.of((0, 0, 1, 2, 3))), held=self._can_hold_pages)
         steps = Steps(count=draw(made.of((2, 4, 8, 16, 24))))
         return [Exhaust(levels=levels), steps, *([Release()] if draw(made.flag) else [])]
 
@@ -237,4 +237,10 @@ class _Drawing:
         # A level in most, two in some.
         chosen = draw(made.lists(tuple(sorted(choices)), 1, 2))
         levels = {name: draw(made.of(tuple(choices[name]))) for name in chosen}
-        return PressureLevels(held=draw(made.flag), **levels)
+        held = draw(made.flag) and (self._can_hold_pages or "leave_pages" not in levels)
+        return PressureLevels(held=held, **levels)
+
+    @property
+    def _can_hold_pages(self) -> bool:
+        """Whether pages that come free may be taken again: see `_would_starve_chunk` of `play.py`."""
+        return not has_chunks_without_parking(self._engine)

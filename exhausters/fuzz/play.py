@@ -21,6 +21,7 @@ from exhausters.fuzz.operations import (
 )
 from exhausters.fuzz.sometimes import Watch
 from exhausters.oracles import Finding, PromiseJudged
+from exhausters.pressure.levels import PressureLevels
 from exhausters.scripted.context import ScriptedContext
 from exhausters.scripted.judged_run import JudgedRun
 from exhausters.scripted.reset import DRAIN_MAX_STEPS, reset_engine
@@ -181,11 +182,24 @@ def _perform(t: ScriptedContext, run: JudgedRun, watch: Watch, one: Operation) -
         case Resume():
             run.resume()
         case Exhaust(levels=levels):
+            if _would_starve_chunk(t, levels):
+                raise PressureError("a request is being prefilled in chunks that the engine does not park")
             t.apply_pressure(levels)
         case Release():
             run.release()
         case Flush():
             yield from run.flush()
+
+
+def _would_starve_chunk(t: ScriptedContext, levels: PressureLevels) -> bool:
+    """Whether pages would be taken away that SGLang has reckoned with for the next chunk.
+
+    Without an exhauster they stay: nobody decodes between two chunks. A dense model's chunk is computed
+    without asking again (`PrefillAdder.add_chunked_req`), and the scheduler ends with "Prefill out of memory".
+    """
+    engine = t.engine
+    is_parked = engine.kv_pool.window_total_tokens is not None
+    return levels.leave_pages is not None and engine.chunked_rid() is not None and not is_parked
 
 
 def _abort(run: JudgedRun, watch: Watch, one: Abort) -> Generator[None, None, None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 
 from exhausters.errors import ExhaustersError, HostError
@@ -14,6 +15,10 @@ from exhausters.targets import PreparedTarget
 
 # A script takes some tens of milliseconds, the longest drain some seconds; a busy machine ten times as long.
 _SECONDS_PER_SCRIPT, _LEAST_SECONDS = 30.0, 300.0
+
+
+# How Python ends a traceback.
+_RAISED = re.compile(r"[\w.]+(Error|Exception|Exit)\b")
 
 
 class Player:
@@ -85,7 +90,7 @@ class Player:
 
 
 def _death(error: HostError, *, cause: str | None = None) -> Finding:
-    said = _last_line(error)
+    said = _said(error)
     return Finding(
         promise=NO_CRASH,
         wants=WANTS[NO_CRASH],
@@ -96,10 +101,10 @@ def _death(error: HostError, *, cause: str | None = None) -> Finding:
     )
 
 
-def _last_line(error: HostError) -> str:
-    """What the scheduler said last: of its traceback the message."""
-    text = str(error.args[0]).strip()
-    return text.splitlines()[-1] if text else type(error).__name__
+def _said(error: HostError) -> str:
+    """The message of the newest exception in what was raised, else the last line."""
+    lines = str(error.args[0]).strip().splitlines() or [type(error).__name__]
+    return next((line for line in reversed(lines) if _RAISED.match(line)), lines[-1])
 
 
 def _salvaged(error: HostError, cases: Sequence[Case]) -> list[Played]:

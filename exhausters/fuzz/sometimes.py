@@ -45,7 +45,7 @@ def _state(name: str, *needs: str) -> State:
     return State(name=name, needs=frozenset(needs))
 
 
-PARKED = _state("a chunk is parked", CHUNK, PRESSURE, LONG_PROMPTS)
+PARKED = _state("a chunk is parked", WINDOW, CHUNK, PRESSURE, LONG_PROMPTS)
 RETRACTED_CHUNKED = _state("retracted while a request is chunked", CHUNK, LONG_PROMPTS, LONG_OUTPUTS)
 EVICTED_LOCKED = _state("evicted beside a locked path", RADIX_CACHE, SHARING)
 MARKED_FULL = _state("marked as full while requests wait")
