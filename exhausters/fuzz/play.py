@@ -195,7 +195,7 @@ def _would_starve_chunk(t: ScriptedContext, levels: PressureLevels) -> bool:
     """Whether pages would be taken away that SGLang has reckoned with for the next chunk.
 
     Without an exhauster they stay: nobody decodes between two chunks. A dense model's chunk is computed
-    without asking again (`PrefillAdder.add_chunked_req`), and the scheduler ends with "Prefill out of memory".
+    without asking again (`PrefillAdder.add_chunked_req`): the scheduler ends with "Prefill out of memory".
     """
     engine = t.engine
     is_parked = engine.kv_pool.window_total_tokens is not None
