@@ -28,6 +28,10 @@ MIRROR_RANGE ?=
 # pypi, or a clone of SGLang: a folder or a URL.
 MIRROR_FROM ?= pypi
 NIGHTLY_OUT ?= results/nightly
+# Scripts of a campaign, and its seed. CI plays 1,000.
+FUZZ_N ?= 10000
+FUZZ_SEED ?= 0
+FUZZ_OUT ?= results/fuzz
 GATE_JSON ?= results/pytest-benchmark/pytest-benchmark.json
 BASE ?=
 SGLANG_REPO ?=
@@ -38,7 +42,7 @@ TRUST_OUT ?= results/trust
 TRUST_AA ?= 50
 TRUST_SEED ?= 1
 
-.PHONY: help setup mirror bench bench-harness real-commits gate asv asv-publish nightly reach-map reach-cover report trust test test-releases test-slow test-browser lint format docs constraints clean
+.PHONY: help setup mirror bench bench-harness real-commits gate asv asv-publish fuzz nightly reach-map reach-cover report trust test test-releases test-slow test-browser lint format docs constraints clean
 
 help:  ## list the chores
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1  \2/p' $(MAKEFILE_LIST) | awk '{n=$$1; $$1=""; printf "  %-14s%s\n", n, $$0}'
@@ -85,6 +89,10 @@ bench-harness: setup  ## what the harness itself costs: pinning, judging a long 
 real-commits: setup  ## compare twenty commits of SGLang's history with their parents; hours (SGLANG_REPO=)
 	@test -n "$(SGLANG_REPO)" || { echo "real-commits: name a clone of SGLang: SGLANG_REPO=/path/to/sglang" >&2; exit 2; }
 	$(PY) -m benchmarks.real_commits --repo "$(SGLANG_REPO)"
+
+fuzz: setup  ## play drawn scripts, judged at every step (TARGET=, FUZZ_N=10000, FUZZ_SEED=, FUZZ_OUT=)
+	$(VENV)/bin/exhausters check $(TARGET) --corpus tests/fuzz/corpus --fuzz $(FUZZ_N) --seed $(FUZZ_SEED) \
+		--out $(FUZZ_OUT)
 
 mirror: setup  ## make a history: releases as commits, or commits of a clone (MIRROR=, MIRROR_RANGE=, MIRROR_FROM=)
 	$(VENV)/bin/exhausters mirror $(MIRROR_RANGE) --from $(MIRROR_FROM) --into $(MIRROR)

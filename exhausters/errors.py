@@ -5,6 +5,7 @@
     │   ├── LevelError                  a pressure level that is not a non-negative integer
     │   ├── TargetSpecError             a target that cannot be parsed
     │   ├── GridError                   a grid, cell or settings file that makes no sense
+    │   ├── FuzzScriptError             a fuzz script, or a corpus of them, that makes no sense
     │   ├── UnsupportedSettingError     a switch that this SGLang does not have, or a value it refuses
     │   └── WorkloadError               a request, builder argument or trace line that makes no sense
     ├── TargetError                     an SGLang that cannot be made ready
@@ -58,6 +59,10 @@ class TargetSpecError(UsageError):
 
 class GridError(UsageError):
     """A grid, cell or settings file that makes no sense."""
+
+
+class FuzzScriptError(UsageError):
+    """A fuzz script, or a corpus of them, that makes no sense."""
 
 
 class UnsupportedSettingError(UsageError):

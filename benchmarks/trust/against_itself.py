@@ -107,8 +107,8 @@ def _compare_once(
             _run_both(sides, grid, COUNTED, executor)
             for side in sides:
                 side.writer.finish()
-            # As `compare` takes them where something differs; here nothing does. Of the last cell alone, since
-            # each takes twenty runs and more, and comparisons are what is counted.
+            # As `compare` takes them where something differs; here nothing does. Of the last cell alone,
+            # since each takes twenty runs and more, and comparisons are what is counted.
             # By its module: asv takes any name `time_…` below its benchmark folder for a benchmark.
             host_time.time_pairs(
                 *sides,

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
 
 from exhausters.check.metamorphic import RelationJudged, has_finding
-from exhausters.oracles import PROMISES, Finding
+from exhausters.oracles import PROMISES, Finding, Judgement
 from exhausters.sweep.record import FAILURES, UNSUPPORTED, RunRecord
 
 
@@ -52,26 +53,67 @@ class PromiseCount:
 
 def grouped(records: Sequence[RunRecord]) -> tuple[Group, ...]:
     """Return the findings of all records, in the order of the promises, the most frequent cause first."""
-    found: dict[tuple[str, str], list[tuple[Finding, RunRecord]]] = {}
-    for record in records:
-        judgement = record.result.judgement
-        for finding in () if judgement is None else judgement.findings:
-            found.setdefault((finding.promise, finding.cause), []).append((finding, record))
-    groups = [_group(key, every) for key, every in found.items()]
-    order = [one.name for one in PROMISES]
-    return tuple(sorted(groups, key=lambda one: (order.index(one.promise), -one.count)))
-
-
-def _group(key: tuple[str, str], every: list[tuple[Finding, RunRecord]]) -> Group:
-    finding, record = min(every, key=lambda one: (_requests(one[1]), -one[0].steps, len(one[1].result.log)))
-    return Group(
-        promise=key[0],
-        cause=key[1],
-        finding=finding,
-        record=record,
-        count=len(every),
-        cells=tuple(dict.fromkeys(record.cell.id for _, record in every)),
+    found = [
+        (finding, record)
+        for record in records
+        if record.result.judgement is not None
+        for finding in record.result.judgement.findings
+    ]
+    return tuple(
+        Group(
+            promise=one.finding.promise,
+            cause=one.finding.cause,
+            finding=one.finding,
+            record=one.of,
+            count=len(one.every),
+            cells=tuple(dict.fromkeys(record.cell.id for record in one.every)),
+        )
+        for one in same_findings(found, size=_size)
     )
+
+
+_Of = TypeVar("_Of")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Same(Generic[_Of]):
+    """Findings of one promise and one cause.
+
+    Attributes:
+        finding: the example.
+        of: what it was found in.
+        every: what each of them was found in, in order.
+    """
+
+    finding: Finding
+    of: _Of
+    every: tuple[_Of, ...]
+
+
+def same_findings(
+    found: Iterable[tuple[Finding, _Of]], *, size: Callable[[Finding, _Of], Any]
+) -> tuple[Same[_Of], ...]:
+    """Return findings of one promise and cause once, in the order of the promises, the most frequent first.
+
+    Args:
+        found: each finding with what it was found in.
+        size: the smallest one is the example.
+    """
+    kinds: dict[tuple[str, str], list[tuple[Finding, _Of]]] = {}
+    for finding, of in found:
+        kinds.setdefault((finding.promise, finding.cause), []).append((finding, of))
+    groups = []
+    for every in kinds.values():
+        finding, of = min(every, key=lambda one: size(*one))
+        groups.append(Same(finding=finding, of=of, every=tuple(each for _, each in every)))
+    order = {oracle.name: place for place, oracle in enumerate(PROMISES)}
+    return tuple(
+        sorted(groups, key=lambda one: (order.get(one.finding.promise, len(order)), -len(one.every)))
+    )
+
+
+def _size(finding: Finding, record: RunRecord) -> tuple[int, int, int]:
+    return _requests(record), -finding.steps, len(record.result.log)
 
 
 def _requests(record: RunRecord) -> int:
@@ -81,15 +123,20 @@ def _requests(record: RunRecord) -> int:
 
 def promise_counts(records: Sequence[RunRecord]) -> tuple[PromiseCount, ...]:
     """Return, for each promise, how often it was judged and broken, and why it was not judged."""
+    return count_promises(
+        [(one.result.judgement, f"the run ended as {one.result.outcome}") for one in records]
+    )
+
+
+def count_promises(judgements: Sequence[tuple[Judgement | None, str]]) -> tuple[PromiseCount, ...]:
+    """Return the same of judgements; where there is none, the text says why."""
     counts = []
     for oracle in PROMISES:
         judged = cells = findings = 0
         reasons: dict[str, int] = {}
-        for record in records:
-            judgement = record.result.judgement
+        for judgement, why_none in judgements:
             if judgement is None:
-                reason = f"the run ended as {record.result.outcome}"
-                reasons[reason] = reasons.get(reason, 0) + 1
+                reasons[why_none] = reasons.get(why_none, 0) + 1
                 continue
             answer = next(one for one in judgement.promises if one.promise == oracle.name)
             judged, cells = judged + answer.judged, cells + (answer.judged > 0)

@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.console import Console
 
+from exhausters.cli.check_fuzz import check_fuzz
 from exhausters.cli.options import GRID_HELP, CellsOption, print_dropped_variables
 from exhausters.cli.outcomes import print_left_out, print_outcomes
 from exhausters.console import error_console, errors_shown, output_console, print_line
@@ -17,7 +19,9 @@ from exhausters.console import error_console, errors_shown, output_console, prin
 
 def check(
     target: Annotated[str, typer.Argument(metavar="TARGET", help="release:X, path:DIR or git:DIR@REV.")],
-    grid: Annotated[str, typer.Option(help=GRID_HELP)] = "check",
+    grid: Annotated[
+        str | None, typer.Option(help=f"{GRID_HELP} By default check, and none with --fuzz or --minutes.")
+    ] = None,
     cells: CellsOption = None,
     out: Annotated[Path, typer.Option(help="Folder for check.json, issue.md and scripts.")] = Path(
         "results/check"
@@ -28,8 +32,49 @@ def check(
     max_runs: Annotated[
         int, typer.Option(min=0, help="Runs for finding the smallest script of a finding; 0 for no script.")
     ] = 120,
+    fuzz: Annotated[int | None, typer.Option(min=0, help="Play so many drawn scripts.")] = None,
+    minutes: Annotated[float | None, typer.Option(min=0, help="Draw scripts for so long, at most.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of the drawn scripts.")] = 0,
+    corpus: Annotated[
+        list[Path] | None, typer.Option(help="Folder of scripts that are played first; repeatable.")
+    ] = None,
 ) -> None:
     """Judge one build by promises that hold at every step; exit 0 kept, 1 broken, 2 not judged."""
+    console, errors = output_console(), error_console()
+    is_fuzz = fuzz is not None or minutes is not None or bool(corpus)
+    codes = []
+    with errors_shown(errors):
+        print_dropped_variables(errors)
+        if grid is not None or not is_fuzz:
+            codes.append(_check_grid(target, grid or "check", cells, out, workers, max_runs, console, errors))
+        if is_fuzz:
+            codes.append(
+                check_fuzz(
+                    target,
+                    scripts=0 if fuzz is None and minutes is None else fuzz,
+                    minutes=minutes,
+                    seed=seed,
+                    corpus=corpus or [],
+                    workers=workers,
+                    out=out,
+                    max_runs=max_runs,
+                    console=console,
+                    errors=errors,
+                )
+            )
+    raise typer.Exit(1 if 1 in codes else max(codes))
+
+
+def _check_grid(
+    target: str,
+    grid: str,
+    cells: list[str] | None,
+    out: Path,
+    workers: int | None,
+    max_runs: int,
+    console: Console,
+    errors: Console,
+) -> int:
     from exhausters.check.groups import exit_code, grouped, promise_counts
     from exhausters.check.metamorphic import judge_relations
     from exhausters.check.report import check_json, findings_view, issue_text
@@ -43,43 +88,40 @@ def check(
     from exhausters.sweep.workers import Workers
     from exhausters.targets import prepare
 
-    console, errors = output_console(), error_console()
-    with errors_shown(errors):
-        chosen = load_grid(grid).select(cells or ())
-        print_dropped_variables(errors)
-        print_left_out(errors, chosen)
-        out.mkdir(parents=True, exist_ok=True)
-        # Far above what a cell of the stock grid takes; what goes on for longer goes on without pressure.
-        options = RunOptions(passes=(CHECKED,), limits=DrainLimits(max_steps=_PRESSED_STEPS))
-        found: dict[str, RunRecord] = {}
-        with ShownProgress(errors, total=len(chosen.cells)) as progress:
-            prepared = prepare(target, on_progress=progress.say)
-            executor = LocalExecutor(workers)
-            tasks = plan_sweep(prepared, chosen, workers=executor.workers, options=options)
-            with closing(executor.run(tasks)) as ended:
-                for record in ended:
-                    found[record.cell.id] = record
-                    progress.step(len(found), len(chosen.cells))
-            records = [found[cell.id] for cell in chosen.cells]
-            groups, counts = grouped(records), promise_counts(records)
-            relations = judge_relations(records)
-            scripts: dict[str, Shrunk] = {}
-            with Workers(limit=1) as owner, owner.lease() as lease:
-                for group in groups if max_runs else ():
-                    name = _file_name(group.promise, taken=scripts)
-                    progress.say(f"cutting down {group.promise}")
-                    shrunk = shrink(group, prepared, lease, out / name, max_runs=max_runs)
-                    if shrunk is None:
-                        print_line(errors, f"no script: {group.promise} did not come back when run again")
-                    else:
-                        scripts[name] = shrunk
-        document = check_json(prepared, chosen.name, records, groups, counts, relations, scripts)
-        (out / "check.json").write_text(json.dumps(document, indent=1) + "\n")
-        (out / "issue.md").write_text(issue_text(prepared, records, groups, relations, scripts))
+    chosen = load_grid(grid).select(cells or ())
+    print_left_out(errors, chosen)
+    out.mkdir(parents=True, exist_ok=True)
+    # Far above what a cell of the stock grid takes; what goes on for longer goes on without pressure.
+    options = RunOptions(passes=(CHECKED,), limits=DrainLimits(max_steps=_PRESSED_STEPS))
+    found: dict[str, RunRecord] = {}
+    with ShownProgress(errors, total=len(chosen.cells)) as progress:
+        prepared = prepare(target, on_progress=progress.say)
+        executor = LocalExecutor(workers)
+        tasks = plan_sweep(prepared, chosen, workers=executor.workers, options=options)
+        with closing(executor.run(tasks)) as ended:
+            for record in ended:
+                found[record.cell.id] = record
+                progress.step(len(found), len(chosen.cells))
+        records = [found[cell.id] for cell in chosen.cells]
+        groups, counts = grouped(records), promise_counts(records)
+        relations = judge_relations(records)
+        scripts: dict[str, Shrunk] = {}
+        with Workers(limit=1) as owner, owner.lease() as lease:
+            for group in groups if max_runs else ():
+                name = _file_name(group.promise, taken=scripts)
+                progress.say(f"cutting down {group.promise}")
+                shrunk = shrink(group, prepared, lease, out / name, max_runs=max_runs)
+                if shrunk is None:
+                    print_line(errors, f"no script: {group.promise} did not come back when run again")
+                else:
+                    scripts[name] = shrunk
+    document = check_json(prepared, chosen.name, records, groups, counts, relations, scripts)
+    (out / "check.json").write_text(json.dumps(document, indent=1) + "\n")
+    (out / "issue.md").write_text(issue_text(prepared, records, groups, relations, scripts))
     title = f"{prepared.name}, grid {chosen.name}"
     console.print(findings_view(groups, counts, relations, scripts, title=title))
     print_outcomes(console, records, out, noun="cells")
-    raise typer.Exit(exit_code(records, relations))
+    return exit_code(records, relations)
 
 
 _PRESSED_STEPS = 4_000

@@ -132,8 +132,11 @@ class Oracle(ABC):
     def on_retraction(self, aborted: int) -> None:  # noqa: B027  most promises do not ask
         """Running requests are put back in the step that is under way; `aborted` of them were given up."""
 
-    def before_retraction(self) -> None:  # noqa: B027
-        """The engine is about to put requests back."""
+    def before_retraction(self, rids: tuple[str, ...]) -> None:  # noqa: B027
+        """The engine is about to put some of these requests back."""
+
+    def on_flush(self) -> None:  # noqa: B027
+        """The idle engine is asked to empty its cache."""
 
     def on_drained(self, step: int) -> None:  # noqa: B027
         """The run is over, the pressure is released, and nothing waits or runs."""

@@ -32,10 +32,9 @@ class BudgetHonesty(Oracle):
         """Know the number of the step that is under way."""
         self._step = step.step + 1
 
-    def before_retraction(self) -> None:
+    def before_retraction(self, rids: tuple[str, ...]) -> None:
         """Read the pools in which no page was found."""
-        engine = self.world.engine
-        self._before = engine.snapshot(), tuple(engine.running_rids())
+        self._before = self.world.engine.snapshot(), rids
 
     def on_retraction(self, aborted: int) -> None:
         """Judge."""

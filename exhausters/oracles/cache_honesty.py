@@ -58,6 +58,11 @@ class CacheHonesty(Oracle):
             if count == self.world.requests.wanted_outputs_of(rid):
                 self._due.append((step.step + _STEPS_TO_CACHE - 1, rid))
 
+    def on_flush(self) -> None:
+        """What finished requests have left is gone."""
+        self._children.clear()
+        self._due.clear()
+
     def _judge(self, step: StepRecord) -> None:
         for rid, hit in zip(step.rids, step.prefix_tokens, strict=False):
             if rid in self._seen:

@@ -72,6 +72,11 @@ class Judge:
             for oracle in self._oracles:
                 oracle.on_step(step)
 
+    def flushed(self) -> None:
+        """The idle engine is asked to empty its cache."""
+        for oracle in self._oracles:
+            oracle.on_flush()
+
     def drained(self) -> None:
         """The run is over, and pressure is released: judge what is left behind."""
         for oracle in self._oracles:
@@ -98,9 +103,10 @@ class Judge:
             promises=tuple(oracle.answer for oracle in self._oracles),
         )
 
-    def _before_retraction(self, _batch: Any) -> None:
+    def _before_retraction(self, batch: Any) -> None:
+        rids = self._world.engine.rids_of(batch)
         for oracle in self._oracles:
-            oracle.before_retraction()
+            oracle.before_retraction(rids)
 
     def _after_retraction(self, _result: Any, _batch: Any) -> None:
         for oracle in self._oracles:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from exhausters.engine.api import MIXED, PREFILL, Demand
 from exhausters.observe.step_record import StepRecord
 from exhausters.oracles.base import World
@@ -19,7 +21,8 @@ def room_for_all(world: World, step: StepRecord) -> Demand | None:
     The largest waiting request must fit, so it does not matter in which order the engine asks them, nor
     whether it goes on behind one that does not fit.
     """
-    if not step.waiting or not step.free_rows or step.chunked_rid is not None:
+    room = _room(world, step)
+    if not step.waiting or not room.rows or step.chunked_rid is not None:
         return None
     if step.mode in (PREFILL, MIXED) or step.retracted_rids or step.memory_aborts:
         return None
@@ -28,10 +31,56 @@ def room_for_all(world: World, step: StepRecord) -> Demand | None:
         return None
     demand = engine.demand()
     wanted = demand.waiting_tokens + demand.reserved_tokens
-    fits = wanted < step.free_tokens + step.evictable_tokens
+    fits = wanted < room.tokens
     if world.engine.kv_pool.window_total_tokens is not None:
-        fits = fits and wanted < step.window_free_tokens + step.window_evictable_tokens
+        fits = fits and wanted < room.window_tokens
     return demand if fits and demand.waiting_rid and demand.running < demand.running_limit else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Room:
+    """What the engine finds in its next step: rows, and tokens of both pools, evictable ones included."""
+
+    rows: int
+    tokens: int
+    window_tokens: int
+
+
+def _room(world: World, step: StepRecord) -> _Room:
+    """What is free after a step, less what held pressure takes again before the next."""
+    rows, pages = world.pressure.req_rows.held_level, world.pressure.kv_pool.held_level
+    is_pinned = world.pressure.lock_refs.held_level is not None
+    most = None if pages is None else pages * world.facts.page_size
+    return _Room(
+        rows=step.free_rows if rows is None else min(step.free_rows, rows),
+        tokens=_at_most(step.free_tokens, most) + (0 if is_pinned else step.evictable_tokens),
+        window_tokens=_at_most(step.window_free_tokens, most)
+        + (0 if is_pinned else step.window_evictable_tokens),
+    )
+
+
+def _at_most(value: int, most: int | None) -> int:
+    return value if most is None else min(value, most)
+
+
+class GivenBack:
+    """Knows whether a mark was set when pressure had taken what is free now.
+
+    An engine takes the mark off when a request leaves. What an exhauster gives back no request has left, and
+    no engine without exhausters can come to have it: that such a mark stays is no finding.
+    """
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._held = 0
+        self._explains = False
+
+    def explains_mark(self) -> bool:
+        """Look at the pressure after a step; whether it explains that the running batch is marked as full."""
+        held, before = sum(self._world.pressure.holdings().values()), self._held
+        self._held = held
+        self._explains = self._world.engine.is_marked_full() and (self._explains or held < before)
+        return self._explains
 
 
 def room_in_words(step: StepRecord, demand: Demand) -> str:

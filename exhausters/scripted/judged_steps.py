@@ -78,11 +78,11 @@ def judged_steps(
     return judge.judgement
 
 
-def expect_kept(judgement: Judgement, promise: str) -> None:
-    """Compare what the oracles say with what is promised.
+def expect_unbroken(judgement: Judgement, promise: str) -> None:
+    """Compare what the oracles say with what is promised, where there may be nothing to judge.
 
     Raises:
-        AssertionError: the promise was broken, or was not judged; says what was wanted, what was seen, when.
+        AssertionError: the promise was broken; says what was wanted, what was seen, when.
     """
     for found in judgement.findings:
         if found.promise == promise:
@@ -90,6 +90,15 @@ def expect_kept(judgement: Judgement, promise: str) -> None:
                 f"{promise}: broken from step {found.first_step} on\n"
                 f"  wants: {found.wants}\n  saw: {found.saw}"
             )
+
+
+def expect_kept(judgement: Judgement, promise: str) -> None:
+    """Compare what the oracles say with what is promised.
+
+    Raises:
+        AssertionError: the promise was broken, or was not judged; says what was wanted, what was seen, when.
+    """
+    expect_unbroken(judgement, promise)
     for one in judgement.promises:
         if one.promise == promise and not one.judged:
             raise AssertionError(f"{promise}: not judged: {one.not_judged or 'nothing to judge came up'}")

@@ -22,8 +22,8 @@ from exhausters.observe.summary import summarize
 from exhausters.observe.work import WorkCounter, work_metrics
 from exhausters.oracles import Judge
 from exhausters.oracles.liveness import steps_to_drain
-from exhausters.oracles.room import STEPS_TO_ADMIT
 from exhausters.scripted.context import ScriptedContext
+from exhausters.scripted.judged_run import knock
 from exhausters.scripted.reset import reset_engine
 from exhausters.sweep.cell import Cell
 from exhausters.sweep.facts import planned_facts
@@ -286,18 +286,7 @@ def _drain_released(
             return
     judge.drained()
     if context.engine.is_marked_full():
-        yield from _knock(context, judge)
-
-
-def _knock(context: ScriptedContext, judge: Judge) -> Generator[None, None, None]:
-    """See whether the mark of an idle engine keeps a request out; a reset would take it off unseen."""
-    context.observers.clear()  # none of this is part of the run
-    knocking = context.start_req(prompt_len=1, max_new_tokens=1, rid="knock")
-    for _ in range(STEPS_TO_ADMIT + 1):  # one to be received
-        yield
-        if context.status(knocking.rid) != "waiting":
-            return
-    judge.kept_out()
+        yield from knock(context, judge)
 
 
 def _result(

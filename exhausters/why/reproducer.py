@@ -99,7 +99,7 @@ def scenario_lines(
 
     Requests that were submitted after `last_step` are left out. Outputs in prompts are those of `model`.
     """
-    tokens, levels = _PromptTokens(has_text=model in CANARIES), scenario.levels
+    tokens, levels = PromptTokens(has_text=model in CANARIES), scenario.levels
     if scenario.warmup:
         yield from ("    warm = [", *_requests(scenario.warmup, tokens, indent=8), "    ]")
         yield "    yield from drain(t, warm)"
@@ -137,19 +137,19 @@ def _step(steps: Sequence[StepRecord], number: int) -> StepRecord | None:
 
 def _expected(trial: Trial) -> Iterator[str]:
     for number in range(max(0, trial.step - _STEPS_BEFORE), trial.step):
-        yield f"    {number}: {_literal(_batch(trial.base.log.steps[number]))},"
+        yield f"    {number}: {literal(_batch(trial.base.log.steps[number]))},"
     # Where a log has ended the engine is idle.
     ours, theirs = (
         _step(one.log.steps, trial.step) or StepRecord(step=trial.step, mode=IDLE)
         for one in (trial.base, trial.head)
     )
     if _batch(ours) != _batch(theirs):
-        yield f"    {trial.step}: {_literal(_batch(ours))},  # on head {_literal(_batch(theirs))}"
+        yield f"    {trial.step}: {literal(_batch(ours))},  # on head {literal(_batch(theirs))}"
         return
     names = [name for name in trial.field_names if getattr(ours, name) != getattr(theirs, name)]
     yield f"    {trial.step}: {{"
     for name in names:
-        yield f'        "{name}": {_literal(getattr(ours, name))},  # on head {getattr(theirs, name)}'
+        yield f'        "{name}": {literal(getattr(ours, name))},  # on head {getattr(theirs, name)}'
     yield "    },"
 
 
@@ -157,16 +157,16 @@ def _batch(record: StepRecord) -> tuple[str, int, int]:
     return record.mode, len(record.rids), sum(record.tokens)
 
 
-def _requests(requests: Sequence[Request], tokens: _PromptTokens, *, indent: int) -> Iterator[str]:
+def _requests(requests: Sequence[Request], tokens: PromptTokens, *, indent: int) -> Iterator[str]:
     for one in requests:
         keywords = [f"max_new_tokens={one.max_new_tokens}"] if one.max_new_tokens != 1 else []
         keywords += ["ignore_eos=True"] if one.ignore_eos else []
         keywords += [f"priority={one.priority}"] if one.priority is not None else []
-        arguments = [_literal(one.rid), tokens.prompt(one), *keywords]
+        arguments = [literal(one.rid), tokens.prompt(one), *keywords]
         yield f"{' ' * indent}request({', '.join(arguments)}),"
 
 
-class _PromptTokens:
+class PromptTokens:
     """One token per segment: prompts that share a prefix in the workload share it here."""
 
     def __init__(self, *, has_text: bool) -> None:
@@ -191,7 +191,7 @@ class _PromptTokens:
 
 def engine_lines(engine: EngineSettings) -> tuple[list[str], str]:
     """Return the lines of the engine's keywords, and the import that they need."""
-    lines = [f'        "{name}": {_literal(value)},' for name, value in engine.engine_keywords().items()]
+    lines = [f'        "{name}": {literal(value)},' for name, value in engine.engine_keywords().items()]
     defaults = EngineSettings()
     special = {
         "model": engine.model,
@@ -200,7 +200,7 @@ def engine_lines(engine: EngineSettings) -> tuple[list[str], str]:
         "environment": {name: str(value) for name, value in engine.env},
     }
     given = [
-        f"{name}={_literal(value)}"
+        f"{name}={literal(value)}"
         for name, value in special.items()
         if value and value != getattr(defaults, name, None)
     ]
@@ -210,12 +210,12 @@ def engine_lines(engine: EngineSettings) -> tuple[list[str], str]:
     return lines, "\nfrom exhausters.engine.settings import HostSettings"
 
 
-def _literal(value: Any) -> str:
+def literal(value: Any) -> str:
     """Python's literal, with the quotes of the formatter."""
     if isinstance(value, str):
         return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
     if isinstance(value, tuple):
-        return f"({', '.join(map(_literal, value))}{',' if len(value) == 1 else ''})"
+        return f"({', '.join(map(literal, value))}{',' if len(value) == 1 else ''})"
     if isinstance(value, dict):
-        return "{" + ", ".join(f"{_literal(key)}: {_literal(one)}" for key, one in value.items()) + "}"
+        return "{" + ", ".join(f"{literal(key)}: {literal(one)}" for key, one in value.items()) + "}"
     return repr(value)

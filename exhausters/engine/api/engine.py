@@ -126,6 +126,12 @@ class Engine(Protocol):
     def snapshot(self) -> PoolSnapshot:
         """Return how full the pools are now."""
 
+    def rids_of(self, native: Any) -> tuple[str, ...]:
+        """Return the requests of a batch, in the engine's own form, that a retraction is about to cut.
+
+        While a batch is formed they may be others than those of the running batch.
+        """
+
     def view_batch(self, native: Any) -> BatchView:
         """Return the batch that the hook was given, as a record."""
 

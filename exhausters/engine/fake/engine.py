@@ -135,6 +135,10 @@ class FakeEngine:
             rows_in_use=len(holders),
         )
 
+    def rids_of(self, native: Any) -> tuple[str, ...]:
+        """Its retraction is told no batch: it cuts the running one."""
+        return tuple(self.running_rids())
+
     def view_batch(self, native: FakeBatch) -> BatchView:
         """The batch that is about to run."""
         self._batch = native

@@ -91,6 +91,10 @@ class SGLangEngine:
         """How full the pools are now."""
         return self._pools.snapshot()
 
+    def rids_of(self, native: Any) -> tuple[str, ...]:
+        """Requests of a `ScheduleBatch`."""
+        return tuple([req.rid for req in native.reqs])
+
     def view_batch(self, native: Any) -> BatchView:
         """The batch that is about to run."""
         self._batch = native
