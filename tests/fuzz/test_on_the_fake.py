@@ -226,6 +226,21 @@ def test_a_mark_from_before_the_release_is_no_finding(monkeypatch: Patch) -> Non
     assert "marked as full while requests wait" in shown.played.reached
 
 
+def test_rows_that_held_pressure_takes_again_are_not_free() -> None:
+    """A row that comes free and is taken before the scheduler looks is none that it keeps back."""
+    one = script(
+        *(submit(f"r{number}", 5, max_new_tokens=8 + number) for number in range(8)),
+        steps(3),
+        Exhaust(levels=PressureLevels(leave_rows=0, held=True)),
+        submit("r8", 5),
+        steps(12),
+    )
+    shown = play(Case(engine=ENGINE, script=one))
+    assert shown.findings == ()
+    assert shown.played is not None
+    assert {one.promise: one.judged for one in shown.played.promises}["work conservation"] > 8
+
+
 def test_pages_that_are_lost(monkeypatch: Patch) -> None:
     """A leak is a finding of its script, and the scripts after it are played on a new engine."""
     original = PagePool.free
