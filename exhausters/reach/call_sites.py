@@ -6,7 +6,7 @@ import ast
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 from exhausters.reach.functions import lines_by_function
@@ -15,6 +15,9 @@ from exhausters.reach.source_text import called_name, read_source
 
 # A function, the one that calls it, and the one that calls that.
 _MAX_CALLERS = 3
+# Both builds import some 1,100 files each, most of them equal; they are asked about again after each try.
+_MOST_FILES = 4_096
+_WORD_BEFORE_BRACKET = re.compile(r"\b(\w+)\(")
 
 
 def guarded_calls(
@@ -33,15 +36,17 @@ def guarded_calls(
         executed: lines that runs and boots of that side executed.
     """
     texts = {file: read_source(folder / file) for file in executed}
+    # A refactor changes many lines of one function.
+    of_calls = cache(lambda names: _guards_of_calls(names, texts, executed))
     of_imports = cache(lambda file: _guards_of_imports(file, texts, executed))
     found = []
     for one in lines:
         if one.guard:
             continue
         names = _names(one, read_source(folder / one.file))
-        found_guards = _guards_of_calls(names, texts, executed)
+        found_guards = of_calls(names)
         if one.file not in executed:
-            found_guards += of_imports(one.file)
+            found_guards = [*found_guards, *of_imports(one.file)]
         for guard in dict.fromkeys(found_guards):
             found.append(replace(one, guard=guard, is_imported=True))
     return tuple(found)
@@ -115,11 +120,21 @@ def _missing_imports(modules: frozenset[str], text: str, executed: frozenset[int
 def _missing_calls(names: frozenset[str], text: str, executed: frozenset[int]) -> frozenset[int]:
     """Lines that call one of the names, and were not executed."""
     # Parsing every file takes seconds; a name that is followed by a bracket is in few of them.
-    if not names or not re.search(rf"\b(?:{'|'.join(map(re.escape, sorted(names)))})\(", text):
+    if not names & _words_before_brackets(text):
         return frozenset()
-    calls = {
-        node.lineno
+    return frozenset(line for line, name in _calls(text) if name in names) - executed
+
+
+@lru_cache(maxsize=_MOST_FILES)
+def _words_before_brackets(text: str) -> frozenset[str]:
+    return frozenset(_WORD_BEFORE_BRACKET.findall(text))
+
+
+@lru_cache(maxsize=_MOST_FILES)
+def _calls(text: str) -> tuple[tuple[int, str], ...]:
+    """The line and the name of each call in a source."""
+    return tuple(
+        (node.lineno, called_name(node.func))
         for node in ast.walk(ast.parse(text))
-        if isinstance(node, ast.Call) and called_name(node.func) in names
-    }
-    return frozenset(calls) - executed
+        if isinstance(node, ast.Call)
+    )

@@ -34,7 +34,7 @@ def _lease() -> Iterator[Lease]:
 
 def _drawn(count: int) -> list[Case]:
     """Scripts of a fixed seed, on one engine."""
-    cases = [case for batch in Block(seed=8, number=0, scripts=count).batches() for case in batch]
+    cases = [case for batch in Block(seed=6, number=0, scripts=count).batches() for case in batch]
     return [replace(case, engine=_ENGINE) for case in cases]
 
 
