@@ -38,7 +38,7 @@ TRUST_OUT ?= results/trust
 TRUST_AA ?= 50
 TRUST_SEED ?= 1
 
-.PHONY: help setup mirror bench bench-harness real-commits gate asv asv-publish nightly reach-map reach-cover report trust test test-releases test-slow test-browser lint format docs constraints clean
+.PHONY: help setup mirror bench bench-harness real-commits museum gate asv asv-publish nightly reach-map reach-cover report trust test test-releases test-slow test-browser lint format docs constraints clean
 
 help:  ## list the chores
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1  \2/p' $(MAKEFILE_LIST) | awk '{n=$$1; $$1=""; printf "  %-14s%s\n", n, $$0}'
@@ -85,6 +85,10 @@ bench-harness: setup  ## what the harness itself costs: pinning, judging a long 
 real-commits: setup  ## compare twenty commits of SGLang's history with their parents; hours (SGLANG_REPO=)
 	@test -n "$(SGLANG_REPO)" || { echo "real-commits: name a clone of SGLang: SGLANG_REPO=/path/to/sglang" >&2; exit 2; }
 	$(PY) -m benchmarks.real_commits --repo "$(SGLANG_REPO)"
+
+# Goes on where an earlier one stopped. Pairs of commits are left out without a clone.
+museum: setup  ## put historic bugs back, and count those that are found; writes docs/museum.md (SGLANG_REPO=)
+	$(PY) -m benchmarks.museum $(if $(SGLANG_REPO),--repo "$(SGLANG_REPO)") --document docs/museum.md
 
 mirror: setup  ## make a history: releases as commits, or commits of a clone (MIRROR=, MIRROR_RANGE=, MIRROR_FROM=)
 	$(VENV)/bin/exhausters mirror $(MIRROR_RANGE) --from $(MIRROR_FROM) --into $(MIRROR)
