@@ -99,17 +99,27 @@ class _Actor:
 
 
 def acted(
-    t: ScriptedContext, cell: Cell, workload: Workload, acts: Sequence[Act], patches: Sequence[Patch]
+    t: ScriptedContext,
+    cell: Cell,
+    workload: Workload,
+    acts: Sequence[Mapping[str, Any]],
+    patches: Sequence[Mapping[str, str]],
 ) -> Generator[None, None, CellResult]:
     """Run a cell with all oracles, acts, and bugs that are put back for as long as it runs.
+
+    Args:
+        t: the context of the script.
+        cell, workload: what is run.
+        acts, patches: each `Act` and `Patch` in plain values: a worker knows this module only once it has
+            received what it is to run.
 
     Raises:
         UsageError: a bug cannot be put back into this build.
         ConservationError, PressureError, ScriptFailedError: as `run_cell`.
     """
-    t.observers.append(_Actor(t, acts))
+    t.observers.append(_Actor(t, [Act(**one) for one in acts]))
     options = RunOptions(passes=(CHECKED,), limits=DrainLimits(max_steps=MAX_STEPS))
-    with put_back(patches):
+    with put_back([Patch(**one) for one in patches]):
         result: Any = yield from run_cell(t, cell, workload, options)
     kept: CellResult = result
     return kept

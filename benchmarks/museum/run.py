@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.museum.acts import acted
-from benchmarks.museum.exhibits import COMMITS, PUT_BACK, Exhibit
+from benchmarks.museum.exhibits import COMMITS, CONSERVATION, CRASH, PUT_BACK, Exhibit
 from benchmarks.museum.put_back import Patch
 from benchmarks.museum.sight import Sighting, compare, seen
-from exhausters.errors import ExhaustersError, UsageError
+from exhausters.errors import ExhaustersError, ResetError, ScriptFailedError, UsageError
 from exhausters.sweep.failure import failed_result
 from exhausters.sweep.record import UNSUPPORTED, CellResult
 from exhausters.sweep.workers import Workers
@@ -20,6 +20,8 @@ from exhausters.targets import PreparedTarget
 
 # A run takes a second or two; on a machine that is busy, many times that.
 _TIMEOUT_SECONDS = 600.0
+# Of an error, the end of its traceback.
+_SHOWN_LETTERS = 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +58,7 @@ def show(
     Raises:
         UsageError: a pair of commits without a clone, a bug that cannot be put back, or a switch that a build
             does not have.
+        ScriptFailedError: something went wrong in the script itself.
         ExhaustersError: a build that cannot be booted.
     """
     broken, mended = builds_of(exhibit, workers, repo)
@@ -95,7 +98,7 @@ def builds_of(
 def _mended(exhibit: Exhibit, build: PreparedTarget, put_off: int, workers: Workers) -> CellResult:
     """Run the mended build; once more in a new worker if it is accused: a bug may have left something behind."""
     kept = _run(exhibit, build, (), put_off, workers)
-    if exhibit.detector not in seen(kept):
+    if not {exhibit.detector, CRASH, CONSERVATION} & set(seen(kept)):
         return kept
     with workers.lease() as lease:
         lease.host(build, exhibit.cell.engine).close()
@@ -105,17 +108,26 @@ def _mended(exhibit: Exhibit, build: PreparedTarget, put_off: int, workers: Work
 def _run(
     exhibit: Exhibit, build: PreparedTarget, patches: Sequence[Patch], put_off: int, workers: Workers
 ) -> CellResult:
-    acts = tuple(one.later(put_off) for one in exhibit.acts)
+    acts = [asdict(one.later(put_off)) for one in exhibit.acts]
+    code = [asdict(one) for one in patches]
+    cell, workload = exhibit.cell, exhibit.workload
     with workers.lease() as lease:
-        host = lease.host(build, exhibit.cell.engine)
-        try:
-            result: CellResult = host.run(
-                acted, exhibit.cell, exhibit.workload, acts, patches, timeout_seconds=_TIMEOUT_SECONDS
-            )
-        except UsageError:
-            raise
-        except ExhaustersError as error:
-            return failed_result(error, exhibit.cell, exhibit.workload)
+        while True:
+            host = lease.host(build, cell.engine)
+            try:
+                result: CellResult = host.run(
+                    acted, cell, workload, acts, code, timeout_seconds=_TIMEOUT_SECONDS
+                )
+            except ResetError:
+                # The bug before this one has left an engine that cannot be brought back. A new one can.
+                host.close()
+                continue
+            except (UsageError, ScriptFailedError):
+                raise  # a mistake of the exhibit, not of what it shows
+            except ExhaustersError as error:
+                host.close()  # what a bug has left of it is no engine for the next exhibit
+                return failed_result(error, cell, workload)
+            break
     if result.outcome == UNSUPPORTED:
         raise UsageError(f"exhibit {exhibit.pr}: {result.reason}")
     return result
@@ -123,4 +135,7 @@ def _run(
 
 def _told(result: CellResult) -> str:
     words = [f"{name}: {says}" for name, (says, _) in seen(result).items()]
+    if "error" in result.provenance:
+        told, _, _ = str(result.provenance["error"]).partition("--- last lines of")
+        words.append(told[-_SHOWN_LETTERS:])
     return f"{result.outcome} in {len(result.log)} steps ({'; '.join(words) or 'nothing'})"

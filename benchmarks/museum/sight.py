@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -39,7 +40,10 @@ def seen(result: CellResult) -> dict[str, tuple[str, int]]:
     found: dict[str, tuple[str, int]] = {}
     last = len(result.log)
     if result.outcome == CRASHED and result.reason.startswith(_CONSERVATION_ERROR):
-        found[CONSERVATION] = result.reason.removeprefix(_CONSERVATION_ERROR), last
+        said = result.reason.removeprefix(_CONSERVATION_ERROR)
+        # The error ends the script, and with it the log; it names the step itself.
+        step = re.match(r"step (\d+):", said)
+        found[CONSERVATION] = said, int(step[1]) + 1 if step else last
     elif result.outcome in (CRASHED, OUT_OF_MEMORY):
         found[CRASH] = result.reason, last
     elif result.outcome in (RUN_STALLED, TIMEOUT):
@@ -56,8 +60,10 @@ def compare(exhibit: Exhibit, broken: CellResult, mended: CellResult) -> Sightin
     ours, theirs = seen(broken), seen(mended)
     ours.update(_differences(broken, mended, exhibit.detector))
     also = tuple(name for name in ours if name not in theirs and name != exhibit.detector)
-    if exhibit.detector in theirs:
-        says = f"fires on the mended build too: {theirs[exhibit.detector][0]}"
+    for name in (exhibit.detector, CRASH, CONSERVATION):
+        if name not in theirs:
+            continue
+        says = f"{name} on the mended build too: {theirs[name][0]}"
         return Sighting(is_found=False, says=says, also=also, steps=len(mended.log))
     if exhibit.detector not in ours:
         return Sighting(is_found=False, says="silent on the broken build", also=also, steps=len(broken.log))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import pytest
 
@@ -25,9 +25,10 @@ _CHEAP = (23138, 4977, 16521)
 
 
 def _run(host: Host, exhibit: Exhibit, *, is_broken: bool) -> CellResult:
-    patches = exhibit.patches if is_broken else ()
+    acts = [asdict(one) for one in exhibit.acts]
+    patches = [asdict(one) for one in exhibit.patches] if is_broken else []
     try:
-        result: CellResult = host.run(acted, exhibit.cell, exhibit.workload, exhibit.acts, patches)
+        result: CellResult = host.run(acted, exhibit.cell, exhibit.workload, acts, patches)
     except ExhaustersError as error:
         return failed_result(error, exhibit.cell, exhibit.workload)
     return result
