@@ -1,4 +1,4 @@
-"""`python -m benchmarks.museum`: run the exhibits that were not run yet, and write the table of docs/museum.md.
+"""`python -m benchmarks.museum`: run the exhibits that were not run yet, and write their table.
 
 What was run is kept in a journal and not run again, unless the exhibit was edited.
 """

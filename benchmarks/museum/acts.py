@@ -1,4 +1,4 @@
-"""Runs a judged cell in the worker, with what a workload cannot say: aborts, pauses, flushes, a bug put back."""
+"""Runs a judged cell in the worker, with what a workload cannot say: aborts, pauses, flushes, a bug."""
 
 from __future__ import annotations
 

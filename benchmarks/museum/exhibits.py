@@ -24,8 +24,8 @@ FOLDER = Path(__file__).parent / "exhibits"
 # A pair of real commits, a pair of releases, or a bug put back into a release by a patch at run time.
 COMMITS, RELEASES, PUT_BACK = "commits", "releases", "put back"
 FORMS = (COMMITS, RELEASES, PUT_BACK)
-# What can see a bug, beside the oracles: pages or rows that do not add up, a scheduler that raises, an outcome,
-# a metric that is worse than on the mended build (`worse: NAME`), and as the last resort another decision log.
+# What can see a bug, beside the oracles: pages or rows that do not add up, a scheduler that raises, an
+# outcome, a metric that is worse than on the mended build (`worse: NAME`), and at last another decision log.
 CONSERVATION, CRASH, STALLED, ABORTED, DECISIONS = "conservation", "crash", "stalled", "aborted", "decisions"
 WORSE = "worse: "
 _OWN_WORKLOAD = "exhibit"
@@ -70,7 +70,9 @@ class Exhibit:
         if bool(self.patches) != (self.form == PUT_BACK):
             raise UsageError(f"{where}: patches go with the form {PUT_BACK!r}, and only with it")
         if len(self.builds) != {COMMITS: 0, RELEASES: 2, PUT_BACK: 1}[self.form]:
-            raise UsageError(f"{where}: builds={self.builds!r}: expected two for releases, one to put back into")
+            raise UsageError(
+                f"{where}: builds={self.builds!r}: expected two for releases, one to put back into"
+            )
         if self.form == COMMITS and not self.fixed:
             raise UsageError(f"{where}: a pair of commits needs `fixed`, the commit that mended it")
 
@@ -148,9 +150,7 @@ def _exhibit(given: Mapping[str, Any], file: str) -> Exhibit:
     )
 
 
-def _own_workload(
-    requests: Sequence[Mapping[str, Any]], warmup: Sequence[Mapping[str, Any]]
-) -> Workload:
+def _own_workload(requests: Sequence[Mapping[str, Any]], warmup: Sequence[Mapping[str, Any]]) -> Workload:
     return Workload(
         name=_OWN_WORKLOAD,
         requests=tuple(map(_request, requests)),

@@ -20,6 +20,8 @@ from exhausters.targets import PreparedTarget
 
 # A run takes a second or two; on a machine that is busy, many times that.
 _TIMEOUT_SECONDS = 600.0
+# What tells whether a run got to where a bug can show.
+_REACHED = ("retractions", "parked_steps", "evicted_tokens", "cache_hit_tokens")
 # Of an error, the end of its traceback.
 _SHOWN_LETTERS = 500
 
@@ -53,7 +55,7 @@ class Shown:
 def show(
     exhibit: Exhibit, workers: Workers, repo: Path | None, say: Callable[[str], None] = lambda said: None
 ) -> Shown:
-    """Run an exhibit: first the mended build, then the broken one, at each place of its acts until it is found.
+    """Run the mended build and the broken one, with the acts at one place after the other until it is found.
 
     Raises:
         UsageError: a pair of commits without a clone, a bug that cannot be put back, or a switch that a build
@@ -75,9 +77,7 @@ def show(
     return Shown(sighting=sighting, at_step=put_off, seconds=time.monotonic() - began)
 
 
-def builds_of(
-    exhibit: Exhibit, workers: Workers, repo: Path | None
-) -> tuple[PreparedTarget, PreparedTarget]:
+def builds_of(exhibit: Exhibit, workers: Workers, repo: Path | None) -> tuple[PreparedTarget, PreparedTarget]:
     """Return the broken build and the mended one; of a bug that is put back both are the same.
 
     Raises:
@@ -96,7 +96,7 @@ def builds_of(
 
 
 def _mended(exhibit: Exhibit, build: PreparedTarget, put_off: int, workers: Workers) -> CellResult:
-    """Run the mended build; once more in a new worker if it is accused: a bug may have left something behind."""
+    """Run the mended build; once more in a new worker if it is accused: a bug may have left something."""
     kept = _run(exhibit, build, (), put_off, workers)
     if not {exhibit.detector, CRASH, CONSERVATION} & set(seen(kept)):
         return kept
@@ -135,6 +135,7 @@ def _run(
 
 def _told(result: CellResult) -> str:
     words = [f"{name}: {says}" for name, (says, _) in seen(result).items()]
+    words += [f"{result.metrics[name]} {name}" for name in _REACHED if result.metrics.get(name)]
     if "error" in result.provenance:
         told, _, _ = str(result.provenance["error"]).partition("--- last lines of")
         words.append(told[-_SHOWN_LETTERS:])

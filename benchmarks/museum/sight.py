@@ -10,8 +10,8 @@ from benchmarks.museum.exhibits import ABORTED, CONSERVATION, CRASH, DECISIONS, 
 from exhausters.observe.decision_log import first_divergence
 from exhausters.observe.divergence_sentence import divergence_sentence
 from exhausters.observe.metrics import HIGHER, METRICS
-from exhausters.sweep.record import CRASHED, OUT_OF_MEMORY, TIMEOUT, CellResult
 from exhausters.sweep.record import ABORTED as RUN_ABORTED
+from exhausters.sweep.record import CRASHED, OUT_OF_MEMORY, TIMEOUT, CellResult
 from exhausters.sweep.record import STALLED as RUN_STALLED
 
 # The worker's words for pools that do not add up (see `exhausters.sweep.failure`).
@@ -36,7 +36,7 @@ class Sighting:
 
 
 def seen(result: CellResult) -> dict[str, tuple[str, int]]:
-    """Return what one run shows of itself: by detector, what it said, and the step at which it was certain."""
+    """Return what one run shows of itself: by detector, what it said, and at which step it was certain."""
     found: dict[str, tuple[str, int]] = {}
     last = len(result.log)
     if result.outcome == CRASHED and result.reason.startswith(_CONSERVATION_ERROR):

@@ -26,7 +26,7 @@ _MISSED = Sighting(is_found=False, says="silent on the broken build", also=(), s
 
 
 def test_there_are_enough_exhibits_and_each_makes_sense() -> None:
-    """At least twenty bugs, of each form, whose code compiles and whose mended day is known where a commit is."""
+    """At least twenty bugs, of each form, whose code compiles; a commit has its day."""
     exhibits = load_exhibits()
     assert len(exhibits) >= 20
     assert {one.form for one in exhibits} == set(FORMS)
@@ -119,7 +119,8 @@ def test_code_that_fails_leaves_nothing_behind() -> None:
     ):
         pass
     assert json.decoder.scanner is not None
-    with pytest.raises(UsageError, match="not in this build"), put_back([Patch(file="json/gone.py", code="")]):
+    gone = Patch(file="json/gone.py", code="")
+    with pytest.raises(UsageError, match="not in this build"), put_back([gone]):
         pass
 
 
@@ -186,7 +187,7 @@ def test_acts_are_put_off_until_the_bug_is_found(monkeypatch: pytest.MonkeyPatch
 def test_a_pair_of_commits_needs_a_clone() -> None:
     """The error names the exhibit and the option."""
     exhibit = an_exhibit(form=COMMITS, builds=(), patches=(), fixed="abc")
-    with Workers(limit=1) as workers, pytest.raises(UsageError, match="exhibit 7 .*--repo"):
+    with Workers(limit=1) as workers, pytest.raises(UsageError, match=r"exhibit 7 .*--repo"):
         builds_of(exhibit, workers, None)
 
 
