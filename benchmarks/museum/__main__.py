@@ -15,6 +15,7 @@ from benchmarks.museum.run import Shown, show
 from benchmarks.museum.table import sighting_words, table, write_table
 from benchmarks.trust.journal import Journal
 from exhausters.console import error_console, errors_shown, output_console, print_line
+from exhausters.errors import ExhaustersError
 from exhausters.sweep.workers import Workers
 
 # One worker serves all exhibits of one engine; a pair of commits needs two.
@@ -46,7 +47,11 @@ def main(
                     continue
                 if again or key not in journal:
                     say = (lambda said: print_line(console, said)) if verbose else (lambda said: None)
-                    journal.add(key, show(one, workers, repo, say).to_json())
+                    try:
+                        journal.add(key, show(one, workers, repo, say).to_json())
+                    except ExhaustersError as error:  # it is counted as not run, and the others go on
+                        print_line(console, f"{one.pr} not run: {type(error).__name__}: {error}")
+                        continue
                 shown = Shown.from_json(dict(journal.get(key) or {}))
                 print_line(console, f"{one.pr} {sighting_words(one, shown)}: {shown.sighting.says}")
         results = {

@@ -15,7 +15,7 @@ from benchmarks.museum.put_back import Patch, put_back
 from benchmarks.museum.run import Shown, builds_of, show
 from benchmarks.museum.sight import Sighting, compare, seen
 from benchmarks.museum.table import BEGIN, END, table, write_table
-from exhausters.errors import UsageError
+from exhausters.errors import BootError, UsageError
 from exhausters.observe.decision_log import DecisionLog
 from exhausters.sweep.record import ABORTED, CRASHED, STALLED, CellResult
 from exhausters.sweep.workers import Workers
@@ -237,6 +237,22 @@ def test_the_command_runs_what_is_missing(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(command, "load_exhibits", lambda: (an_exhibit(), commits))
     assert _code(tmp_path, document) == 2
     assert ran == [7, 8]
+
+
+def test_an_exhibit_that_cannot_be_run_is_no_miss(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A build that does not boot ends one exhibit, not the command; it is counted as not run."""
+
+    def run_or_raise(exhibit: Exhibit, *rest: object) -> Shown:
+        if exhibit.pr == 7:
+            raise BootError("no boot")
+        return _shown(_FOUND)
+
+    monkeypatch.setattr(command, "load_exhibits", lambda: (an_exhibit(), an_exhibit(pr=8)))
+    monkeypatch.setattr(command, "show", run_or_raise)
+    document = tmp_path / "page.md"
+    document.write_text(f"{BEGIN}{END}")
+    assert _code(tmp_path, document) == 2
+    assert "1 bugs, 1 found" in document.read_text()
 
 
 def _code(out: Path, document: Path, only: list[int] | None = None) -> int:
