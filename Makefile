@@ -42,7 +42,7 @@ TRUST_OUT ?= results/trust
 TRUST_AA ?= 50
 TRUST_SEED ?= 1
 
-.PHONY: help setup mirror bench bench-harness real-commits gate asv asv-publish fuzz nightly reach-map reach-cover report trust test test-releases test-slow test-browser lint format docs constraints clean
+.PHONY: help setup mirror bench bench-harness real-commits museum gate asv asv-publish fuzz nightly reach-map reach-cover report trust test test-releases test-slow test-browser lint format docs constraints clean
 
 help:  ## list the chores
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1  \2/p' $(MAKEFILE_LIST) | awk '{n=$$1; $$1=""; printf "  %-14s%s\n", n, $$0}'
@@ -93,6 +93,10 @@ real-commits: setup  ## compare twenty commits of SGLang's history with their pa
 fuzz: setup  ## play drawn scripts, judged at every step (TARGET=, FUZZ_N=10000, FUZZ_SEED=, FUZZ_OUT=)
 	$(VENV)/bin/exhausters check $(TARGET) --corpus tests/fuzz/corpus --fuzz $(FUZZ_N) --seed $(FUZZ_SEED) \
 		--out $(FUZZ_OUT)
+
+# Goes on where an earlier one stopped. Pairs of commits are left out without a clone.
+museum: setup  ## put historic bugs back, and count those that are found; writes docs/museum.md (SGLANG_REPO=)
+	$(PY) -m benchmarks.museum $(if $(SGLANG_REPO),--repo "$(SGLANG_REPO)") --document docs/museum.md
 
 mirror: setup  ## make a history: releases as commits, or commits of a clone (MIRROR=, MIRROR_RANGE=, MIRROR_FROM=)
 	$(VENV)/bin/exhausters mirror $(MIRROR_RANGE) --from $(MIRROR_FROM) --into $(MIRROR)
