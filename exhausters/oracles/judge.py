@@ -9,6 +9,7 @@ from exhausters.engine.api import RETRACT, BatchView, Engine
 from exhausters.engine.wrap import wrap_calls
 from exhausters.observe.recorder import Recorder
 from exhausters.oracles.base import Judgement, Requests, World
+from exhausters.oracles.conservation import Conservation
 from exhausters.oracles.full_flag import FullFlag
 from exhausters.oracles.liveness import Liveness
 from exhausters.oracles.registry import PROMISES
@@ -26,7 +27,9 @@ class Judge:
         recorder: Recorder,
         requests: Requests,
         emitted_token: int,
+        on_unbalanced: Callable[[], None] = lambda: None,
     ) -> None:
+        """Judge what `recorder` records; `on_unbalanced` is told of steps whose pools do not add up."""
         world = World(
             engine=engine,
             facts=engine.facts(),
@@ -36,6 +39,7 @@ class Judge:
         )
         self._world = world
         self._recorder = recorder
+        self._on_unbalanced = on_unbalanced
         self._oracles = tuple(make(world) for make in PROMISES)
         self._stop: Callable[[], None] | None = None
 
@@ -59,6 +63,9 @@ class Judge:
         if step is not None:
             for oracle in self._oracles:
                 oracle.on_step(step)
+                if self._recorder.unbalanced and isinstance(oracle, Conservation):
+                    oracle.on_unbalanced(self._recorder.unbalanced, step)
+                    self._on_unbalanced()
 
     def drained(self) -> None:
         """The run is over, and pressure is released: judge what is left behind."""

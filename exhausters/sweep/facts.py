@@ -20,7 +20,7 @@ def planned_facts(cell: Cell, workload: Workload, *, goodput: GoodputLimits, emi
     return RunFacts(
         chunk_budget_tokens=max(cell.engine.chunked_prefill_size, 0) or None,
         submitted_steps={},
-        wanted_outputs={request.rid: request.max_new_tokens for request in workload.requests},
+        wanted_outputs={request.rid: request.output_tokens for request in workload.requests},
         sequences=_sequences(workload, emitted_token),
         warm_rids=tuple(request.rid for request in workload.warmup_requests),
         page_size=cell.engine.page_size,
@@ -60,6 +60,6 @@ def resummarize(record: RunRecord) -> dict[str, Value]:
 def _sequences(workload: Workload, emitted_token: int) -> Mapping[str, array[int]]:
     """Prompt and outputs of every request: what its prefixes are computed from."""
     return {
-        request.rid: request.tokens(emitted_token) + array("q", [emitted_token]) * request.max_new_tokens
+        request.rid: request.tokens(emitted_token) + array("q", [emitted_token]) * request.output_tokens
         for request in (*workload.warmup_requests, *workload.requests)
     }

@@ -213,6 +213,18 @@ class FakeEngine:
         """It has no switch that holds requests back."""
         return ""
 
+    def why_unordered(self) -> str:
+        """It serves its queue in order."""
+        return ""
+
+    def waiting_priorities(self) -> dict[str, int | None]:
+        """It knows none."""
+        return dict.fromkeys((request.rid for request in self.native.queue), None)
+
+    def clear_full_mark(self) -> None:
+        """Take off the mark."""
+        self.native.is_marked_full = False
+
     def cached_prefixes(self) -> dict[str, tuple[int, object | None]]:
         """Tokens of the pages that a request has of the trie, and the node it has locked."""
         size = self.kv_pool.page_size
@@ -256,8 +268,7 @@ class FakeEngine:
         """Nothing of a script is remembered."""
 
     def restore_carryover(self) -> None:
-        """Take off the mark; there are no counters that run on."""
-        self.native.is_marked_full = False
+        """There are no counters that run on."""
 
     def facts(self) -> BootFacts:
         """What was booted."""

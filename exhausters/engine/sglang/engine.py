@@ -157,6 +157,18 @@ class SGLangEngine:
         """Which of SGLang's switches may hold requests back."""
         return admission.why_held_back(self.native)
 
+    def why_unordered(self) -> str:
+        """Which policy or switch of SGLang's may change the order of arrival."""
+        return admission.why_unordered(self.native)
+
+    def waiting_priorities(self) -> dict[str, int | None]:
+        """Priorities of the waiting queue, where they are in use."""
+        return admission.waiting_priorities(self.native)
+
+    def clear_full_mark(self) -> None:
+        """Set `batch_is_full` back."""
+        self.native.running_batch.batch_is_full = False
+
     def cached_prefixes(self) -> dict[str, tuple[int, object | None]]:
         """Tokens of each request that the tree owns, and its node."""
         return self._holders.cached_prefixes()
