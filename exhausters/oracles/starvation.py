@@ -27,7 +27,7 @@ class StarvationBound(Oracle):
     def __init__(self, world: World) -> None:
         super().__init__(world)
         self.not_judged = world.engine.why_unordered()
-        # Of those that wait and have never run: the step at whose end they were first seen, and their priority.
+        # Of those that wait and have never run: the step after which they were first seen, and priority.
         self._waiting: dict[str, tuple[int, int | None]] = {}
         self._has_run: set[str] = set()
 
@@ -64,9 +64,10 @@ class StarvationBound(Oracle):
         if passed and not any(one.rids[0] == passed[0] for one in self.findings):
             since = self._waiting[passed[0]][0]
             self.found(
-                f"{rid}, which arrived in step {arrived}, is prefilled in step {step.step} while {len(passed)} "
-                f"that arrived before it wait, {passed[0]} since step {since}; {step.free_tokens:,} + "
-                f"{step.evictable_tokens:,} evictable KV tokens and {step.free_rows} rows are free",
+                f"{rid}, which arrived in step {arrived}, is prefilled in step {step.step} while "
+                f"{len(passed)} that arrived before it wait, {passed[0]} since step {since}; "
+                f"{step.free_tokens:,} + {step.evictable_tokens:,} evictable KV tokens and "
+                f"{step.free_rows} rows are free",
                 step=step.step,
                 first_step=since,
                 rids=(passed[0], rid),

@@ -47,7 +47,7 @@ class ScriptedContext:
         cells_run: ids of the cells that have run to their end in this worker.
         boot_lines: lines that the boot executed, by file below the source folder; empty unless the host's
             settings have `record_boot`.
-        full_marks_cleared: resets in this worker that found the idle engine marked as full, and took the mark off.
+        full_marks_cleared: resets in this worker that found the idle engine marked as full.
         salvage: returns what the running script has so far; asked for when the scheduler fails.
     """
 
@@ -226,7 +226,7 @@ class ScriptedContext:
             self.engine.set_idle_checks(not self._is_unbalanced)
 
     def tolerate_unbalanced(self) -> None:
-        """Keep SGLang's own idle check off until the next reset: it would end the worker over what is known."""
+        """Keep SGLang's own idle check off until the next reset: it would end the worker."""
         self._is_unbalanced = True
         self.engine.set_idle_checks(False)
 

@@ -67,8 +67,8 @@ class ScriptedServer:
         finally:
             if self.host.full_marks_cleared > cleared:
                 warnings.warn(
-                    "the script before this one left the idle engine marked as full (batch_is_full); the mark "
-                    f"was taken off ({self.host.full_marks_cleared} times in this engine)",
+                    "the script before this one left the idle engine marked as full (batch_is_full); the "
+                    f"mark was taken off ({self.host.full_marks_cleared} times in this engine)",
                     FullMarkWarning,
                     stacklevel=2,
                 )

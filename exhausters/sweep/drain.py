@@ -22,8 +22,8 @@ from exhausters.observe.summary import summarize
 from exhausters.observe.work import WorkCounter, work_metrics
 from exhausters.oracles import Judge
 from exhausters.oracles.liveness import steps_to_drain
-from exhausters.oracles.rounds import merged
 from exhausters.oracles.room import STEPS_TO_ADMIT
+from exhausters.oracles.rounds import merged
 from exhausters.scripted.context import ScriptedContext
 from exhausters.scripted.reset import reset_engine
 from exhausters.sweep.cell import Cell

@@ -53,7 +53,7 @@ class Feeder:
 
     @property
     def unfinished_rids(self) -> list[str]:
-        """Requests that have not emitted all the tokens they asked for, and that the workload has not aborted."""
+        """Those that have not emitted all the tokens they asked for, and that the workload did not abort."""
         outputs, aborted = self._recorder.outputs, self.events.aborted
         return [
             rid for rid, wanted in self.wanted_outputs.items() if outputs[rid] < wanted and rid not in aborted

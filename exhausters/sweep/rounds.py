@@ -34,7 +34,7 @@ def run_rounds(workload: Workload, run_once: RunOnce) -> Generator[None, None, C
 
 
 def _renamed(workload: Workload, number: int) -> Workload:
-    """The workload with ids of its own; the first round has those of the workload, to be compared with others."""
+    """The workload with other ids; the first round has its own, to be compared with other passes."""
     if not number:
         return workload
     mark = f"-round{number}"

@@ -7,6 +7,9 @@ from exhausters.workloads.event import ABORT, ACTIONS, STAGES, Event
 from exhausters.workloads.request import Request
 from exhausters.workloads.workload import Workload
 
+# The first requests do not wait for anybody: begin with those that run.
+_FIRST_STAGE = 2
+
 
 def disturbed(
     *,
@@ -32,12 +35,12 @@ def disturbed(
     digits = len(str(requests - 1))
     for index in range(requests):
         events: tuple[Event, ...] = ()
-        # A request that is to be aborted while it is chunked must be long.
-        stage = STAGES[number % len(STAGES)]
+        stage = STAGES[(number + _FIRST_STAGE) % len(STAGES)]
         is_long = index % 3 == 1
         if index % every == every - 1:
             action = actions[number // len(STAGES) % len(actions)]
             events, number = (Event(action=action, stage=stage),), number + 1
+            # What is to happen while it is chunked needs a long one.
             is_long = stage == "chunked" or (is_long and stage != "waiting")
         name, mean = ("long_tokens", long_tokens) if is_long else ("short_tokens", short_tokens)
         prompt = draw.segment("prompt", index, draw.around(name, mean))
