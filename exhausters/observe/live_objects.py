@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import gc
 from collections import Counter, deque
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import pairwise
+from types import FrameType
 from typing import Any
 
 # What a list of plain values costs is in its length alone: the values themselves are not tracked.
@@ -23,9 +24,9 @@ class LiveObjects:
         requests: requests that had been served until then.
     """
 
-    by_type: Mapping[str, int]
-    lengths: Mapping[int, int]
-    requests: int
+    by_type: Mapping[str, int] = field(default_factory=dict)
+    lengths: Mapping[int, int] = field(default_factory=dict)
+    requests: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,14 +52,14 @@ def live_objects(requests: int) -> LiveObjects:
         objects = gc.get_objects()
         types = Counter(map(type, objects))
         lengths = {id(one): len(one) for one in objects if type(one) in _CONTAINERS and not _is_bounded(one)}
-        del lengths[id(objects)], objects
+        del objects
     finally:
         # What a boot leaves alive is most of the heap: later collections need not walk it.
         gc.freeze()
     by_type: Counter[str] = Counter()
     for kind, count in types.items():
-        by_type[f"{kind.__module__}.{kind.__qualname__}"] += count
-    return LiveObjects(by_type=by_type, lengths=lengths, requests=requests)
+        by_type[_name_of(kind)] += count
+    return LiveObjects(by_type=dict(by_type), lengths=lengths, requests=requests)
 
 
 def _is_bounded(container: Any) -> bool:
@@ -88,53 +89,49 @@ def grown_containers(looks: Sequence[LiveObjects]) -> list[Grown]:
             grown[key] = (last - (counts[0] or 0)) * 1000 / served
     if not grown:
         return []
-    named = {id(one): _place(one) for one in gc_objects() if id(one) in grown and type(one) in _CONTAINERS}
-    found = [
-        Grown(what=named[key], is_container=True, per_1000_requests=rate)
-        for key, rate in grown.items()
-        if key in named
-    ]
-    return sorted(found, key=lambda one: -one.per_1000_requests)
-
-
-def gc_objects() -> Iterator[Any]:
-    """Yield every tracked object, frozen ones too."""
-    gc.unfreeze()
-    objects = gc.get_objects()
-    gc.freeze()
-    yield from objects
+    gc.unfreeze()  # of what is frozen nobody is found to refer to it
+    try:
+        found = [one for one in gc.get_objects() if id(one) in grown and type(one) in _CONTAINERS]
+        named = [
+            Grown(what=_place(one), is_container=True, per_1000_requests=grown[id(one)]) for one in found
+        ]
+    finally:
+        gc.freeze()
+    return sorted(named, key=lambda one: -one.per_1000_requests)
 
 
 def _place(container: Any, *, depth: int = 2) -> str:
     """Where a container is kept, as far as that can be told: class and attribute, or a module's variable."""
     kind = type(container).__name__
-    for holder in _holders(container):
-        name = next((key for key, value in holder.items() if value is container), None)
-        if not isinstance(name, str):
-            continue
+    around = [one for one in gc.get_referrers(container) if not isinstance(one, FrameType)]
+    for one in around:
+        owner, attributes = _attributes(one)
+        name = next((key for key, value in attributes.items() if value is container), None)
+        if isinstance(name, str) and "__name__" in attributes:
+            return f"{attributes['__name__']}.{name} ({kind})"
+        if isinstance(name, str) and owner is not None:
+            return f"{_name_of(type(owner))}.{name} ({kind})"
+    for one in around if depth else ():
+        if type(one) in (dict, list):
+            outer = _place(one, depth=depth - 1)
+            if not outer.startswith(_UNKNOWN):
+                return f"{outer}, in it a {kind}"
+    return f"{_UNKNOWN} {kind}"
+
+
+_UNKNOWN = "an unknown object's"
+
+
+def _attributes(holder: Any) -> tuple[Any, Mapping[Any, Any]]:
+    """Who has these attributes, and the attributes by name; of a plain dictionary, whose they are."""
+    if isinstance(holder, dict):
         if "__name__" in holder:
-            return f"{holder['__name__']}.{name} ({kind})"
-        owner = next(
-            (one for one in gc.get_referrers(holder) if getattr(one, "__dict__", None) is holder), None
-        )
-        if owner is not None:
-            return f"{type(owner).__module__}.{type(owner).__qualname__}.{name} ({kind})"
-    for one in gc.get_referrers(container):
-        names = [
-            name for name in getattr(type(one), "__slots__", ()) if getattr(one, name, None) is container
-        ]
-        if names:
-            return f"{type(one).__module__}.{type(one).__qualname__}.{names[0]} ({kind})"
-        if depth and type(one) in (dict, list) and one is not container:
-            outer = _place(one, depth=0)
-            if not outer.startswith("a "):
-                return f"{outer}[…] ({kind})"
-    return f"a {kind} whose owner is unknown"
+            return None, holder
+        owners = gc.get_referrers(holder)
+        return next((one for one in owners if getattr(one, "__dict__", None) is holder), None), holder
+    slots = {name: getattr(holder, name, None) for name in getattr(type(holder), "__slots__", ())}
+    return holder, {**slots, **getattr(holder, "__dict__", {})}
 
 
-def _holders(container: Any) -> Iterator[dict[Any, Any]]:
-    for one in gc.get_referrers(container):
-        if isinstance(one, dict):
-            yield one
-        elif isinstance(getattr(one, "__dict__", None), dict):
-            yield vars(one)
+def _name_of(kind: type) -> str:
+    return f"{kind.__module__}.{kind.__qualname__}"

@@ -21,14 +21,16 @@ def run_rounds(workload: Workload, run_once: RunOnce) -> Generator[None, None, C
     Each round has requests of its own, equal but for their ids.
     """
     first: CellResult | None = None
-    looks: list[LiveObjects] = []
-    calls: list[list[int]] = []
+    # As many from the beginning as at the end: what is noted here must not grow either.
+    looks = [LiveObjects() for _ in range(ROUNDS)]
+    calls = [[0] * IDLE_STEPS for _ in range(ROUNDS)]
+    served = len(workload.requests) + len(workload.warmup_requests)
     for number in range(ROUNDS):
         result = yield from run_once(_renamed(workload, number))
         first = first or result
         del result
-        calls.append((yield from idle_calls(IDLE_STEPS)))
-        looks.append(live_objects((number + 1) * len(workload.requests)))
+        calls[number] = yield from idle_calls(IDLE_STEPS)
+        looks[number] = live_objects((number + 1) * served)
     assert first is not None, "there is a round"
     return replace(first, judgement=judge_rounds(looks, calls))
 

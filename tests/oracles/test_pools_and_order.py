@@ -26,14 +26,14 @@ def lose_a_page(scheduler: FakeScheduler) -> None:
 
 
 def give_a_page_twice(scheduler: FakeScheduler) -> None:
-    scheduler.pages._free.append(next(one for one in scheduler.running.requests if one.pages).pages[-1])
+    scheduler.pages.free_pages.append(1 << 20)
 
 
 @pytest.mark.parametrize(
     ("act", "cause"), [(lose_a_page, "KV tokens leaked"), (give_a_page_twice, "KV tokens counted twice")]
 )
 def test_a_page_that_is_lost_or_there_twice(monkeypatch: Patch, act: Any, cause: str) -> None:
-    """A pool that does not add up is told once, with its numbers and steps, and the run goes on to its end."""
+    """A pool that does not add up is told once, with its numbers, and the run goes on to its end."""
     act_at(monkeypatch, 20, act)
     result = checked(**ROOMY)
     assert result.outcome == DRAINED
@@ -67,7 +67,7 @@ def test_a_lost_page_is_back_after_a_reset(monkeypatch: Patch) -> None:
 
 
 def test_a_request_that_is_overtaken(monkeypatch: Patch) -> None:
-    """First come, first served: whoever is prefilled before one that came earlier is named, with both steps."""
+    """First come, first served: whoever is prefilled before one that came earlier is named."""
     original = FakeScheduler._prefill_batch
 
     def last_first(self: FakeScheduler) -> Any:
@@ -128,7 +128,9 @@ def _order(*steps: tuple[dict[str, int | None], tuple[str, ...]]) -> StarvationB
 def test_priorities_may_overtake(priorities: tuple[Any, Any], is_found: bool) -> None:
     """A later request of another priority may come first; one of the same may not."""
     early, late = priorities
-    oracle = _order(({"early": early}, ()), ({"early": early, "late": late}, ()), ({"early": early}, ("late",)))
+    oracle = _order(
+        ({"early": early}, ()), ({"early": early, "late": late}, ()), ({"early": early}, ("late",))
+    )
     assert Counter(one.rids for one in oracle.findings) == ({("early", "late"): 1} if is_found else {})
 
 

@@ -1,4 +1,4 @@
-"""What is left of requests, and what an idle step costs, compared from round to round. On the fake scheduler."""
+"""What is left of requests, and what an idle step costs, from round to round. On the fake scheduler."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ import pytest
 
 from exhausters.engine.fake.scheduler import FakeScheduler
 from exhausters.oracles.rounds import JUDGED_ROUNDS
-from exhausters.sweep.drain import CHECKED, IN_ROUNDS, RunOptions, run_cell
 from exhausters.sweep.cell import Cell
+from exhausters.sweep.drain import CHECKED, IN_ROUNDS, RunOptions, run_cell
 from exhausters.sweep.record import DRAINED, CellResult
 from exhausters.workloads import parse_workload
 from tests.fakes.fake_engine import ScriptRunner
 from tests.oracles.test_on_the_fake import answers, broken
 
-_CELL = Cell(workload="bursts:bursts=1,burst_requests=10")
+_CELL = Cell(workload="bursts:bursts=1,burst_requests=10,warmup_leaves=0")
 
 
 def in_rounds(*passes: str) -> CellResult:
@@ -76,7 +76,9 @@ def test_plain_values_that_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     receive = FakeScheduler.receive
     monkeypatch.setattr(FakeScheduler, "__init__", init)
     monkeypatch.setattr(
-        FakeScheduler, "receive", lambda self, rid, *args: (self.seen_rids.add(rid), receive(self, rid, *args))
+        FakeScheduler,
+        "receive",
+        lambda self, rid, *args: (self.seen_rids.add(rid), receive(self, rid, *args)),
     )
     (found,) = broken(in_rounds()).values()
     assert "1,000 elements of exhausters.engine.fake.scheduler.FakeScheduler.seen_rids (set)" in found.saw

@@ -12,13 +12,14 @@ from exhausters.pressure.levels import PressureLevels
 from exhausters.sweep.cell import Cell, EngineSettings
 from exhausters.sweep.drain import CHECKED, DECIDE, RunOptions, run_cell
 from exhausters.sweep.record import DRAINED, EVENT_STEPS, CellResult
-from exhausters.workloads import Request, Segment, Workload
+from exhausters.workloads import Request, Segment, Workload, parse_workload
 from exhausters.workloads.event import ABORT, ACTIONS, PAUSE_IN_PLACE, PAUSED_STEPS, STAGES, Event
-from exhausters.workloads import parse_workload
 from tests.fakes.fake_engine import ScriptRunner
 
 
-def run(workload: Workload, *, rows: int = 4, passes: tuple[str, ...] = (DECIDE,), **levels: Any) -> CellResult:
+def run(
+    workload: Workload, *, rows: int = 4, passes: tuple[str, ...] = (DECIDE,), **levels: Any
+) -> CellResult:
     engine = EngineSettings(max_running_requests=rows)
     cell = Cell(workload=workload.name, engine=engine, levels=PressureLevels(**levels))
     result: CellResult = ScriptRunner(max_running_requests=rows).run(
@@ -106,12 +107,14 @@ def test_the_fake_keeps_its_promises_when_disturbed() -> None:
 
 def test_a_request_that_is_lost_beside_is_still_lost(monkeypatch: pytest.MonkeyPatch) -> None:
     """Only the aborted request is excused: another that the scheduler drops is counted."""
-    original = FakeScheduler.receive
-    monkeypatch.setattr(
-        FakeScheduler,
-        "receive",
-        lambda self, rid, prompt, wanted: original(self, rid, prompt, 3 if rid == "r-2" else wanted),
-    )
+    original = FakeScheduler.process_result
+
+    def process_result(self: FakeScheduler, batch: Any) -> None:
+        for request in batch.requests:
+            request.is_aborted |= request.rid == "r-2"
+        original(self, batch)
+
+    monkeypatch.setattr(FakeScheduler, "process_result", process_result)
     result = run(disturbed("running"))
     assert "r-2" in result.reason
     assert "r-4" not in result.reason
@@ -119,7 +122,7 @@ def test_a_request_that_is_lost_beside_is_still_lost(monkeypatch: pytest.MonkeyP
 
 def test_unknown_events_are_refused() -> None:
     """An action or stage that there is not is named, with those that there are."""
-    with pytest.raises(WorkloadError, match="Event.stage='nowhere': must be one of waiting, chunked"):
+    with pytest.raises(WorkloadError, match=r"Event\.stage='nowhere': must be one of waiting, chunked"):
         Event(action=ABORT, stage="nowhere")
-    with pytest.raises(WorkloadError, match="Event.action='stop': must be one of abort"):
+    with pytest.raises(WorkloadError, match=r"Event\.action='stop': must be one of abort"):
         Event(action="stop", stage="waiting")
