@@ -214,9 +214,9 @@ def _in_rounds(
     context: ScriptedContext, cell: Cell, workload: Workload, options: RunOptions
 ) -> Generator[None, None, CellResult]:
     def run_once(round_of: Workload) -> Generator[None, None, CellResult]:
-        result = yield from one_pass(context, cell, round_of, options, Unmeasured())
+        # Judged, so that pages that are lost end no round; what the oracles say is that of another pass.
+        result = yield from one_pass(context, cell, round_of, options, Unmeasured(), judged=True)
         yield from _begin_again(context)
-        context.salvage = None
         return result
 
     return (yield from run_rounds(workload, run_once))
