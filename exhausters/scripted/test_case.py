@@ -67,7 +67,7 @@ class ScriptedServer:
         finally:
             if self.host.full_marks_cleared > cleared:
                 warnings.warn(
-                    "the script before this one left the idle engine marked as full (batch_is_full); the "
+                    "the script before this one left the idle engine marked as full; the "
                     f"mark was taken off ({self.host.full_marks_cleared} times in this engine)",
                     FullMarkWarning,
                     stacklevel=2,

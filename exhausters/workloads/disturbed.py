@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from exhausters.errors import WorkloadError
 from exhausters.workloads.draw import Draw, require_positive
 from exhausters.workloads.event import ABORT, ACTIONS, STAGES, Event
-from exhausters.workloads.request import Request
+from exhausters.workloads.request import Request, require_int
 from exhausters.workloads.workload import Workload
 
 # The first requests do not wait for anybody: begin with those that run.
@@ -21,7 +22,7 @@ def disturbed(
     short_tokens: int = 48,
     output_tokens: int = 32,
     mean_gap_seconds: float = 0.005,
-    warmup_leaves: int = 0,
+    warmup_leaves: int = 4,
 ) -> Workload:
     """Requests that are aborted, and pauses of the engine, at each stage of a request's life.
 
@@ -61,21 +62,24 @@ def disturbed(
 def scoring(
     *,
     seed: int = 0,
-    requests: int = 24,
+    requests: int = 32,
     prefix_tokens: int = 128,
     unique_tokens: int = 192,
-    output_tokens: int = 0,
+    output_tokens: int = 1,
+    prefill_only: bool = True,
     logprob_every: int = 2,
     mean_gap_seconds: float = 0.002,
-    warmup_leaves: int = 0,
+    warmup_leaves: int = 4,
 ) -> Workload:
     """Requests that are prefilled and nothing else, some with log-probabilities of their whole prompt.
 
-    All share a prefix. Every `logprob_every`-th asks for log-probabilities from the first token on, for which
-    SGLang must compute the prefix again; 0 for none.
+    All share a prefix. With `prefill_only` they ask for no output at all, else for `output_tokens`. Every
+    `logprob_every`-th asks for log-probabilities from the first token on, for which SGLang must compute the
+    prefix again; 0 for none.
     """
     draw = Draw("scoring", seed)
-    require_positive(requests=requests)
+    require_positive(requests=requests, output_tokens=output_tokens)
+    require_int("logprob_every", logprob_every, minimum=0)
     head = draw.segment("prefix", 0, prefix_tokens)
     listed, clock = [], 0.0
     for index in range(requests):
@@ -86,7 +90,7 @@ def scoring(
                 rid=f"scoring-{index}",
                 arrival_seconds=clock,
                 prompt=(head, tail),
-                max_new_tokens=output_tokens,
+                max_new_tokens=0 if prefill_only else output_tokens,
                 logprobs_from=0 if scored else None,
             )
         )
@@ -97,7 +101,7 @@ def scoring(
 def nearly_full(
     *,
     seed: int = 0,
-    requests: int = 6,
+    requests: int = 32,
     pool_tokens: int = 4096,
     spare_tokens: int = 32,
     output_tokens: int = 96,
@@ -110,12 +114,17 @@ def nearly_full(
     Every `short_every`-th is small, and would fit beside none of the others.
     """
     draw = Draw("nearly_full", seed)
-    require_positive(requests=requests, pool_tokens=pool_tokens, short_every=short_every)
+    require_positive(requests=requests, short_every=short_every, output_tokens=output_tokens)
+    require_positive(pool_tokens=pool_tokens, spare_tokens=spare_tokens)
     listed, clock = [], 0.0
     for index in range(requests):
         is_short = index % short_every == short_every - 1
         prompt_tokens = 2 * spare_tokens if is_short else pool_tokens - output_tokens - spare_tokens
-        require_positive(prompt_tokens=prompt_tokens)
+        if prompt_tokens < 1:
+            raise WorkloadError(
+                f"pool_tokens={pool_tokens}: must be > output_tokens + spare_tokens = "
+                f"{output_tokens + spare_tokens}"
+            )
         listed.append(
             Request(
                 rid=f"{'small' if is_short else 'full'}-{index}",
