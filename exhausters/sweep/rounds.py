@@ -40,8 +40,11 @@ def _renamed(workload: Workload, number: int) -> Workload:
     if not number:
         return workload
     mark = f"-round{number}"
-    requests = tuple(
-        replace(one, rid=one.rid + mark, after=None if one.after is None else one.after + mark)
-        for one in workload.requests
+    warmup, requests = (
+        tuple(
+            replace(one, rid=one.rid + mark, after=None if one.after is None else one.after + mark)
+            for one in listed
+        )
+        for listed in (workload.warmup_requests, workload.requests)
     )
-    return replace(workload, requests=requests)
+    return replace(workload, requests=requests, warmup_requests=warmup)

@@ -97,7 +97,7 @@ def test_a_request_that_is_overtaken(hosts: Hosts) -> None:
 
 @pytest.mark.real
 def test_nothing_is_left_of_requests(hosts: Hosts) -> None:
-    """On the newest release nothing grows from round to round; a set of ids that does is found, with its place."""
+    """On the newest release nothing grows in rounds; a set of ids that does is found, with its place."""
     host, cell = hosts.get(_PLAIN), Cell(workload="bursts:bursts=1", engine=_ENGINE)
     clean = judged(host, cell, run_pass=IN_ROUNDS)
     assert clean.judgement is not None
