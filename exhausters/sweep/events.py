@@ -61,8 +61,7 @@ class Events:
         for request, event in list(self._pending):
             if event.stage in stages.get(request.rid, ()):
                 self._pending.remove((request, event))
-                self._act(request, event)
-                if self._paused_steps:
+                if not self._act(request, event):
                     return
 
     def _stages(self, wanted_outputs: dict[str, int]) -> dict[str, tuple[str, ...]]:
@@ -86,7 +85,8 @@ class Events:
                 found[rid] = (RUNNING,)
         return found
 
-    def _act(self, request: Request, event: Event) -> None:
+    def _act(self, request: Request, event: Event) -> bool:
+        """Act on one; whether another may follow in this step: none does behind a pause."""
         name = f"{event.action} {event.stage}"
         self.counts[name] = self.counts.get(name, 0) + 1
         self.acts.append((self._recorder.step_count, event.action, request.rid))
@@ -94,6 +94,7 @@ class Events:
             if event.stage != FINISHED:
                 self.aborted.add(request.rid)
             self._context.engine.abort(request.rid)
-            return
+            return True
         self._context.pause_generation(mode="retract" if event.action == PAUSE_RETRACT else "in_place")
         self._paused_steps = PAUSED_STEPS
+        return False
