@@ -42,6 +42,9 @@ class _Asked:
     def wanted_outputs_of(self, rid: str) -> int:
         return int(self._requests[rid].max_new_tokens)
 
+    def is_scored(self, rid: str) -> bool:
+        return False
+
 
 def drive(context: Any, workload: Any, kind: str) -> Generator[None, None, tuple[int, int, str]]:
     """Run a workload in one of the four ways; return CPU nanoseconds, steps, and a digest when observed."""

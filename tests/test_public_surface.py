@@ -65,7 +65,7 @@ _DEFINED = {
     "exhausters.worker.script_ref": {"module_ref", "script_ref"},
     "exhausters.scripted.context": {"Observer", "ScriptedContext"},
     "exhausters.scripted.req_handle": {"AnswersAboutRequests", "ScriptedReqHandle"},
-    "exhausters.scripted.test_case": {"ScriptedServer", "ScriptedTestCase"},
+    "exhausters.scripted.test_case": {"FullMarkWarning", "ScriptedServer", "ScriptedTestCase"},
     "exhausters.scripted.helpers": {
         "advance_to_decode_step",
         "advance_to_lifecycle_stage",

@@ -41,6 +41,7 @@ class PromiseCount:
         cells: cells in which it was judged at all.
         findings: broken how often.
         not_judged: reasons why it, or a part of it, was not judged, with the number of cells of each.
+        measured: what was measured beside, each value once.
     """
 
     promise: str
@@ -49,6 +50,7 @@ class PromiseCount:
     cells: int
     findings: int
     not_judged: tuple[tuple[str, int], ...]
+    measured: tuple[str, ...] = ()
 
 
 def grouped(records: Sequence[RunRecord]) -> tuple[Group, ...]:
@@ -134,11 +136,13 @@ def count_promises(judgements: Sequence[tuple[Judgement | None, str]]) -> tuple[
     for oracle in PROMISES:
         judged = cells = findings = 0
         reasons: dict[str, int] = {}
+        measured: dict[str, None] = {}
         for judgement, why_none in judgements:
             if judgement is None:
                 reasons[why_none] = reasons.get(why_none, 0) + 1
                 continue
             answer = next(one for one in judgement.promises if one.promise == oracle.name)
+            measured.update({answer.measured: None} if answer.measured else {})
             judged, cells = judged + answer.judged, cells + (answer.judged > 0)
             findings += sum(one.promise == oracle.name for one in judgement.findings)
             reason = answer.not_judged or ("" if answer.judged else "nothing to judge came up")
@@ -153,6 +157,7 @@ def count_promises(judgements: Sequence[tuple[Judgement | None, str]]) -> tuple[
                 cells=cells,
                 findings=findings,
                 not_judged=tuple(sorted(reasons.items(), key=lambda one: -one[1])),
+                measured=tuple(measured),
             )
         )
     return tuple(counts)

@@ -41,6 +41,7 @@ def findings_view(
         table.add_row(one.promise, f"{one.judged:,}", str(one.cells), str(one.findings), reasons or _NONE)
     parts: list[RenderableType] = [table, "", _relations_table(relations)]
     parts += [Text(line) for one in relations for line in _broken_lines(one)]
+    parts += [Text(f"{one.promise}: {'; '.join(one.measured)}") for one in counts if one.measured]
     for group in groups:
         parts += ["", *(Text(line) for line in _group_lines(group))]
     for name, shrunk in scripts.items():
@@ -106,6 +107,7 @@ def check_json(
                 "judged": one.judged,
                 "cells": one.cells,
                 "findings": one.findings,
+                "measured": list(one.measured),
                 "not_judged": [{"reason": reason, "cells": cells} for reason, cells in one.not_judged],
             }
             for one in counts

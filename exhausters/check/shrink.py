@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ from exhausters.errors import ExhaustersError
 from exhausters.oracles import Finding
 from exhausters.sweep.cell import Cell, EngineSettings
 from exhausters.sweep.drain import CHECKED, DrainLimits, RunOptions, run_cell
-from exhausters.sweep.record import CellResult
+from exhausters.sweep.record import EVENT_STEPS, CellResult
 from exhausters.sweep.workers import Lease
 from exhausters.targets import PreparedTarget
 from exhausters.why.reduce import Reduction, reduce_while
@@ -40,7 +41,7 @@ from exhausters.scripted.test_case import ScriptedTestCase
 
 def script(t):
 {body}
-    judgement = yield from judged_steps(t, due, {steps})
+{acts}    judgement = yield from judged_steps(t, due, {steps})
     expect_kept(judgement, "{promise}")
 
 
@@ -147,6 +148,9 @@ def script_text(trial: FoundTrial, engine: EngineSettings, *, target: str, file:
     steps = f"steps={finding.step + 1}"
     if finding.promise == _LIVENESS:
         steps += f", release_before={finding.first_step}"
+    acts = _act_lines(trial)
+    if acts:
+        steps += ", acts=acts"
     return _FILE.format(
         promise=finding.promise,
         saw=finding.saw,
@@ -160,9 +164,22 @@ def script_text(trial: FoundTrial, engine: EngineSettings, *, target: str, file:
         body="\n".join(
             scenario_lines(trial.scenario, trial.submitted_steps, last_step=finding.step, model=engine.model)
         ),
+        acts="\n".join(acts) + "\n" if acts else "",
         steps=steps,
         engine="\n".join(settings),
     )
+
+
+def _act_lines(trial: FoundTrial) -> list[str]:
+    """The lines that say what the events of the workload did, up to the finding."""
+    by_step: dict[int, list[tuple[str, str]]] = {}
+    for step, what, rid in trial.result.provenance.get(EVENT_STEPS, ()):
+        if step <= trial.step:
+            by_step.setdefault(step, []).append((what, rid))
+    if not by_step:
+        return []
+    shown = [f"        {step}: {json.dumps(acts)}," for step, acts in sorted(by_step.items())]
+    return ["    acts = {", *shown, "    }"]
 
 
 def _fails(file: Path, engine: EngineSettings, target: PreparedTarget, lease: Lease) -> bool:

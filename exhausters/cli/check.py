@@ -77,8 +77,10 @@ def _check_grid(
 ) -> int:
     from exhausters.check.groups import exit_code, grouped, promise_counts
     from exhausters.check.metamorphic import judge_relations
+    from exhausters.check.plan import with_rounds
     from exhausters.check.report import check_json, findings_view, issue_text
     from exhausters.check.shrink import Shrunk, shrink
+    from exhausters.oracles.rounds import OF_ROUNDS
     from exhausters.progress import ShownProgress
     from exhausters.sweep.drain import CHECKED, DrainLimits, RunOptions
     from exhausters.sweep.execute import LocalExecutor
@@ -97,7 +99,15 @@ def _check_grid(
     with ShownProgress(errors, total=len(chosen.cells)) as progress:
         prepared = prepare(target, on_progress=progress.say)
         executor = LocalExecutor(workers)
-        tasks = plan_sweep(prepared, chosen, workers=executor.workers, options=options)
+        tasks = with_rounds(
+            plan_sweep(
+                prepared,
+                chosen,
+                workers=executor.workers,
+                options=options,
+                timeout_seconds=_CELL_TIMEOUT_SECONDS,
+            )
+        )
         with closing(executor.run(tasks)) as ended:
             for record in ended:
                 found[record.cell.id] = record
@@ -108,6 +118,9 @@ def _check_grid(
         scripts: dict[str, Shrunk] = {}
         with Workers(limit=1) as owner, owner.lease() as lease:
             for group in groups if max_runs else ():
+                if group.promise in OF_ROUNDS:
+                    print_line(errors, f"no script: {group.promise} shows over several rounds only")
+                    continue
                 name = _file_name(group.promise, taken=scripts)
                 progress.say(f"cutting down {group.promise}")
                 shrunk = shrink(group, prepared, lease, out / name, max_runs=max_runs)
@@ -125,6 +138,8 @@ def _check_grid(
 
 
 _PRESSED_STEPS = 4_000
+# A cell that is also run in rounds takes several times as long as one.
+_CELL_TIMEOUT_SECONDS = 1_200.0
 
 
 def _file_name(promise: str, *, taken: Container[str]) -> str:

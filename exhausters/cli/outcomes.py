@@ -10,7 +10,7 @@ from rich.console import Console
 
 from exhausters.console import print_line
 from exhausters.sweep.grid import Grid
-from exhausters.sweep.record import DRAINED, RunRecord
+from exhausters.sweep.record import DRAINED, LEFT_MARKED_FULL, RunRecord
 
 
 def print_left_out(console: Console, grid: Grid) -> None:
@@ -31,6 +31,9 @@ def print_outcomes(console: Console, records: Sequence[RunRecord], out: Path, *,
     counts = Counter(record.result.outcome for record in records)
     counted = ", ".join(f"{count} {outcome}" for outcome, count in counts.most_common())
     console.print(f"{len(records)} {noun}: {counted}. Records: {out}", highlight=False, soft_wrap=True)
+    marked = [record.cell.id for record in records if record.result.provenance.get(LEFT_MARKED_FULL)]
+    if marked:
+        print_line(console, f"left marked as full when idle: {len(marked)} {noun}, the first {marked[0]}")
     ends: dict[tuple[str, str, str], list[str]] = {}
     for record in records:
         if record.result.outcome != DRAINED:

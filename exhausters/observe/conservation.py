@@ -43,12 +43,8 @@ class ConservationCheck:
         # None: there is no window pool, or none that can be counted.
         self._total_window_tokens = engine.kv_pool.window_total_tokens
 
-    def check(self, record: StepRecord, pools: PoolSnapshot) -> None:
-        """Count one step.
-
-        Raises:
-            ConservationError: names the step, the pool and all numbers.
-        """
+    def broken(self, record: StepRecord, pools: PoolSnapshot) -> tuple[PoolCount, ...]:
+        """Return the pools that do not add up after one step; empty when all do."""
         held = record.held_tokens
         cached = pools.evictable_tokens + pools.protected_tokens
         # Nearly every step adds up, and then nothing needs to be named.
@@ -57,11 +53,18 @@ class ConservationCheck:
             and pools.free_rows + record.held_rows + pools.rows_in_use == self._total_rows
             and self._total_window_tokens in (None, _window_tokens(pools) + held)
         ):
-            return
-        for count in self._counts(record, pools):
-            if count.missing:
-                held_back = self._pressure.holdings()
-                raise ConservationError(f"{describe(count, step=record.step)}; held by pressure: {held_back}")
+            return ()
+        return tuple(count for count in self._counts(record, pools) if count.missing)
+
+    def check(self, record: StepRecord, pools: PoolSnapshot) -> None:
+        """Count one step.
+
+        Raises:
+            ConservationError: names the step, the pool and all numbers.
+        """
+        for count in self.broken(record, pools):
+            held_back = self._pressure.holdings()
+            raise ConservationError(f"{describe(count, step=record.step)}; held by pressure: {held_back}")
 
     def _counts(self, record: StepRecord, pools: PoolSnapshot) -> Iterator[PoolCount]:
         yield PoolCount(

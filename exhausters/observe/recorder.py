@@ -8,7 +8,7 @@ from pathlib import Path
 
 from exhausters.engine.api import BatchView, Engine, PoolSnapshot
 from exhausters.engine.clock import RealClock, VirtualClock
-from exhausters.observe.conservation import ConservationCheck
+from exhausters.observe.conservation import ConservationCheck, PoolCount
 from exhausters.observe.decision_log import DecisionLog
 from exhausters.observe.emitted_tokens import computes_token_for
 from exhausters.observe.forward_time import ForwardShape, ForwardTimeModel
@@ -28,6 +28,7 @@ class Recorder:
 
     Attributes:
         outputs: output tokens emitted so far, by request id.
+        unbalanced: pools that do not add up after the newest step, of a recorder that does not raise.
     """
 
     # A polling loop without work; small beside any forward, but time must pass for arrivals to come.
@@ -41,13 +42,17 @@ class Recorder:
         pressure: PressureSet,
         forward_time: ForwardTimeModel,
         spool_path: Path | None = None,
+        raises: bool = True,
     ) -> None:
+        """Watch `engine`; without `raises`, pools that do not add up are told in `unbalanced` instead."""
         self._engine = engine
         self._clock = clock
         self._pressure = pressure
         self._forward_time = forward_time
         self._spool = StepSpool(spool_path)
         self._conservation = ConservationCheck(engine, pressure)
+        self._raises = raises
+        self.unbalanced: tuple[PoolCount, ...] = ()
         self._start_ns = clock.elapsed_ns
         self._steps: list[StepRecord] = []
         self._kv_tokens: Counter[str] = Counter()
@@ -112,6 +117,7 @@ class Recorder:
 
         Raises:
             ConservationError: pages or rows are missing, or there twice; the record is kept all the same.
+                Never without `raises`.
         """
         forward_ns = self._forward_ns()
         self._clock.advance_ns(forward_ns)
@@ -120,7 +126,10 @@ class Recorder:
         self._steps.append(record)
         self._spool.offer(self._steps)
         self._open_step()
-        self._conservation.check(record, pools)
+        if self._raises:
+            self._conservation.check(record, pools)
+        else:
+            self.unbalanced = self._conservation.broken(record, pools)
 
     def _record(self, forward_ns: int, pools: PoolSnapshot) -> StepRecord:
         batch, pressure = self._batch, self._pressure

@@ -50,11 +50,13 @@ class PromiseJudged:
         promise: its name.
         judged: how often the rule was applied: steps, requests or ends, whatever it judges.
         not_judged: why it, or a part of it, was not judged; empty when all of it was.
+        measured: a value that goes with it and is no verdict, in words; empty for none.
     """
 
     promise: str
     judged: int
     not_judged: str = ""
+    measured: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +80,9 @@ class Requests(Protocol):
 
     def wanted_outputs_of(self, rid: str) -> int:
         """Tokens that the request will emit if nobody ends it."""
+
+    def is_scored(self, rid: str) -> bool:
+        """Whether it asks for log-probabilities of its prompt: it may take no prefix from the cache."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

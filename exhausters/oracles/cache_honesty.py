@@ -45,6 +45,11 @@ class CacheHonesty(Oracle):
             self.not_judged = f"from step {step.step} on, where pages were evicted or given back"
             self._children.clear()
             return
+        if self.world.engine.is_paused():
+            # Whoever is paused may have given back what was computed, outputs included.
+            self.not_judged = f"from step {step.step} on, where the engine was paused"
+            self._children.clear()
+            return
         if step.mode == IDLE:
             return
         while self._due and self._due[0][0] < step.step:
@@ -69,7 +74,7 @@ class CacheHonesty(Oracle):
                 continue
             self._seen.add(rid)
             prompt = self.world.requests.prompt(rid)
-            if not prompt:
+            if not prompt or self.world.requests.is_scored(rid):
                 continue
             self.judged += 1
             ceiling = self._matched(prompt[:-1])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from typing import Any
 
@@ -10,6 +10,7 @@ from exhausters.engine.api import RETRACT, BatchView, Engine
 from exhausters.engine.wrap import wrap_calls
 from exhausters.observe.recorder import Recorder
 from exhausters.oracles.base import Judgement, Requests, World
+from exhausters.oracles.conservation import Conservation
 from exhausters.oracles.full_flag import FullFlag
 from exhausters.oracles.liveness import Liveness
 from exhausters.oracles.registry import PROMISES
@@ -28,7 +29,9 @@ class Judge:
         recorder: Recorder,
         requests: Requests,
         text: EmittedText,
+        on_unbalanced: Callable[[], None] = lambda: None,
     ) -> None:
+        """Judge what `recorder` records; `on_unbalanced` is told of steps whose pools do not add up."""
         world = World(
             engine=engine,
             facts=engine.facts(),
@@ -38,6 +41,7 @@ class Judge:
         )
         self._world = world
         self._recorder = recorder
+        self._on_unbalanced = on_unbalanced
         self._oracles = tuple(make(world) for make in PROMISES)
         self._stop = ExitStack()
 
@@ -71,6 +75,9 @@ class Judge:
         if step is not None:
             for oracle in self._oracles:
                 oracle.on_step(step)
+                if self._recorder.unbalanced and isinstance(oracle, Conservation):
+                    oracle.on_unbalanced(self._recorder.unbalanced, step)
+                    self._on_unbalanced()
 
     def flushed(self) -> None:
         """The idle engine is asked to empty its cache."""

@@ -47,6 +47,7 @@ class ScriptedContext:
         cells_run: ids of the cells that have run to their end in this worker.
         boot_lines: lines that the boot executed, by file below the source folder; empty unless the host's
             settings have `record_boot`.
+        full_marks_cleared: resets in this worker that found the idle engine marked as full.
         salvage: returns what the running script has so far; asked for when the scheduler fails.
     """
 
@@ -74,6 +75,8 @@ class ScriptedContext:
         self.phases: PhaseSwitch | None = None
         self.salvage: Callable[[], object] | None = None
         self.cells_run: set[str] = set()
+        self.full_marks_cleared = 0
+        self._is_unbalanced = False
         self.boot_lines: Mapping[str, Sequence[int]] = {}
         self.spool_path = spool_path
         self.text = text
@@ -152,6 +155,8 @@ class ScriptedContext:
             rid=request.rid,
             sampling=sampling,
             priority=request.priority,
+            return_logprob=request.logprobs_from is not None,
+            logprob_start_len=request.logprobs_from,
         )
 
     def pause_generation(self, *, mode: Literal["retract", "in_place"]) -> None:
@@ -218,7 +223,17 @@ class ScriptedContext:
             self.pressure.release()
         finally:
             # SGLang's own idle check counts again from the next idle iteration on.
-            self.engine.set_idle_checks(True)
+            self.engine.set_idle_checks(not self._is_unbalanced)
+
+    def tolerate_unbalanced(self) -> None:
+        """Keep SGLang's own idle check off until the next reset: it would end the worker."""
+        self._is_unbalanced = True
+        self.engine.set_idle_checks(False)
+
+    def expect_balance(self) -> None:
+        """The pools were flushed: what was lost is back, and SGLang's own idle check counts again."""
+        self._is_unbalanced = False
+        self.engine.set_idle_checks(True)
 
     def _release_exhausted_pools(self) -> None:
         self.release_pressure()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable, Generator
+from dataclasses import replace
 from inspect import isgenerator
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -88,7 +89,7 @@ class ScriptedSchedulerHook:
             if isinstance(message, Shutdown):
                 return
             reply = yield from self._answer(message)
-            self._reply(reply)
+            self._reply(replace(reply, full_marks_cleared=self.context.full_marks_cleared))
 
     def _reply(self, reply: ScriptSucceeded | ScriptFailed) -> None:
         try:

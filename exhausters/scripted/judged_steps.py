@@ -10,11 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Mapping, Sequence
 
+from exhausters.errors import UsageError
 from exhausters.observe.forward_time import LinearForwardTime
 from exhausters.observe.recorder import Recorder
 from exhausters.oracles import Judge, Judgement
 from exhausters.scripted.context import ScriptedContext
 from exhausters.scripted.recorded_steps import RequestKeywords
+from exhausters.workloads.event import ABORT, ACTIONS, PAUSE_IN_PLACE, PAUSE_RETRACT, RESUME
 
 
 class _Submitted:
@@ -28,7 +30,10 @@ class _Submitted:
         return found
 
     def wanted_outputs_of(self, rid: str) -> int:
-        return int(self._requests[rid]["sampling"]["max_new_tokens"]) if rid in self._requests else 0
+        return max(1, int(self._requests[rid]["sampling"]["max_new_tokens"])) if rid in self._requests else 0
+
+    def is_scored(self, rid: str) -> bool:
+        return bool(self._requests.get(rid, {}).get("return_logprob", False))
 
 
 def judged_steps(
@@ -37,6 +42,7 @@ def judged_steps(
     *,
     steps: int,
     release_before: int | None = None,
+    acts: Mapping[int, Sequence[tuple[str, str]]] | None = None,
 ) -> Generator[None, None, Judgement]:
     """Run `steps` steps, each after the requests that are due before it, and return what the oracles say.
 
@@ -46,14 +52,19 @@ def judged_steps(
         steps: how many to run.
         release_before: the step before which all pressure is released; from there on the requests must have
             drained after `steps` steps. None releases when all steps have run, and asks for no drain.
+        acts: what is done before a step, by its number, as pairs of what and a request id: `abort`,
+            `pause_retract`, `pause_in_place`, `resume`.
     """
-    recorder = Recorder(engine=t.engine, clock=t.clock, pressure=t.pressure, forward_time=LinearForwardTime())
+    recorder = Recorder(
+        engine=t.engine, clock=t.clock, pressure=t.pressure, forward_time=LinearForwardTime(), raises=False
+    )
     judge = Judge(
         engine=t.engine,
         pressure=t.pressure,
         recorder=recorder,
         requests=_Submitted(one for requests in due.values() for one in requests),
         text=t.text,
+        on_unbalanced=t.tolerate_unbalanced,
     )
     recorder.start()
     t.observers.append(recorder)
@@ -63,6 +74,8 @@ def judged_steps(
         for number in range(steps):
             if number == release_before:
                 t.release_pressure()
+            for what, rid in (acts or {}).get(number, ()):
+                _act(t, what, rid)
             for one in due.get(number, ()):
                 t.submit(**one)
             yield
@@ -76,6 +89,18 @@ def judged_steps(
         recorder.stop()
         t.observers.clear()
     return judge.judgement
+
+
+def _act(t: ScriptedContext, what: str, rid: str) -> None:
+    if what == ABORT:
+        t.engine.abort(rid)
+    elif what == RESUME:
+        t.continue_generation()
+    elif what in (PAUSE_RETRACT, PAUSE_IN_PLACE):
+        t.pause_generation(mode="retract" if what == PAUSE_RETRACT else "in_place")
+    else:
+        known = ", ".join((*ACTIONS, RESUME))
+        raise UsageError(f"acts: {what!r}: expected one of {known}")
 
 
 def expect_unbroken(judgement: Judgement, promise: str) -> None:

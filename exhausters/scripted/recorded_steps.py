@@ -28,10 +28,12 @@ def request(
     max_new_tokens: int = 1,
     ignore_eos: bool = False,
     priority: int | None = None,
+    logprobs_from: int | None = None,
 ) -> RequestKeywords:
-    """Return a request that is decoded greedily."""
+    """Return a request that is decoded greedily; `logprobs_from` asks for log-probabilities of the prompt."""
     sampling = {"max_new_tokens": max_new_tokens, "ignore_eos": ignore_eos, "temperature": 0.0}
-    return {"input_ids": list(prompt), "rid": rid, "sampling": sampling, "priority": priority}
+    scored = {} if logprobs_from is None else {"return_logprob": True, "logprob_start_len": logprobs_from}
+    return {"input_ids": list(prompt), "rid": rid, "sampling": sampling, "priority": priority, **scored}
 
 
 def said(prompt: Sequence[int], count: int) -> list[int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import unittest
+import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, ClassVar
@@ -15,6 +16,10 @@ from exhausters.worker.host import SCRIPT_TIMEOUT_SECONDS, Host
 
 # Which SGLang the test cases run against, e.g. `release:0.5.20` or `path:/home/me/sglang`.
 TARGET_VARIABLE = "EXHAUSTERS_TARGET"
+
+
+class FullMarkWarning(UserWarning):
+    """A script has left an idle engine whose running batch is marked as full."""
 
 
 class ScriptedServer:
@@ -54,10 +59,19 @@ class ScriptedServer:
             TimeoutError: it did not end in time; the engine is gone (its cause is a WorkerHungError).
         """
         timeout_seconds = SCRIPT_TIMEOUT_SECONDS if timeout_s is None else timeout_s
+        cleared = self.host.full_marks_cleared
         try:
             return self.host.run(script_fn, *args, timeout_seconds=timeout_seconds)
         except WorkerHungError as error:
             raise TimeoutError(str(error)) from error
+        finally:
+            if self.host.full_marks_cleared > cleared:
+                warnings.warn(
+                    "the script before this one left the idle engine marked as full; the "
+                    f"mark was taken off ({self.host.full_marks_cleared} times in this engine)",
+                    FullMarkWarning,
+                    stacklevel=2,
+                )
 
     def shutdown(self) -> None:
         """End the engine; harmless when repeated."""

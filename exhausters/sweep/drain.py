@@ -22,13 +22,23 @@ from exhausters.observe.summary import summarize
 from exhausters.observe.work import WorkCounter, work_metrics
 from exhausters.oracles import Judge
 from exhausters.oracles.liveness import steps_to_drain
+from exhausters.oracles.rounds import merged
 from exhausters.scripted.context import ScriptedContext
 from exhausters.scripted.judged_run import knock
 from exhausters.scripted.reset import reset_engine
 from exhausters.sweep.cell import Cell
 from exhausters.sweep.facts import planned_facts
 from exhausters.sweep.feeder import Feeder
-from exhausters.sweep.record import ABORTED, DRAINED, STALLED, TIMEOUT, CellResult
+from exhausters.sweep.record import (
+    ABORTED,
+    DRAINED,
+    EVENT_STEPS,
+    LEFT_MARKED_FULL,
+    STALLED,
+    TIMEOUT,
+    CellResult,
+)
+from exhausters.sweep.rounds import run_rounds
 from exhausters.workloads import Workload
 
 # A scheduler that can run something does so within a step or two; waiting requests and this many steps
@@ -41,7 +51,9 @@ _COUNT_ATTEMPTS = 3
 
 # Decisions alone; with host time; with work; with the lines that were executed; judged by the oracles.
 DECIDE, TIMED, COUNTED, LINES, CHECKED = "decide", "timed", "counted", "lines", "checked"
-PASSES = (DECIDE, TIMED, COUNTED, LINES, CHECKED)
+# Run in rounds, between which nothing may grow.
+IN_ROUNDS = "in rounds"
+PASSES = (DECIDE, TIMED, COUNTED, LINES, CHECKED, IN_ROUNDS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,6 +143,7 @@ def joined(result: CellResult, later: CellResult) -> CellResult:
         metrics={**later.metrics, **result.metrics},
         provenance={**result.provenance, "repeatable": repeatable},
         executed=result.executed or later.executed,
+        judgement=merged(result.judgement, later.judgement),
     )
 
 
@@ -197,12 +210,25 @@ def _check(
     return (yield from one_pass(context, cell, workload, options, Unmeasured(), judged=True))
 
 
+def _in_rounds(
+    context: ScriptedContext, cell: Cell, workload: Workload, options: RunOptions
+) -> Generator[None, None, CellResult]:
+    def run_once(round_of: Workload) -> Generator[None, None, CellResult]:
+        # Judged, so that pages that are lost end no round; what the oracles say is that of another pass.
+        result = yield from one_pass(context, cell, round_of, options, Unmeasured(), judged=True)
+        yield from _begin_again(context)
+        return result
+
+    return (yield from run_rounds(workload, run_once))
+
+
 _PASS_SCRIPTS: Mapping[str, _PassScript] = {
     DECIDE: _decide,
     TIMED: _time,
     COUNTED: _count,
     LINES: _record_lines,
     CHECKED: _check,
+    IN_ROUNDS: _in_rounds,
 }
 
 
@@ -231,11 +257,14 @@ def one_pass(
         pressure=context.pressure,
         forward_time=options.forward_time,
         spool_path=context.spool_path,
+        raises=not judged,
     )
     feeder = Feeder(context, workload.requests, recorder)
-    if context.salvage is None:  # else an earlier pass has all there is to lose
-        context.salvage = lambda: _result(context, cell, workload, options, recorder, feeder, ("", ""))
     judge = _judge(context, recorder, feeder) if judged else None
+    if context.salvage is None:  # else an earlier pass has all there is to lose
+        context.salvage = lambda: _with_judgement(
+            _result(context, cell, workload, options, recorder, feeder, ("", "")), judge
+        )
     try:
         recorder.start()
         context.phases = PhaseSwitch(context.engine, listener)
@@ -244,6 +273,8 @@ def one_pass(
             judge.start()
             context.observers.append(judge)
         ended = yield from _drain(context, feeder, recorder, options.limits)
+        # Seen here, before a reset takes the mark off. On a batch that runs it is no news.
+        is_marked = context.engine.is_fully_idle() and context.engine.is_marked_full()
         if judge is not None:
             yield from _drain_released(context, cell, feeder, recorder, judge)
     finally:
@@ -257,6 +288,12 @@ def one_pass(
     context.release_pressure()
     context.cells_run.add(cell.id)
     result = _result(context, cell, workload, options, recorder, feeder, ended)
+    if is_marked:
+        result = replace(result, provenance={**result.provenance, LEFT_MARKED_FULL: True})
+    return _with_judgement(result, judge)
+
+
+def _with_judgement(result: CellResult, judge: Judge | None) -> CellResult:
     return result if judge is None else replace(result, judgement=judge.judgement)
 
 
@@ -267,6 +304,7 @@ def _judge(context: ScriptedContext, recorder: Recorder, feeder: Feeder) -> Judg
         recorder=recorder,
         requests=feeder,
         text=context.text,
+        on_unbalanced=context.tolerate_unbalanced,
     )
 
 
@@ -276,7 +314,7 @@ def _drain_released(
     """Release all pressure; what is left must drain within its bound."""
     context.release_pressure()
     released = recorder.step_count
-    remaining = [(one.prompt_tokens, one.max_new_tokens) for one in feeder.unfinished_requests]
+    remaining = [(one.prompt_tokens, one.output_tokens) for one in feeder.unfinished_requests]
     bound = steps_to_drain(remaining, chunk_tokens=cell.engine.chunked_prefill_size)
     if not (context.is_fully_idle and feeder.is_done):
         limits = DrainLimits(stall_steps=bound, max_steps=released + bound)
@@ -305,7 +343,7 @@ def _result(
         planned,
         submitted_steps=feeder.submitted_steps,
         arrival_ns=feeder.arrival_ns,
-        wanted_outputs=feeder.wanted_outputs,
+        wanted_outputs=feeder.owed_outputs,
         shortened_outputs=feeder.shortened_outputs,
     )
     return CellResult(
@@ -317,9 +355,15 @@ def _result(
             "forward_time_model": options.forward_time.name,
             "workload_digest": workload.digest,
             "workload_source": dict(workload.source),
+            **_events(feeder),
         },
         facts=facts.without_sequences(),
     )
+
+
+def _events(feeder: Feeder) -> dict[str, object]:
+    events = feeder.events
+    return {"events": dict(events.counts), EVENT_STEPS: list(events.acts)} if events.counts else {}
 
 
 def _warm_up(
@@ -345,7 +389,8 @@ def _drain(
         phases.resume()
         yield
         feeder.read_limits()
-        if context.is_fully_idle and not context.has_unreceived:
+        feeder.events.after_step(feeder.wanted_outputs)
+        if context.is_fully_idle and not context.has_unreceived and not feeder.events.is_paused:
             idle_steps = 0
             if feeder.is_done:
                 return _ended(feeder)

@@ -21,7 +21,7 @@ def planned_facts(cell: Cell, workload: Workload, *, goodput: GoodputLimits, tex
     return RunFacts(
         chunk_budget_tokens=max(cell.engine.chunked_prefill_size, 0) or None,
         submitted_steps={},
-        wanted_outputs={request.rid: request.max_new_tokens for request in workload.requests},
+        wanted_outputs={request.rid: request.output_tokens for request in workload.requests},
         sequences=_sequences(workload, text),
         warm_rids=tuple(request.rid for request in workload.warmup_requests),
         page_size=cell.engine.page_size,
@@ -69,5 +69,5 @@ def _text_of(cell: Cell, facts: RunFacts) -> EmittedText | None:
 def _sequences(workload: Workload, text: EmittedText) -> Mapping[str, array[int]]:
     """Prompt and outputs of every request: what its prefixes are computed from."""
     prompts = {one.rid: one.tokens(text) for one in (*workload.warmup_requests, *workload.requests)}
-    outputs = {one.rid: one.max_new_tokens for one in (*workload.warmup_requests, *workload.requests)}
+    outputs = {one.rid: one.output_tokens for one in (*workload.warmup_requests, *workload.requests)}
     return {rid: prompt + text.after(prompt, outputs[rid]) for rid, prompt in prompts.items()}

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from exhausters.observe.recorder import Recorder
 from exhausters.scripted.context import ScriptedContext
+from exhausters.sweep.events import Events
 from exhausters.workloads import Request
 
 
@@ -19,6 +20,7 @@ class Feeder:
         arrival_ns: modelled time at which each was due, since the start, by request id.
         wanted_outputs: tokens that each is to emit, by request id: what it asked for, or what the scheduler
             lets it.
+        events: what the workload does to its requests.
         shortened_outputs: tokens that were asked for where the scheduler lets a request emit fewer.
     """
 
@@ -27,7 +29,7 @@ class Feeder:
         self._recorder = recorder
         self._start_ns = context.clock.elapsed_ns
         self._requests = {request.rid: request for request in requests}
-        self.wanted_outputs = {request.rid: request.max_new_tokens for request in requests}
+        self.wanted_outputs = {request.rid: request.output_tokens for request in requests}
         self.shortened_outputs: dict[str, int] = {}
         self._unread: list[str] = []
         # (due in ns, position, request): the position keeps the workload's order among equal times. Whole
@@ -41,6 +43,7 @@ class Feeder:
                 self._followers[request.after].append((position, request))
         self.submitted_steps: dict[str, int] = {}
         self.arrival_ns: dict[str, int] = {}
+        self.events = Events(context, requests, recorder)
 
     @property
     def is_done(self) -> bool:
@@ -50,9 +53,20 @@ class Feeder:
 
     @property
     def unfinished_rids(self) -> list[str]:
-        """Requests that have not emitted all the tokens they asked for."""
-        outputs = self._recorder.outputs
-        return [rid for rid, wanted in self.wanted_outputs.items() if outputs[rid] < wanted]
+        """Those that have not emitted all the tokens they asked for, and that the workload did not abort."""
+        outputs, aborted = self._recorder.outputs, self.events.aborted
+        return [
+            rid for rid, wanted in self.wanted_outputs.items() if outputs[rid] < wanted and rid not in aborted
+        ]
+
+    @property
+    def owed_outputs(self) -> dict[str, int]:
+        """Tokens that each request is to emit; of those that the workload aborted what they did emit."""
+        outputs, aborted = self._recorder.outputs, self.events.aborted
+        return {
+            rid: min(wanted, outputs[rid]) if rid in aborted else wanted
+            for rid, wanted in self.wanted_outputs.items()
+        }
 
     def prompt(self, rid: str) -> Sequence[int]:
         """The prompt's tokens; empty for a request that is not of this workload."""
@@ -62,6 +76,11 @@ class Feeder:
     def wanted_outputs_of(self, rid: str) -> int:
         """Tokens that a request is to emit; 0 for one that is not of this workload."""
         return self.wanted_outputs.get(rid, 0)
+
+    def is_scored(self, rid: str) -> bool:
+        """Whether it asks for log-probabilities of its prompt."""
+        request = self._requests.get(rid)
+        return request is not None and request.logprobs_from is not None
 
     @property
     def unfinished_requests(self) -> list[Request]:

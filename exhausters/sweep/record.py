@@ -27,6 +27,11 @@ FAILURES = (CRASHED, TIMEOUT)
 # In the provenance of a record that is of an earlier run: the target of that run.
 CACHED_FROM = "cached_from"
 
+# In the provenance of a run after which the idle engine was still marked as full.
+LEFT_MARKED_FULL = "left_marked_full"
+# Likewise: what the events of its workload did, as `Events.acts` has it.
+EVENT_STEPS = "event_steps"
+
 # Raise when a record's fields change their meaning: results of different schemas are not compared.
 SCHEMA_VERSION = 1
 

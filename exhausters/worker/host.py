@@ -48,6 +48,10 @@ SHUTDOWN_TIMEOUT_SECONDS = 10.0
 class Host:
     """One booted scheduler of one target, in a process of its own; a context manager.
 
+    Attributes:
+        full_marks_cleared: resets until now that found the idle engine marked as full by an earlier script,
+            and took the mark off.
+
     Raises on construction: BootError, MissingModuleError, SeamError, WorkerCrashedError,
     WorkerOutOfMemoryError or WorkerHungError, each with the tail of the worker's log.
     """
@@ -80,6 +84,7 @@ class Host:
         self._closed = False
         self._core: int | None = None
         self._dead: HostError | None = None
+        self.full_marks_cleared = 0
         try:
             self._start_processes()
             if on_started is not None:
@@ -138,8 +143,10 @@ class Host:
             self._data.send(RunScript(script=ref, args=args, reset=reset))
         reply = self._receive(timeout_seconds, doing=f"script {ref}")
         if isinstance(reply, ScriptSucceeded):
+            self.full_marks_cleared = reply.full_marks_cleared
             return reply.value
         if isinstance(reply, ScriptFailed):
+            self.full_marks_cleared = reply.full_marks_cleared
             cause = ScriptFailedError(f"script {ref} failed in the worker:\n{reply.traceback}")
             if reply.error is not None:
                 raise reply.error from cause

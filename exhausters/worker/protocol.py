@@ -99,9 +99,15 @@ class Shutdown:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScriptSucceeded:
-    """The script ended; `value` is what its generator returned."""
+    """The script ended.
+
+    Attributes:
+        value: what its generator returned.
+        full_marks_cleared: resets in this worker that found the idle engine marked as full, until now.
+    """
 
     value: Any = None
+    full_marks_cleared: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,7 +117,9 @@ class ScriptFailed:
     Attributes:
         traceback: the worker's traceback text.
         error: the exception itself when it belongs to this project, else None.
+        full_marks_cleared: as of `ScriptSucceeded`.
     """
 
     traceback: str
     error: BaseException | None = None
+    full_marks_cleared: int = 0

@@ -134,7 +134,7 @@ def _merged(prompt: Sequence[Segment]) -> _Parts:
 
 
 def _cached_parts(request: Request) -> _Parts:
-    if request.max_new_tokens == 1:
+    if request.output_tokens == 1:
         return _merged(request.prompt)
     return _merged((*request.prompt, Segment(seed=None, length=request.max_new_tokens - 1)))
 

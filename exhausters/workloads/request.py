@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from exhausters.errors import WorkloadError
 from exhausters.workloads.emitted import EmittedText
+from exhausters.workloads.event import Event
 from exhausters.workloads.tokens import expand
 
 #: Longest time, some 30,000 years: anything longer is a mistake.
@@ -61,11 +62,15 @@ class Request:
         arrival_seconds: modelled time from the start of the workload or, when `after` is given,
             from the moment that request finished (think time of a closed loop). Finite, >= 0.
         prompt: one or more segments.
-        max_new_tokens: output length asked for, >= 1, and produced: the null model emits no end token.
+        max_new_tokens: output length asked for, and produced: the null model emits no end token. 0 asks for
+            the prefill alone, which computes one token all the same.
         priority: SGLang's scheduling priority; None leaves it to the scheduler.
         after: rid of an earlier request of the same list that must have finished first.
         ignore_eos: ask SGLang to continue after an end token. It then admits the request by its whole
             output instead of an estimate, and so hardly ever retracts; False is what clients send.
+        logprobs_from: position in the prompt from which on log-probabilities are asked for, >= 0; None for no
+            log-probabilities. With 0 no prefix is taken from the cache: a scoring request.
+        events: what happens to it while it is served.
 
     Raises:
         WorkloadError: names the field, the value and what was expected.
@@ -78,6 +83,8 @@ class Request:
     priority: int | None = None
     after: str | None = None
     ignore_eos: bool = False
+    logprobs_from: int | None = None
+    events: tuple[Event, ...] = ()
 
     def __post_init__(self) -> None:
         require_text("Request.rid", self.rid)
@@ -87,18 +94,28 @@ class Request:
         object.__setattr__(self, "prompt", tuple(self.prompt))
         if not self.prompt or not all(isinstance(part, Segment) for part in self.prompt):
             raise WorkloadError(f"{where}: prompt={self.prompt!r}: must be one or more Segment; add one")
-        require_int(f"{where}: max_new_tokens", self.max_new_tokens, minimum=1)
+        require_int(f"{where}: max_new_tokens", self.max_new_tokens, minimum=0)
         if self.priority is not None:
             require_int(f"{where}: priority", self.priority)
         if self.after is not None:
             require_text(f"{where}: after", self.after)
         if not isinstance(self.ignore_eos, bool):
             raise WorkloadError(f"{where}: ignore_eos={self.ignore_eos!r}: must be True or False")
+        if self.logprobs_from is not None:
+            require_int(f"{where}: logprobs_from", self.logprobs_from, minimum=0)
+        object.__setattr__(self, "events", tuple(self.events))
+        if not all(isinstance(one, Event) for one in self.events):
+            raise WorkloadError(f"{where}: events={self.events!r}: must be Event objects")
 
     @property
     def prompt_tokens(self) -> int:
         """Length of the prompt in tokens."""
         return sum(part.length for part in self.prompt)
+
+    @property
+    def output_tokens(self) -> int:
+        """Tokens that are computed for it: that of its prefill at least."""
+        return max(1, self.max_new_tokens)
 
     def tokens(self, emitted: EmittedText) -> array[int]:
         """Token ids of the prompt, shape (prompt_tokens,), a fresh array of typecode 'q'.

@@ -20,6 +20,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
+from exhausters.workloads.disturbed import disturbed, nearly_full, scoring
 from exhausters.workloads.draw import Draw, microseconds, require_positive, warmup_request
 from exhausters.workloads.request import Request, Segment, require_seconds
 from exhausters.workloads.workload import Workload
@@ -241,6 +242,16 @@ def retraction_storm(
 BUILDERS: Mapping[str, Builder] = MappingProxyType(
     {
         builder.__name__: builder
-        for builder in (agents, bursts, long_context, many_leaves, retraction_storm, shared_prefix)
+        for builder in (
+            agents,
+            bursts,
+            disturbed,
+            long_context,
+            many_leaves,
+            nearly_full,
+            retraction_storm,
+            scoring,
+            shared_prefix,
+        )
     }
 )

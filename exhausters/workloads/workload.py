@@ -100,6 +100,12 @@ def _digest(warmup_requests: Iterable[Request], requests: Iterable[Request]) -> 
 
 def _canonical(request: Request) -> list[object]:
     # Floats as hexadecimal text: exact, and independent of how a Python prints them.
+    later: list[object] = []
+    # Fields that older workloads do not have: in the digest where they are used.
+    if request.logprobs_from is not None:
+        later.append(["logprobs_from", request.logprobs_from])
+    if request.events:
+        later.append(["events", [[one.action, one.stage] for one in request.events]])
     return [
         request.rid,
         request.arrival_seconds.hex(),
@@ -108,4 +114,5 @@ def _canonical(request: Request) -> list[object]:
         request.priority,
         request.after,
         request.ignore_eos,
+        *later,
     ]

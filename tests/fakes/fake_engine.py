@@ -18,7 +18,7 @@ from exhausters.errors import HostError, ScriptFailedError
 from exhausters.scripted.hook import ScriptedSchedulerHook
 from exhausters.sweep.drain import COUNTED, DECIDE, TIMED, RunOptions, run_cell
 from exhausters.sweep.execute import imported_sources
-from exhausters.worker.protocol import RunScript, ScriptFailed, ScriptSucceeded, WorkerReady
+from exhausters.worker.protocol import RunScript, ScriptFailed, ScriptRef, ScriptSucceeded, WorkerReady
 from exhausters.worker.script_ref import script_ref
 from exhausters.workloads import DEFAULT_TEXT, EmittedText
 
@@ -69,9 +69,12 @@ class ScriptRunner:
             return list(connection.replies)
         raise AssertionError(f"the scripts did not end within {MAX_ITERATIONS} iterations")
 
-    def run(self, script: Callable[..., Any], *args: Any, reset: bool = True, **_host_only: Any) -> Any:
+    def run(
+        self, script: Callable[..., Any] | ScriptRef, *args: Any, reset: bool = True, **_host_only: Any
+    ) -> Any:
         """As `Host.run`: what the script returned, or its error."""
-        (reply,) = self.serve([RunScript(script=script_ref(script), args=args, reset=reset)])
+        ref = script if isinstance(script, ScriptRef) else script_ref(script)
+        (reply,) = self.serve([RunScript(script=ref, args=args, reset=reset)])
         if isinstance(reply, ScriptSucceeded):
             return reply.value
         raise reply.error or ScriptFailedError(reply.traceback)
@@ -141,7 +144,11 @@ class FakeHost:
         return WorkerReady(facts=self._engine.engine.facts(), notes=())
 
     def run(
-        self, script: Callable[..., Any], *args: Any, timeout_seconds: float = 0.0, reset: bool = True
+        self,
+        script: Callable[..., Any] | ScriptRef,
+        *args: Any,
+        timeout_seconds: float = 0.0,
+        reset: bool = True,
     ) -> Any:
         assert self.is_usable, "a host that is closed or gone was used"
         if script is imported_sources:  # no run of a cell

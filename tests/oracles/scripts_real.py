@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from exhausters.sweep.drain import CHECKED, RunOptions, run_cell
+from exhausters.sweep.drain import CHECKED, IN_ROUNDS, RunOptions, run_cell
 
 Undo = Callable[[], Any]
 
@@ -88,7 +88,47 @@ def _admit_nobody(t: Any) -> Undo:
     return end
 
 
-_PLANTS = {"mark": _keep_the_mark, "lock": _keep_a_lock, "admission": _admit_nobody}
+def _lose_a_page(t: Any) -> Undo:
+    """Take a page from the allocator in step 30, and forget it."""
+    allocator = t.scheduler.token_to_kv_pool_allocator
+
+    def act(number: int) -> None:
+        if number == 30:
+            allocator.alloc(t.scheduler.page_size)
+
+    return _before_each_batch(t, act)
+
+
+def _let_the_last_go_first(t: Any) -> Undo:
+    """Turn the waiting queue round before each batch is formed."""
+    return _before_each_batch(t, lambda _: t.scheduler.waiting_queue.reverse())
+
+
+_PLANTS = {
+    "mark": _keep_the_mark,
+    "lock": _keep_a_lock,
+    "admission": _admit_nobody,
+    "page": _lose_a_page,
+    "order": _let_the_last_go_first,
+}
+
+
+def forgetful(t: Any, cell: Any, workload: Any) -> Any:
+    """Run a cell in rounds on a scheduler that keeps the id of every request it has admitted."""
+    scheduler = t.scheduler
+    scheduler.rids_kept = kept = set()
+    original = scheduler.process_batch_result
+
+    def noted(batch: Any, *args: Any, **keywords: Any) -> Any:
+        kept.update(req.rid for req in batch.reqs)
+        return original(batch, *args, **keywords)
+
+    scheduler.process_batch_result = noted
+    try:
+        return (yield from run_cell(t, cell, workload, RunOptions(passes=(IN_ROUNDS,))))
+    finally:
+        vars(scheduler).pop("process_batch_result")
+        del scheduler.rids_kept
 
 
 def planted(t: Any, cell: Any, workload: Any, plant: str) -> Any:

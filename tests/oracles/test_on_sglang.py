@@ -14,7 +14,7 @@ from exhausters.check.shrink import shrink
 from exhausters.engine.settings import HostSettings
 from exhausters.pressure.levels import PressureLevels
 from exhausters.sweep.cell import Cell, EngineSettings
-from exhausters.sweep.drain import CHECKED, DECIDE, RunOptions, run_cell
+from exhausters.sweep.drain import CHECKED, DECIDE, IN_ROUNDS, RunOptions, run_cell
 from exhausters.sweep.grid import load_grid
 from exhausters.sweep.record import DRAINED, CellResult, RunRecord
 from exhausters.sweep.workers import Workers
@@ -22,6 +22,7 @@ from exhausters.targets import prepare
 from exhausters.worker.host import Host
 from exhausters.worker.protocol import ScriptRef
 from exhausters.workloads import parse_workload
+from exhausters.workloads.event import ACTIONS
 from tests.conftest import Hosts
 from tests.oracles import scripts_real as scripts
 from tests.scripted.engines import MAIN
@@ -70,6 +71,57 @@ def test_a_lock_that_is_kept(hosts: Hosts, settings: HostSettings) -> None:
     found = planted(hosts.get(settings), "lock")
     assert set(found) == {"lock ledger"}
     assert found["lock ledger"].first_step >= 30
+
+
+@pytest.mark.real
+def test_a_page_that_is_lost(hosts: Hosts) -> None:
+    """A page that nobody has is a finding with its numbers, and neither this run nor the next one crashes."""
+    host = hosts.get(_PLAIN)
+    found = planted(host, "page")
+    assert set(found) == {"conservation"}
+    assert found["conservation"].first_step >= 30
+    assert "16 KV tokens leaked: free" in found["conservation"].saw
+    after = judged(host, _AGENTS)
+    assert after.outcome == DRAINED
+    assert after.judgement is not None
+    assert after.judgement.findings == ()
+
+
+@pytest.mark.real
+def test_a_request_that_is_overtaken(hosts: Hosts) -> None:
+    """A queue that is served from its end breaks what first come, first served promises, and nothing else."""
+    cell = Cell(workload="bursts", levels=PressureLevels(leave_rows=4), engine=_ENGINE)
+    result = hosts.get(_PLAIN).run(scripts.planted, cell, parse_workload(cell.workload), "order")
+    assert {one.promise for one in result.judgement.findings} == {"starvation bound"}
+
+
+@pytest.mark.real
+def test_nothing_is_left_of_requests(hosts: Hosts) -> None:
+    """On the newest release nothing grows in rounds; a set of ids that does is found, with its place."""
+    host, cell = hosts.get(_PLAIN), Cell(workload="bursts:bursts=1", engine=_ENGINE)
+    clean = judged(host, cell, run_pass=IN_ROUNDS)
+    assert clean.judgement is not None
+    assert clean.judgement.findings == ()
+    result = host.run(scripts.forgetful, cell, parse_workload(cell.workload))
+    (found,) = result.judgement.findings
+    assert "1,000 elements of sglang.srt.managers.scheduler.Scheduler.rids_kept (set)" in found.saw
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("levels", [{}, {"leave_pages": 64, "held": True}], ids=str)
+@pytest.mark.parametrize("workload", ["disturbed:short_tokens=16,output_tokens=96", "scoring"])
+def test_the_newest_release_is_not_accused_when_disturbed(
+    hosts: Hosts, workload: str, levels: dict[str, Any]
+) -> None:
+    """Aborts, pauses and scored prompts raise no finding, and every request that was not aborted ends."""
+    cell = Cell(workload=workload, levels=PressureLevels(**levels), engine=_ENGINE)
+    result = judged(hosts.get(_PLAIN), cell)
+    assert result.outcome == DRAINED, result.reason
+    assert result.judgement is not None
+    assert result.judgement.findings == ()
+    if workload.startswith("disturbed"):
+        wanted = {f"{action} {stage}" for action in ACTIONS for stage in ("chunked", "running", "finished")}
+        assert wanted <= set(result.provenance["events"])
 
 
 @pytest.mark.real

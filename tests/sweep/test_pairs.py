@@ -46,7 +46,7 @@ def ran(monkeypatch: pytest.MonkeyPatch) -> Iterator[Ran]:
     told = Ran()
 
     class Noting(FakeHost):
-        def run(self, script: Callable[..., Any], *args: Any, **more: Any) -> Any:
+        def run(self, script: Any, *args: Any, **more: Any) -> Any:
             self.on_run = lambda args: told.note(self, args[0])  # type: ignore[method-assign,misc]
             return super().run(script, *args, **more)
 

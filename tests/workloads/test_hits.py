@@ -25,7 +25,7 @@ EMITTED = FixedToken(1 << 40)
 def cached(request: Request) -> bytes:
     return (
         request.tokens(EMITTED).tobytes()
-        + Segment(seed=None, length=request.max_new_tokens).tokens(EMITTED)[:-1].tobytes()
+        + Segment(seed=None, length=request.output_tokens).tokens(EMITTED)[:-1].tobytes()
     )
 
 

@@ -50,7 +50,7 @@ def test_prompt_is_its_segments_in_order() -> None:
         ({"arrival_seconds": True}, r"arrival_seconds=True: must be a number"),
         ({"prompt": ()}, r"prompt=\(\): must be one or more Segment"),
         ({"prompt": ([1, 2],)}, r"must be one or more Segment"),
-        ({"max_new_tokens": 0}, r"max_new_tokens=0: must be >= 1"),
+        ({"max_new_tokens": -1}, r"max_new_tokens=-1: must be >= 0"),
         ({"max_new_tokens": 1.5}, r"max_new_tokens=1.5: must be an integer"),
         ({"priority": "high"}, r"priority='high': must be an integer"),
         ({"after": ""}, r"after=''"),

@@ -14,9 +14,12 @@ POOL_TOKENS = 4096
 PINNED_DIGESTS = {
     "agents": "6e625e167bbfef5c",
     "bursts": "3e68100525e09404",
+    "disturbed": "72b038cfa17a2a60",
     "long_context": "56e2a59f382ef68d",
     "many_leaves": "2e61ba1ce39bcc6a",
+    "nearly_full": "149a7bc7b6308f19",
     "retraction_storm": "6c5f8eab774c95a1",
+    "scoring": "9c998fa43ebff7e9",
     "shared_prefix": "aec22fa275f65db1",
 }
 

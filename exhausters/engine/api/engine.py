@@ -187,6 +187,15 @@ class Engine(Protocol):
     def why_held_back(self) -> str:
         """Why the engine may hold requests back although there is room; empty when it has no such switch."""
 
+    def why_unordered(self) -> str:
+        """Why waiting requests may be prefilled in another order than they came; empty if they are not."""
+
+    def waiting_priorities(self) -> dict[str, int | None]:
+        """Return the priority of each waiting request, by request id; None where it orders nothing."""
+
+    def clear_full_mark(self) -> None:
+        """Take the mark off the running batch."""
+
     def cached_prefixes(self) -> dict[str, tuple[int, object | None]]:
         """Return what the tree keeps for each unfinished request that owns a row, by request id.
 

@@ -227,6 +227,18 @@ class FakeEngine:
         """What is wrong with the pages of all that live."""
         return slot_faults(self.native, self._batch)
 
+    def why_unordered(self) -> str:
+        """It serves its queue in order."""
+        return ""
+
+    def waiting_priorities(self) -> dict[str, int | None]:
+        """It knows none."""
+        return dict.fromkeys((request.rid for request in self.native.queue), None)
+
+    def clear_full_mark(self) -> None:
+        """Take off the mark."""
+        self.native.is_marked_full = False
+
     def cached_prefixes(self) -> dict[str, tuple[int, object | None]]:
         """Tokens of the pages that a request has of the trie, and the node it has locked."""
         size = self.kv_pool.page_size
@@ -271,8 +283,7 @@ class FakeEngine:
         self._batch = None
 
     def restore_carryover(self) -> None:
-        """Take off the mark; there are no counters that run on."""
-        self.native.is_marked_full = False
+        """There are no counters that run on."""
 
     def facts(self) -> BootFacts:
         """What was booted."""

@@ -60,3 +60,33 @@ def why_held_back(scheduler: Any) -> str:
     if os.environ.get("SGLANG_TEST_RETRACT", "0").lower() not in ("", "0", "false"):
         named.append("SGLANG_TEST_RETRACT")
     return ", ".join(named)
+
+
+_FIRST_COME = "fcfs"
+# Switches with which a request that waits for something of its own is left out while later ones are taken.
+_LEAVE_OUT = (
+    "enable_lora",
+    "enable_hierarchical_cache",
+    "enable_hicache_storage",
+    "enable_hisparse",
+    "dllm_config",
+)
+
+
+def why_unordered(scheduler: Any) -> str:
+    """Return the policy, or the switches, by which a later request may come first; empty for none.
+
+    The policy is that which the scheduler settled on: without a radix cache it replaces those that need one.
+    """
+    policy = getattr(scheduler.policy, "policy", None)
+    name = str(getattr(policy, "value", policy))
+    if name != _FIRST_COME:
+        return f"the policy {name} promises no bound for one request"
+    return ", ".join(one for one in _LEAVE_OUT if getattr(scheduler, one, None))
+
+
+def waiting_priorities(scheduler: Any) -> dict[str, int | None]:
+    """Return the priorities of the waiting queue; None for each where priorities are not in use."""
+    if not scheduler.enable_priority_scheduling:
+        return dict.fromkeys((str(req.rid) for req in scheduler.waiting_queue), None)
+    return {str(req.rid): int(req.priority or 0) for req in scheduler.waiting_queue}

@@ -44,9 +44,6 @@ class Carryover:
 
         Collected here, so that no finaliser of one script runs, and is counted, in the next.
         """
-        # A request that did not fit marks the running batch as full. Up to 0.5.22 only a batch that runs
-        # takes the mark off again; on an empty one it would keep out all requests of the next script.
-        self._scheduler.running_batch.batch_is_full = False
         for owner, name, value in self._remembered:
             setattr(owner, name, value)
         # Sessions are looked through once a second, counted from the last time in whatever script that was;

@@ -178,6 +178,18 @@ class SGLangEngine:
         """What is wrong with the page tables of all that live."""
         return self._slots.faults(self._batch)
 
+    def why_unordered(self) -> str:
+        """Which policy or switch of SGLang's may change the order of arrival."""
+        return admission.why_unordered(self.native)
+
+    def waiting_priorities(self) -> dict[str, int | None]:
+        """Priorities of the waiting queue, where they are in use."""
+        return admission.waiting_priorities(self.native)
+
+    def clear_full_mark(self) -> None:
+        """Set `batch_is_full` back."""
+        self.native.running_batch.batch_is_full = False
+
     def cached_prefixes(self) -> dict[str, tuple[int, object | None]]:
         """Tokens of each request that the tree owns, and its node."""
         return self._holders.cached_prefixes()
