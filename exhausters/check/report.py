@@ -129,6 +129,8 @@ def _cell_json(record: RunRecord) -> dict[str, Any]:
         "outcome": record.result.outcome,
         "reason": record.result.reason,
         "steps": len(record.result.log),
+        # What the workload did to its requests, by action and stage: one that is missing never came up.
+        "events": dict(record.result.provenance.get("events", {})),
         "findings": [] if judgement is None else [one.to_json() for one in judgement.findings],
     }
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from exhausters.errors import WorkloadError
 from exhausters.workloads.draw import Draw, require_positive
-from exhausters.workloads.event import ABORT, ACTIONS, STAGES, Event
+from exhausters.workloads.event import ABORT, ACTIONS, CHUNKED, STAGES, WAITING, Event
 from exhausters.workloads.request import Request, require_int
 from exhausters.workloads.workload import Workload
 
 # The first requests do not wait for anybody: begin with those that run.
 _FIRST_STAGE = 2
+_EVERY_STAGE = "all"
 
 
 def disturbed(
@@ -17,6 +18,7 @@ def disturbed(
     seed: int = 0,
     requests: int = 30,
     every: int = 2,
+    stage: str = _EVERY_STAGE,
     pauses: bool = True,
     long_tokens: int = 640,
     short_tokens: int = 48,
@@ -26,23 +28,28 @@ def disturbed(
 ) -> Workload:
     """Requests that are aborted, and pauses of the engine, at each stage of a request's life.
 
-    Every `every`-th request has an event: the five stages in turn and, with `pauses`, the three actions.
-    Every third request is long: it is prefilled in chunks. The stage `retracted` needs pressure to come up.
+    Every `every`-th request has an event: the five stages in turn, or always `stage`, and with `pauses` the
+    three actions. Every third request is long: it is prefilled in chunks. All have outputs of one length, so
+    that under pressure they are retracted: the stage `retracted` comes up in no other way, and seldom for
+    one that was chosen before.
     """
     draw = Draw("disturbed", seed)
-    require_positive(requests=requests, every=every)
+    require_positive(requests=requests, every=every, output_tokens=output_tokens)
+    if stage not in (_EVERY_STAGE, *STAGES):
+        raise WorkloadError(f"stage={stage!r}: must be one of {', '.join((_EVERY_STAGE, *STAGES))}")
+    stages = STAGES if stage == _EVERY_STAGE else (stage,)
     actions = ACTIONS if pauses else (ABORT,)
     listed, clock, number = [], 0.0, 0
     digits = len(str(requests - 1))
     for index in range(requests):
         events: tuple[Event, ...] = ()
-        stage = STAGES[(number + _FIRST_STAGE) % len(STAGES)]
+        due = stages[(number + _FIRST_STAGE) % len(stages)]
         is_long = index % 3 == 1
         if index % every == every - 1:
-            action = actions[number // len(STAGES) % len(actions)]
-            events, number = (Event(action=action, stage=stage),), number + 1
+            action = actions[number // len(stages) % len(actions)]
+            events, number = (Event(action=action, stage=due),), number + 1
             # What is to happen while it is chunked needs a long one.
-            is_long = stage == "chunked" or (is_long and stage != "waiting")
+            is_long = due == CHUNKED or (is_long and due != WAITING)
         name, mean = ("long_tokens", long_tokens) if is_long else ("short_tokens", short_tokens)
         prompt = draw.segment("prompt", index, draw.around(name, mean))
         listed.append(
@@ -51,7 +58,7 @@ def disturbed(
                 rid=f"disturbed-{index:0{digits}}",
                 arrival_seconds=clock,
                 prompt=(prompt,),
-                max_new_tokens=draw.around("output_tokens", output_tokens),
+                max_new_tokens=output_tokens,
                 events=events,
             )
         )

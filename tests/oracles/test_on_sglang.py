@@ -90,7 +90,7 @@ def test_a_page_that_is_lost(hosts: Hosts) -> None:
 @pytest.mark.real
 def test_a_request_that_is_overtaken(hosts: Hosts) -> None:
     """A queue that is served from its end breaks what first come, first served promises, and nothing else."""
-    cell = Cell(workload="bursts", levels=PressureLevels(leave_rows=4), engine=_ENGINE)
+    cell = Cell(workload="shared_prefix", levels=PressureLevels(leave_rows=2), engine=_ENGINE)
     result = hosts.get(_PLAIN).run(scripts.planted, cell, parse_workload(cell.workload), "order")
     assert {one.promise for one in result.judgement.findings} == {"starvation bound"}
 

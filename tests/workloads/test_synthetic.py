@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import pytest
 
 from exhausters.errors import WorkloadError
 from exhausters.workloads import BUILDERS, Segment, Workload, build, many_leaves, retraction_storm, summarise
+from exhausters.workloads.event import ACTIONS, STAGES
 
 POOL_TOKENS = 4096
 
@@ -14,7 +16,7 @@ POOL_TOKENS = 4096
 PINNED_DIGESTS = {
     "agents": "6e625e167bbfef5c",
     "bursts": "3e68100525e09404",
-    "disturbed": "72b038cfa17a2a60",
+    "disturbed": "1d0b5b1b4b78d4f0",
     "long_context": "56e2a59f382ef68d",
     "many_leaves": "2e61ba1ce39bcc6a",
     "nearly_full": "149a7bc7b6308f19",
@@ -125,3 +127,30 @@ def test_retraction_storm_outgrows_the_pool() -> None:
     summary = summarise(retraction_storm())
     assert summary.prompt_tokens < POOL_TOKENS / 4
     assert summary.prompt_tokens + summary.output_tokens > 1.5 * POOL_TOKENS
+
+
+def test_disturbed_has_every_event_once_or_one_stage() -> None:
+    """By default each action meets each stage; with a stage, each action meets that one alone."""
+    every = Counter(one for r in build("disturbed").requests for one in r.events)
+    assert set(every.values()) == {1}
+    assert {(one.action, one.stage) for one in every} == {(a, s) for a in ACTIONS for s in STAGES}
+    chosen = {one for r in build("disturbed", stage="running", every=1).requests for one in r.events}
+    assert {(one.action, one.stage) for one in chosen} == {(a, "running") for a in ACTIONS}
+    with pytest.raises(WorkloadError, match="stage='nowhere': must be one of all, waiting"):
+        build("disturbed", stage="nowhere")
+
+
+def test_scoring_asks_for_prompts_alone() -> None:
+    """No output is asked for, and every second prompt is scored from its first token."""
+    requests = build("scoring").requests
+    assert {r.max_new_tokens for r in requests} == {0}
+    assert [r.logprobs_from for r in requests[:4]] == [None, 0, None, 0]
+    assert {r.max_new_tokens for r in build("scoring", prefill_only=False, output_tokens=3).requests} == {3}
+
+
+def test_nearly_full_fills_the_pool() -> None:
+    """Each large request fills the pool but for what is spared; a pool that is too small is refused."""
+    large = [r for r in build("nearly_full", pool_tokens=2048).requests if r.rid.startswith("full")]
+    assert {r.prompt_tokens + r.max_new_tokens for r in large} == {2048 - 32}
+    with pytest.raises(WorkloadError, match="pool_tokens=100: must be > output_tokens"):
+        build("nearly_full", pool_tokens=100)

@@ -52,15 +52,6 @@ def test_only_counters_are_put_back() -> None:
     assert scheduler.max_total_num_tokens == 1
 
 
-def test_the_full_mark_is_taken_off() -> None:
-    """A running batch marked as full by an earlier script lets the next script's requests in."""
-    scheduler = _scheduler()
-    carryover = Carryover(scheduler)
-    scheduler.running_batch.batch_is_full = True
-    carryover.restore()
-    assert scheduler.running_batch.batch_is_full is False
-
-
 def test_sessions_are_looked_through_at_once() -> None:
     """When the sessions were looked through last, in an earlier script, makes no difference to this one."""
     scheduler = _scheduler(session_controller=SimpleNamespace(_last_reap_time=0.0))
