@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import fields
+from itertools import combinations
 
 import pandas as pd
 
@@ -15,6 +16,8 @@ from reports.vocabulary import OUTCOME
 # No level is given; everything between; at the smallest value of some level.
 NO, MIDDLE, TIGHT = "no", "middle", "tight"
 PRESSURES = (NO, MIDDLE, TIGHT)
+# What is told first of settings that several axes tell apart.
+_MODEL = "model"
 # The group of cells that name no workload (asv suites of other projects).
 NO_WORKLOAD = "all cells"
 _DEFAULTS: Mapping[str, object] = {
@@ -61,18 +64,12 @@ def cell_groups(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
 
 
 def settings_words(values: Mapping[str, object]) -> str:
-    """Return engine settings by axis, None being SGLang's own default, as a clause: "with page_size=1".
-
-    Of several those at the harness's defaults are left out.
-    """
-    shown = {
-        axis: value for axis, value in values.items() if len(values) == 1 or value != _DEFAULTS.get(axis)
-    }
-    if not shown:
-        return "with default settings" if values else ""
-    names = {axis: axis.partition(".")[2] if is_free_axis(axis) else axis for axis in shown}
-    given = [_with(names[axis], value) for axis, value in shown.items() if value is not False]
-    missing = [names[axis] for axis, value in shown.items() if value is False]
+    """Return engine settings by axis, None being SGLang's own default, as a clause: "with page_size=1"."""
+    if len(values) > 1 and all(value == _DEFAULTS.get(axis) for axis, value in values.items()):
+        return "with default settings"
+    names = {axis: axis.partition(".")[2] if is_free_axis(axis) else axis for axis in values}
+    given = [_with(names[axis], value) for axis, value in values.items() if value is not False]
+    missing = [names[axis] for axis, value in values.items() if value is False]
     clauses = [f"{word} {' and '.join(found)}" for word, found in (("with", given), ("without", missing))]
     return ", ".join(clause for clause, found in zip(clauses, (given, missing), strict=True) if found)
 
@@ -84,15 +81,29 @@ def _with(name: str, value: object) -> str:
 
 
 def _settings(engine: pd.DataFrame, workload: pd.Series[str]) -> pd.Series[str]:
-    """The words of each row: of the axes in which the rows of its workload differ."""
+    """The words of each row: of as few axes as tell its settings from the others of its workload."""
     words = pd.Series("", index=engine.index, dtype=object)
     for _, part in engine.groupby(workload, sort=False):
         # Unboxed, so that `is True` holds of what numpy and pandas have as a boolean.
         plain = {axis: [_plain(value) for value in part[axis]] for axis in part.columns}
         differing = {axis: values for axis, values in plain.items() if len(set(values)) > 1}
-        for place, index in enumerate(part.index):
-            words[index] = settings_words({axis: values[place] for axis, values in differing.items()})
+        axes = sorted(differing, key=lambda axis: (axis != _MODEL, not is_free_axis(axis)))
+        every = [tuple(differing[axis][place] for axis in axes) for place in range(len(part))]
+        of_settings = {one: settings_words(_telling(axes, one, set(every) - {one})) for one in set(every)}
+        for index, one in zip(part.index, every, strict=True):
+            words[index] = of_settings[one]
     return words
+
+
+def _telling(
+    axes: Sequence[str], own: tuple[object, ...], others: Collection[tuple[object, ...]]
+) -> dict[str, object]:
+    """The fewest axes, the first of equals, in which some settings differ from each of the others."""
+    for size in range(1, len(axes) + 1):
+        for places in combinations(range(len(axes)), size):
+            if all(any(own[place] != other[place] for place in places) for other in others):
+                return {axes[place]: own[place] for place in places}
+    return {}
 
 
 def _plain(value: object) -> object:

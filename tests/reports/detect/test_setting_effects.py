@@ -6,16 +6,18 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from exhausters.pressure.levels import PressureLevels
 from exhausters.sweep.cell import Cell, EngineSettings
 from reports import compare, load_results, load_side
-from reports.detect.cell_groups import settings_words
+from reports.detect.cell_groups import cell_groups, settings_words
 from reports.detect.effect import Effect
 from reports.explain.comparison import Comparison
 from reports.render.json_answer import answer_document
 from reports.render.markdown import render_markdown
+from reports.vocabulary import OUTCOME
 from tests.reports.make import HEAD, METRICS, cells, write_pairs, write_sweep
 
 P50, P99 = "time_to_first_token_p50_seconds", "time_to_first_token_p99_seconds"
@@ -189,14 +191,36 @@ def test_every_report_shows_the_setting(tmp_path: Path) -> None:
         ({"page_size": 16}, "with page_size=16"),
         ({"overlap": True}, "with overlap"),
         ({"overlap": False}, "without overlap"),
-        ({"page_size": 16, "overlap": False}, "without overlap"),
+        ({"page_size": 16, "overlap": False}, "with page_size=16, without overlap"),
         ({"page_size": 1, "overlap": False}, "with page_size=1, without overlap"),
         ({"page_size": 16, "overlap": True}, "with default settings"),
         ({"page_size": 1, "server_args.lpm_depth": 3}, "with page_size=1 and lpm_depth=3"),
         ({"server_args.enable_x": None}, "with default enable_x"),
-        ({"env.SGLANG_X": "1", "page_size": 16}, "with SGLANG_X=1"),
+        ({"env.SGLANG_X": "1", "page_size": 16}, "with SGLANG_X=1 and page_size=16"),
     ],
 )
 def test_settings_in_words(values: dict[str, object], words: str) -> None:
-    """Only what differs is named, and of several only what is not the default."""
+    """What is named is told as a reader of SGLang says it."""
     assert settings_words(values) == words
+
+
+def test_settings_are_told_by_as_few_axes_as_tell_them_apart() -> None:
+    """The model first: a reader needs no list of all that a cell of a large grid sets."""
+    engines = [
+        {"model": "dense", "policy": "fcfs", "page_size": 16},
+        {"model": "hybrid_swa", "policy": "lpm", "page_size": 1},
+        {"model": "dense", "policy": "lpm", "page_size": 1},
+        {"model": "dense", "policy": "lpm", "page_size": 16},
+    ]
+    rows = pd.DataFrame(
+        [
+            {"cell": str(number), "metric": OUTCOME, "workload": "agents", **one}
+            for number, one in enumerate(engines)
+        ]
+    )
+    assert list(cell_groups([rows])["settings"]) == [
+        "with policy=fcfs",
+        "with model=hybrid_swa",
+        "with model=dense and page_size=1",
+        "with policy=lpm and page_size=16",
+    ]
