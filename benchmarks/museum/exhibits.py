@@ -84,6 +84,11 @@ class Exhibit:
         return (self.fixed_on - self.broken_on).days
 
     @property
+    def accuses_alone(self) -> bool:
+        """Whether its detector needs no mended build beside the broken one to speak up."""
+        return self.detector != DECISIONS and not self.detector.startswith(WORSE)
+
+    @property
     def digest(self) -> str:
         """Of everything that a result depends on: an exhibit that was edited is run again."""
         parts = {

@@ -27,9 +27,11 @@ def table(exhibits: Sequence[Exhibit], shown: Mapping[int, Shown]) -> str:
     """Return the score, the table, and what was said of each exhibit, as Markdown."""
     known = [one for one in exhibits if one.pr in shown]
     found = [one for one in known if shown[one.pr].sighting.is_found]
+    alone = sum(one.accuses_alone for one in found)
     lines = [
         f"{len(known)} bugs, {len(found)} found ({len(found) / len(known):.0%}), "
-        f"{len(known) - len(found)} missed.",
+        f"{len(known) - len(found)} missed. {alone} of those found accuse the broken build alone; "
+        f"{len(found) - alone} show only beside the mended one.",
         "",
         "| pull request | what was mended | mended | lived | promise | form | found by | steps | seconds |",
         "|---|---|---|---:|---|---|---|---:|---:|",
@@ -55,7 +57,8 @@ def _row(one: Exhibit, shown: Shown) -> str:
         one.promise,
         _form(one),
         sighting_words(one, shown),
-        str(sighting.steps) if sighting.is_found else _NONE,
+        # A scheduler that raises may take its log with it.
+        str(sighting.steps) if sighting.is_found and sighting.steps else _NONE,
         f"{shown.seconds:.1f}",
     )
     return f"| {' | '.join(cells)} |"

@@ -200,7 +200,9 @@ def test_a_miss_stands_in_the_table() -> None:
     """The score counts misses, and a row says so; a bar in a title breaks no row."""
     one, two = an_exhibit(), an_exhibit(pr=8, title="Other", note="Nothing reads it.")
     text = table([one, two], {7: _shown(_FOUND), 8: _shown(_MISSED)})
-    assert text.startswith("2 bugs, 1 found (50%), 1 missed.")
+    assert text.startswith(
+        "2 bugs, 1 found (50%), 1 missed. 1 of those found accuse the broken build alone; 0 "
+    )
     rows = [line for line in text.splitlines() if line.startswith("| [")]
     assert "Fix a \\| bug" in rows[0]
     assert "| full flag | 5 |" in rows[0]
