@@ -170,12 +170,14 @@ def _joined(operations: Sequence[Operation]) -> tuple[Operation, ...]:
 
 
 def _smaller(one: Operation) -> Iterator[Operation]:
-    """Operations of the same kind with less of something, the least first."""
+    """Operations with less of something, the least first; waiting to abort may be nothing but waiting."""
     if isinstance(one, Submit):
         yield from (Submit(request=smaller) for smaller in _smaller_requests(one.request))
     elif isinstance(one, Steps):
         yield from (Steps(count=count) for count in _less(one.count, least=1))
     elif isinstance(one, Abort) and one.stage is not None:
+        if one.within_steps:
+            yield Steps(count=one.within_steps)
         yield replace(one, stage=None, within_steps=0)
         yield from (replace(one, within_steps=count) for count in _less(one.within_steps, least=0))
     elif isinstance(one, Exhaust):

@@ -65,7 +65,8 @@ class Liveness(Oracle):
             step=last.step,
             first_step=released_step,
             rids=(starved or tuple(waiting or running))[:3],
-            cause=kind,
+            # A mark that stays on an empty batch keeps everybody out: another fault than a stuck queue.
+            cause=f"{kind}, marked as full" if engine.is_marked_full() else kind,
         )
 
 
