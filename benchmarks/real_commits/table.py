@@ -6,8 +6,8 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from benchmarks.marked_text import write_between
 from benchmarks.real_commits.commits import Commit, Compared
+from benchmarks.trust.marked_text import write_between
 
 BEGIN, END = "<!-- table: begin -->", "<!-- table: end -->"
 

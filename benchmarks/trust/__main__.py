@@ -13,10 +13,10 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks.marked_text import write_between
 from benchmarks.trust.against_itself import compare_with_itself
 from benchmarks.trust.calibrate import calibrate
 from benchmarks.trust.compare_plants import compare_plants
+from benchmarks.trust.marked_text import write_between
 from benchmarks.trust.plants import choose, load_plants, trust_grid
 from benchmarks.trust.power import measure_power
 from benchmarks.trust.results import tables_of
