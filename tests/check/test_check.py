@@ -133,14 +133,11 @@ def test_exit_codes(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_stock_grid() -> None:
-    """The grid `check` has few boots, small numbers of rows, both loops, canaries and held pressure.
-
-    The cells with aborts, scored prompts and preemption run the dense model.
-    """
+    """The grid `check` has few boots, small numbers of rows, both loops, canary models and held pressure."""
     cells = load_grid("check").cells
     engines = {cell.engine for cell in cells}
     assert len(engines) <= 8
     assert {engine.max_running_requests for engine in engines} == {4, 8}
     assert {engine.overlap for engine in engines} == {True, False}
-    assert {engine.model for engine in engines} == {"canary", "canary_hybrid_swa", "dense"}
+    assert {engine.model for engine in engines} == {"canary", "canary_hybrid_swa"}
     assert any(cell.levels.held for cell in cells)
