@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from functools import cache, lru_cache
@@ -15,6 +16,8 @@ from exhausters.reach.source_text import called_name, read_source
 
 # A function, the one that calls it, and the one that calls that.
 _MAX_CALLERS = 3
+# A name that is called in more files than this (`get`, `forward`) says nothing about who calls what.
+_MOST_CALLING_FILES = 30
 # Both builds import some 1,100 files each, most of them equal; they are asked about again after each try.
 _MOST_FILES = 4_096
 _WORD_BEFORE_BRACKET = re.compile(r"\b(\w+)\(")
@@ -63,6 +66,7 @@ def _guards_of_calls(names: frozenset[str], texts: Mapping[str, str], executed: 
     seen: set[str] = set()
     for _ in range(_MAX_CALLERS):
         seen |= names
+        names = _telling(names, texts)
         callers: set[str] = set()
         for file, text in texts.items():
             missing = _missing_calls(names, text, executed[file])
@@ -76,6 +80,12 @@ def _guards_of_calls(names: frozenset[str], texts: Mapping[str, str], executed: 
         if not names:
             break
     return found
+
+
+def _telling(names: frozenset[str], texts: Mapping[str, str]) -> frozenset[str]:
+    """The names that few files call."""
+    files = Counter(name for text in texts.values() for name in names & _words_before_brackets(text))
+    return frozenset(name for name in names if files[name] <= _MOST_CALLING_FILES)
 
 
 def _guards_of_imports(file: str, texts: Mapping[str, str], executed: Executed) -> list[str]:

@@ -75,7 +75,7 @@ def lines_of_text(text: str) -> Iterator[int]:
         yield from range(int(first), int(last or first) + 1)
 
 
-@lru_cache(maxsize=512)
+@lru_cache(maxsize=2_048)
 def _owners(text: str) -> Mapping[int, tuple[str, int]]:
     """The innermost function around each line, with the line of its `def`."""
     owners: dict[int, tuple[str, int]] = {}

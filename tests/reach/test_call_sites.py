@@ -89,3 +89,15 @@ def test_a_mark_of_the_byte_order_hides_nothing(tmp_path: Path) -> None:
         (tmp_path / name / "a.py").write_text(f"def a():\n    return {value}\n", encoding="utf-8-sig")
     (change,) = changed_files(tmp_path / "base", tmp_path / "head", below="")
     assert (change.base_lines, change.head_lines) == (frozenset({2}), frozenset({2}))
+
+
+def test_a_name_that_everybody_calls_leads_nowhere(tmp_path: Path) -> None:
+    """Where more files call a name than could tell of one function, no condition is taken from them."""
+    (tmp_path / "new.py").write_text("def get():\n    return 1\n")
+    for number in range(31):
+        (tmp_path / f"old_{number}.py").write_text("def use():\n    if envs.X.get():\n        return get()\n")
+    lines = UnreachedLines(file="new.py", side="head", first_line=2, last_line=2, guard="")
+    few = {"new.py": frozenset[int](), "old_0.py": frozenset({2})}
+    assert [one.guard for one in guarded_calls([lines], folder=tmp_path, executed=few)] == ["envs.X.get()"]
+    many = {"new.py": frozenset[int](), **{f"old_{number}.py": frozenset({2}) for number in range(31)}}
+    assert guarded_calls([lines], folder=tmp_path, executed=many) == ()
