@@ -81,8 +81,11 @@ class CanaryText:
         """Hash on; O(len(tokens) + count)."""
         emitted = array("q")
         total = 0
-        for position, token in enumerate(tokens):
-            total += fingerprint(token, position) * weight(position)
+        # `fingerprint` and `weight` written out: a call for each token would take most of the time.
+        for token, (step, weighs) in zip(tokens, _places(len(tokens)), strict=False):
+            mixed = token * _TOKEN_STEP + step
+            mixed = ((mixed ^ (mixed >> 29)) & _LOW_31_BITS) * _MIX_STEP
+            total += ((mixed >> 24) & _LOW_24_BITS) * weighs
         for length in range(len(tokens), len(tokens) + count):
             token = canary_token(total, length)
             emitted.append(token)
@@ -105,6 +108,16 @@ def fingerprint(token: Any, position: Any) -> Any:
 def weight(position: Any) -> Any:
     """What the slot read for a position counts, odd and below 2**18: two slots that are swapped are seen."""
     return ((((position + 1) * _WEIGHT_STEP) & _LOW_32_BITS) >> 14) | 1
+
+
+# What a position adds to each fingerprint there, and its weight.
+_PLACES: list[tuple[int, int]] = []
+
+
+def _places(count: int) -> list[tuple[int, int]]:
+    """The first `count` positions, or more."""
+    _PLACES.extend((place * _POSITION_STEP, weight(place)) for place in range(len(_PLACES), count))
+    return _PLACES
 
 
 def canary_token(total: Any, length: Any) -> Any:

@@ -29,6 +29,13 @@ def test_a_text_goes_on(tokens: list[int], count: int, cut: int) -> None:
     assert CanaryText().after([*tokens, *head], count - len(head)) == text[len(head) :]
 
 
+@given(tokens=_TOKENS)
+def test_a_text_is_the_hash_of_what_slots_hold(tokens: list[int]) -> None:
+    """The reference is the sum that the model makes of its slots, by the functions that the model calls."""
+    total = sum(fingerprint(token, place) * weight(place) for place, token in enumerate(tokens))
+    assert list(CanaryText().after(tokens, 1)) == [canary_token(total, len(tokens))]
+
+
 @given(tokens=_TOKENS, count=st.integers(1, 20))
 def test_a_text_has_no_special_token(tokens: list[int], count: int) -> None:
     """No output is an end of text, outside the vocabulary, or the first token of a segment."""
