@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from benchmarks.museum.exhibits import COMMITS, choose, load_exhibits
+from benchmarks.museum.exhibit import COMMITS, choose, load_exhibits
 from benchmarks.museum.run import Shown, show
 from benchmarks.museum.table import sighting_words, table, write_table
 from benchmarks.trust.journal import Journal

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.museum.acts import acted
-from benchmarks.museum.exhibits import COMMITS, CONSERVATION, CRASH, PUT_BACK, Exhibit
+from benchmarks.museum.exhibit import COMMITS, CONSERVATION, CRASH, PUT_BACK, Exhibit
 from benchmarks.museum.put_back import Patch
 from benchmarks.museum.sight import Sighting, compare, seen
 from exhausters.errors import ExhaustersError, ResetError, ScriptFailedError, UsageError

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from benchmarks.museum.exhibits import ABORTED, CONSERVATION, CRASH, DECISIONS, STALLED, WORSE, Exhibit
+from benchmarks.museum.exhibit import ABORTED, CONSERVATION, CRASH, DECISIONS, STALLED, WORSE, Exhibit
 from exhausters.observe.decision_log import first_divergence
 from exhausters.observe.divergence_sentence import divergence_sentence
 from exhausters.observe.metrics import HIGHER, METRICS

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from benchmarks.museum.exhibits import COMMITS, PUT_BACK, Exhibit
+from benchmarks.museum.exhibit import COMMITS, PUT_BACK, Exhibit
 from benchmarks.museum.run import Shown
 from exhausters.errors import UsageError
 

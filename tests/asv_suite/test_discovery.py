@@ -42,6 +42,12 @@ def test_names_are_pinned(discovered: list[dict[str, Any]]) -> None:
     assert (sorted(found - pinned), sorted(pinned - found)) == ([], []), f"appeared, vanished; see {NAMES}"
 
 
+def test_no_folder_bears_the_name_of_a_file() -> None:
+    """asv refuses a whole tree of benchmarks in which a folder and a file beside it have one name."""
+    named = [folder for folder in (ROOT / "benchmarks").rglob("*/") if folder.with_suffix(".py").exists()]
+    assert named == []
+
+
 def test_every_metric_once(discovered: list[dict[str, Any]]) -> None:
     """Every metric of the registry is tracked by exactly one benchmark."""
     tracked = [one["name"].rpartition(".track_")[2] for one in discovered]

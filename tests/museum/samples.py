@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from benchmarks.museum.exhibits import PUT_BACK, Exhibit
+from benchmarks.museum.exhibit import PUT_BACK, Exhibit
 from benchmarks.museum.put_back import Patch
 from exhausters.observe.decision_log import DecisionLog
 from exhausters.observe.step_record import DECODE, StepRecord

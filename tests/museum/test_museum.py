@@ -12,7 +12,7 @@ import pytest
 import typer
 
 from benchmarks.museum import __main__ as command
-from benchmarks.museum.exhibits import COMMITS, FORMS, PUT_BACK, Exhibit, choose, load_exhibits
+from benchmarks.museum.exhibit import COMMITS, FORMS, PUT_BACK, Exhibit, choose, load_exhibits
 from benchmarks.museum.put_back import Patch, put_back
 from benchmarks.museum.run import Shown, builds_of, show
 from benchmarks.museum.sight import Sighting, compare, seen

@@ -7,7 +7,7 @@ from dataclasses import asdict, replace
 import pytest
 
 from benchmarks.museum.acts import acted
-from benchmarks.museum.exhibits import Exhibit, choose, load_exhibits
+from benchmarks.museum.exhibit import Exhibit, choose, load_exhibits
 from benchmarks.museum.sight import compare
 from exhausters.engine.settings import HostSettings
 from exhausters.errors import ExhaustersError
