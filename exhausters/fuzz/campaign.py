@@ -90,11 +90,11 @@ class Campaign:
 
     @property
     def reached(self) -> dict[str, tuple[int, int]]:
-        """Scripts that reached each state, and those that could, by the state's name."""
+        """Of the scripts that had what a state needs: those that reached it, and all, by the state's name."""
         counts = {}
         for state in STATES:
             able = [one for one in self.shown if one.played is not None and state.needs <= one.case.features]
-            reached = sum(one.played is not None and state.name in one.played.reached for one in self.shown)
+            reached = sum(state.name in one.played.reached for one in able if one.played is not None)
             counts[state.name] = reached, len(able)
         return counts
 

@@ -6,7 +6,7 @@ import pickle
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from exhausters.errors import ConservationError, PressureError, ResetError
+from exhausters.errors import PressureError, ResetError
 from exhausters.fuzz.operations import (
     Abort,
     Exhaust,
@@ -21,15 +21,15 @@ from exhausters.fuzz.operations import (
 )
 from exhausters.fuzz.sometimes import Watch
 from exhausters.oracles import Finding, PromiseJudged
+from exhausters.oracles.conservation import Conservation
 from exhausters.pressure.levels import PressureLevels
 from exhausters.scripted.context import ScriptedContext
 from exhausters.scripted.judged_run import JudgedRun
 from exhausters.scripted.reset import DRAIN_MAX_STEPS, reset_engine
 
 # Promises that no oracle judges step by step: they end a script.
-CONSERVATION, CLEAN_END, NO_CRASH = "conservation", "clean end", "no crash"
+CLEAN_END, NO_CRASH = "clean end", "no crash"
 WANTS: Mapping[str, str] = {
-    CONSERVATION: "after every step each page and row is free, held, cached or in use, and only once",
     CLEAN_END: f"after an abort of all requests the engine is idle within {DRAIN_MAX_STEPS} steps",
     NO_CRASH: "the scheduler goes on serving, whatever it is asked for",
 }
@@ -109,7 +109,7 @@ def _play_and_reset(
         yield from reset_engine(t)
     except ResetError as error:
         found = _found(CLEAN_END, str(error), step=played.steps)
-        return _with(played, found)
+        return replace(played, findings=(*played.findings, found), is_clean=False)
     return played
 
 
@@ -119,20 +119,16 @@ def play(t: ScriptedContext, script: FuzzScript, chunk_tokens: int) -> Generator
     watch = Watch(t.engine, run)
     run.watchers.append(watch.on_step)
     refused = 0
-    broken: Finding | None = None
-    try:
-        with run:
-            for operation in script.operations:
-                try:
-                    yield from _perform(t, run, watch, operation)
-                except PressureError:
-                    refused += 1
-            if (yield from run.drain()):
-                watch.on_drained()
-    except ConservationError as error:
-        broken = _found(CONSERVATION, str(error), step=run.recorder.step_count)
+    with run:
+        for operation in script.operations:
+            try:
+                yield from _perform(t, run, watch, operation)
+            except PressureError:
+                refused += 1
+        if (yield from run.drain()):
+            watch.on_drained()
     judgement = run.judgement
-    played = Played(
+    return Played(
         digest=script.digest,
         findings=judgement.findings,
         promises=judgement.promises,
@@ -140,13 +136,9 @@ def play(t: ScriptedContext, script: FuzzScript, chunk_tokens: int) -> Generator
         steps=run.recorder.step_count,
         log_digest=run.recorder.log.digest,
         refused=refused,
+        # What was lost stays lost, whatever is played next.
+        is_clean=all(one.promise != Conservation.name for one in judgement.findings),
     )
-    return played if broken is None else _with(played, broken)
-
-
-def _with(played: Played, finding: Finding) -> Played:
-    """The same with a finding after which nothing on this engine can be trusted."""
-    return replace(played, findings=(*played.findings, finding), is_clean=False)
 
 
 def _found(promise: str, saw: str, *, step: int) -> Finding:

@@ -15,7 +15,7 @@ from exhausters.check.groups import Same
 from exhausters.console import headed_table
 from exhausters.fuzz.campaign import Campaign
 from exhausters.fuzz.cases import Case
-from exhausters.fuzz.play import CLEAN_END, CONSERVATION, NO_CRASH
+from exhausters.fuzz.play import CLEAN_END, NO_CRASH
 from exhausters.fuzz.shrink import ShrunkCase
 
 _NONE = "–"
@@ -75,7 +75,7 @@ def _promises(campaign: Campaign, title: str) -> RenderableType:
 def _ends(campaign: Campaign) -> dict[str, int]:
     """How often each promise was broken that no oracle judges."""
     found = [finding.promise for one in campaign.shown for finding in one.findings]
-    return {promise: found.count(promise) for promise in (CONSERVATION, CLEAN_END, NO_CRASH)}
+    return {promise: found.count(promise) for promise in (CLEAN_END, NO_CRASH)}
 
 
 def _states(campaign: Campaign) -> RenderableType:

@@ -18,7 +18,7 @@ from exhausters.fuzz.operations import (
     Steps,
     Submit,
 )
-from exhausters.fuzz.play import CLEAN_END, CONSERVATION, NO_CRASH
+from exhausters.fuzz.play import CLEAN_END, NO_CRASH
 from exhausters.fuzz.shrink import ShrunkCase
 from exhausters.sweep.workers import Lease
 from exhausters.targets import PreparedTarget
@@ -136,7 +136,7 @@ def _line(one: Operation, tokens: PromptTokens) -> str:
 def _end(promise: str) -> Iterator[str]:
     if promise == CLEAN_END:
         yield "yield from reset_engine(t)"
-    elif promise in (CONSERVATION, NO_CRASH):
+    elif promise == NO_CRASH:
         yield "# Fails before its end."
     else:
         yield f"run.expect_kept({literal(promise)})"

@@ -13,6 +13,7 @@ from exhausters.engine.api import IDLE, MIXED, PREFILL, Engine
 from exhausters.fuzz.features import (
     ABORTS,
     CHUNK,
+    FORCED_RETRACTION,
     LONG_OUTPUTS,
     LONG_PROMPTS,
     MIXED_CHUNK,
@@ -54,14 +55,15 @@ ABORTED_CHUNKED = _state("aborted while chunked", ABORTS, CHUNK, LONG_PROMPTS)
 ABORTED_RUNNING = _state("aborted while running", ABORTS)
 ABORTED_RETRACTED = _state("aborted while retracted", ABORTS, LONG_OUTPUTS)
 RETRACTED_FINISHED = _state("retracted, then finished", LONG_OUTPUTS)
-RETRACTED_TWICE = _state("retracted twice", LONG_OUTPUTS)
+# Pressure alone does it too, once in thousands of scripts.
+RETRACTED_TWICE = _state("retracted twice", FORCED_RETRACTION, LONG_OUTPUTS)
 TOKEN_DROPPED = _state("a token dropped by a retraction", OVERLAP, LONG_OUTPUTS)
 HIT = _state("a prefix is hit", RADIX_CACHE, SHARING)
 HIT_AFTER_EVICTION = _state("hit what an eviction left of a prompt", RADIX_CACHE, SHARING)
 ROWS_OUT_QUEUE_EMPTY = _state("no row free, nobody waits")
 ROWS_OUT_QUEUED = _state("no row free, somebody waits")
 PAGES_OUT = _state("no page free or evictable, requests run", PRESSURE)
-MIXED_RAN = _state("a mixed batch runs", MIXED_CHUNK, LONG_PROMPTS)
+MIXED_RAN = _state("a mixed batch runs", MIXED_CHUNK)
 PREEMPTED = _state("preempted", PREEMPTION)
 PAUSED_RUNNING = _state("paused while requests run", PAUSES)
 PAUSED_CHUNKED = _state("paused while a request is chunked", PAUSES, CHUNK, LONG_PROMPTS)

@@ -56,7 +56,11 @@ class JudgedRun:
         self._unread: list[str] = []
         self.watchers: list[Callable[[StepRecord], None]] = []
         self.recorder = Recorder(
-            engine=t.engine, clock=t.clock, pressure=t.pressure, forward_time=LinearForwardTime()
+            engine=t.engine,
+            clock=t.clock,
+            pressure=t.pressure,
+            forward_time=LinearForwardTime(),
+            raises=False,
         )
         self._judge = Judge(
             engine=t.engine,
@@ -64,6 +68,7 @@ class JudgedRun:
             recorder=self.recorder,
             requests=self,
             text=t.text,
+            on_unbalanced=t.tolerate_unbalanced,
         )
 
     def __enter__(self) -> Self:

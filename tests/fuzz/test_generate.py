@@ -11,6 +11,7 @@ from exhausters.errors import UsageError
 from exhausters.fuzz.features import (
     ABORTS,
     CHUNK,
+    FORCED_RETRACTION,
     MIXED_CHUNK,
     PAUSES,
     PREEMPTION,
@@ -65,6 +66,13 @@ def test_engines_have_each_feature_sometimes() -> None:
     assert all(0 < count < 100 for count in counts.values())
     assert all(CHUNK in one for one in engines if MIXED_CHUNK in one)
     assert all(PRIORITY in one for one in engines if PREEMPTION in one)
+
+
+def test_a_small_campaign_forces_retractions() -> None:
+    """Whatever its seed, one of the twelve engines of a thousand scripts forces retractions."""
+    for seed in range(20):
+        forced = [FORCED_RETRACTION in engine_features(draw_engine(seed, number)) for number in range(12)]
+        assert forced.count(True) == 2
 
 
 def test_switches_run_out() -> None:

@@ -17,7 +17,7 @@ from exhausters.fuzz import player as player_module
 from exhausters.fuzz.campaign import Campaign, Plan, run_campaign
 from exhausters.fuzz.cases import Case, Shown
 from exhausters.fuzz.operations import Abort, Exhaust, Flush, Operation, Pause, Resume
-from exhausters.fuzz.play import CLEAN_END, CONSERVATION, NO_CRASH
+from exhausters.fuzz.play import CLEAN_END, NO_CRASH
 from exhausters.fuzz.player import Player
 from exhausters.fuzz.report import campaign_json, issue_text
 from exhausters.fuzz.script_file import fails, script_text
@@ -252,7 +252,7 @@ def test_pages_that_are_lost(monkeypatch: Patch) -> None:
     monkeypatch.setattr(PageTrie, "insert", lambda self, tokens, pages: self._pool.free(pages))
     cases = [_of(submit("r0", length, max_new_tokens=1)) for length in (5, 3, 5)]
     shown = list(Player(fake_target(), cast(Lease, InProcess())).play(cases))
-    assert [[finding.promise for finding in one.findings] for one in shown] == [[], [CONSERVATION], []]
+    assert [[finding.promise for finding in one.findings] for one in shown] == [[], ["conservation"], []]
 
 
 def test_an_engine_that_does_not_become_idle(monkeypatch: Patch) -> None:
@@ -340,6 +340,13 @@ def test_exit_codes() -> None:
     assert Campaign(plan=Plan(scripts=10), shown=[_shown(())] * 10).exit_code == 0
     assert Campaign(plan=Plan(scripts=10), shown=[one], failures={"p1": "refused"}).exit_code == 2
     assert Campaign(plan=Plan(scripts=10)).exit_code == 2
+
+
+def test_a_state_is_counted_where_it_was_asked_for() -> None:
+    """Of no state more scripts reach it than could."""
+    shown = [_shown((ABORTED_WAITING.name, HIT.name))] * 3
+    reached = Campaign(plan=Plan(scripts=3), shown=shown).reached
+    assert (reached[ABORTED_WAITING.name], reached[HIT.name]) == ((3, 3), (0, 0))
 
 
 def test_minutes_end_a_campaign() -> None:
