@@ -206,9 +206,8 @@ class _Running:
                 key = finding.promise, finding.cause
                 if key not in self._known:
                     self._known.add(key)
-                    self._say(
-                        f"found: {finding.promise} ({finding.cause or 'no known cause'}): {finding.saw}"
-                    )
+                    why = finding.cause or "no known cause"
+                    self._say(f"found: {finding.promise} ({why}; {shown.case.origin}): {finding.saw}")
 
     def _fail(self, engine: EngineSettings, reason: str) -> None:
         with self._lock:

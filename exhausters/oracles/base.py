@@ -127,7 +127,9 @@ class Oracle(ABC):
     def on_batch(self, batch: BatchView) -> None:  # noqa: B027  most promises do not ask
         """A batch is about to run."""
 
-    def on_finished(self, *, rid: str, outputs: Sequence[int], was_aborted: bool) -> None:  # noqa: B027
+    def on_finished(  # noqa: B027
+        self, *, rid: str, outputs: Sequence[int], prompt_tokens: int, was_aborted: bool
+    ) -> None:
         """A request has ended; only told where the text depends on content."""
 
     @abstractmethod

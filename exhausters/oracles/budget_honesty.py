@@ -25,8 +25,8 @@ class BudgetHonesty(Oracle):
         super().__init__(world)
         self._before: tuple[PoolSnapshot, tuple[str, ...]] | None = None
         self._step = 0
-        if "SGLANG_TEST_RETRACT" in world.engine.why_held_back():
-            self.not_judged = "retractions are forced by SGLANG_TEST_RETRACT"
+        if world.engine.retracts_on_purpose():
+            self.not_judged = "requests are retracted on purpose"
 
     def on_step(self, step: StepRecord) -> None:
         """Know the number of the step that is under way."""

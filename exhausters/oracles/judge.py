@@ -64,10 +64,10 @@ class Judge:
         for oracle in self._oracles:
             oracle.on_batch(batch)
 
-    def on_finished(self, *, rid: str, outputs: Sequence[int], was_aborted: bool) -> None:
+    def on_finished(self, *, rid: str, outputs: Sequence[int], prompt_tokens: int, was_aborted: bool) -> None:
         """A request has ended; called by the engine while its outputs are watched."""
         for oracle in self._oracles:
-            oracle.on_finished(rid=rid, outputs=outputs, was_aborted=was_aborted)
+            oracle.on_finished(rid=rid, outputs=outputs, prompt_tokens=prompt_tokens, was_aborted=was_aborted)
 
     def on_step(self) -> None:
         """Judge the step that the recorder has just closed."""

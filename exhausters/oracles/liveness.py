@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
-
 from exhausters.observe.step_record import IDLE, StepRecord
 from exhausters.oracles.base import Oracle, World
 
@@ -27,7 +25,8 @@ class Liveness(Oracle):
     def __init__(self, world: World) -> None:
         super().__init__(world)
         self._recent: list[StepRecord] = []
-        self._outputs: Counter[str] = Counter()
+        if world.engine.retracts_on_purpose():
+            self.not_judged = "requests are retracted on purpose: a prompt of many chunks may never be done"
 
     def on_step(self, step: StepRecord) -> None:
         """Keep the newest steps."""
@@ -37,10 +36,12 @@ class Liveness(Oracle):
 
     def on_drained(self, step: int) -> None:
         """It has drained."""
-        self.judged += 1
+        self.judged += not self.not_judged
 
     def on_stuck(self, *, bound_steps: int, released_step: int) -> None:
         """It has not drained within the bound: say how it is stuck, on what, and who holds it."""
+        if self.not_judged:
+            return
         self.judged += 1
         engine, recent = self.world.engine, self._recent[-_LOOK_BACK_STEPS:]
         waiting, running = engine.waiting_rids(), engine.running_rids()

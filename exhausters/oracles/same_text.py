@@ -30,10 +30,10 @@ class SameText(Oracle):
         """Know the number of the step that is under way."""
         self._step = step.step + 1
 
-    def on_finished(self, *, rid: str, outputs: Sequence[int], was_aborted: bool) -> None:
+    def on_finished(self, *, rid: str, outputs: Sequence[int], prompt_tokens: int, was_aborted: bool) -> None:
         """Judge the outputs of a request that has ended."""
         prompt = self.world.requests.prompt(rid)
-        if not prompt:
+        if len(prompt) != prompt_tokens:  # not of this run, or refused
             return
         self.judged += 1
         expected = self.world.text.after(prompt, len(outputs))

@@ -12,14 +12,17 @@ from exhausters.fuzz import player as player_module
 from exhausters.fuzz.campaign import Block, Campaign, Plan
 from exhausters.fuzz.cases import Case
 from exhausters.fuzz.corpus import read_corpus
+from exhausters.fuzz.operations import Exhaust, Operation
 from exhausters.fuzz.player import Player
 from exhausters.fuzz.shrink import shrink_case
 from exhausters.fuzz.sometimes import ABORTED_RUNNING, HIT, ROWS_OUT_QUEUED
+from exhausters.pressure.levels import PressureLevels
 from exhausters.sweep.cell import EngineSettings
 from exhausters.sweep.workers import Lease, Workers
 from exhausters.targets import prepare
 from tests.conftest import newest_release
 from tests.fuzz import planted_real
+from tests.fuzz.in_process import script, steps, submit
 
 _ENGINE = EngineSettings(page_size=16, chunked_prefill_size=64, max_total_tokens=1024, max_running_requests=4)
 _CORPUS = Path(__file__).with_name("corpus")
@@ -88,3 +91,47 @@ def test_the_corpus_broke_a_promise(lease: Lease) -> None:
     old = prepare("release:0.5.22")
     for case in read_corpus(_CORPUS):
         assert Player(old, lease).alone(case).findings, case.origin
+
+
+# What campaigns once took for bugs, each on the engine that it was found with.
+_BLAMED: dict[str, tuple[EngineSettings, tuple[Operation, ...]]] = {
+    "a prompt as long as the pool is refused, and its output is that of another prompt": (
+        EngineSettings(max_total_tokens=2048, max_running_requests=4, model="canary"),
+        (submit("r0", 2048, max_new_tokens=8),),
+    ),
+    "pages for a prompt and its outputs are whole ones in both pools": (
+        EngineSettings(
+            page_size=16,
+            chunked_prefill_size=32,
+            max_total_tokens=2048,
+            max_running_requests=4,
+            model="canary_hybrid_swa",
+        ),
+        (
+            submit("r0", 5, max_new_tokens=8),
+            Exhaust(levels=PressureLevels(leave_pages=2, held=True)),
+            steps(8),
+        ),
+    ),
+    "a prompt of many chunks is retracted on purpose, again and again": (
+        EngineSettings(
+            page_size=4,
+            chunked_prefill_size=32,
+            radix_cache=False,
+            max_total_tokens=2048,
+            max_running_requests=8,
+            model="canary",
+            env=(("SGLANG_TEST_RETRACT", "1"),),
+        ),
+        (submit("r0", 157, max_new_tokens=32), submit("r1", 512, max_new_tokens=5)),
+    ),
+}
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("what", _BLAMED)
+def test_what_is_no_bug(lease: Lease, what: str) -> None:
+    """What SGLang does on purpose breaks no promise."""
+    engine, operations = _BLAMED[what]
+    shown = Player(newest_release(), lease).alone(Case(engine=engine, script=script(*operations)))
+    assert [(one.promise, one.saw) for one in shown.findings] == []

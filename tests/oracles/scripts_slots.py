@@ -117,7 +117,7 @@ def texts(t: Any, prompts: list[list[int]], count: int) -> Any:
     ended: dict[str, tuple[int, ...]] = {}
 
     class Listener:
-        def on_finished(self, *, rid: str, outputs: Any, was_aborted: bool) -> None:
+        def on_finished(self, *, rid: str, outputs: Any, prompt_tokens: int, was_aborted: bool) -> None:
             assert not was_aborted
             ended[rid] = tuple(outputs)
 

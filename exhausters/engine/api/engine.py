@@ -80,12 +80,14 @@ class EngineListener(Protocol):
 class OutputListener(Protocol):
     """Receives the outputs of requests as they end."""
 
-    def on_finished(self, *, rid: str, outputs: Sequence[int], was_aborted: bool) -> None:
+    def on_finished(self, *, rid: str, outputs: Sequence[int], prompt_tokens: int, was_aborted: bool) -> None:
         """A request that ran in a batch has ended.
 
         Args:
             rid: its id.
             outputs: the token ids that its caller gets.
+            prompt_tokens: length of the prompt that they were computed from: of a request that it refuses, as
+                one that is too long, an engine may compute another prompt than it was given.
             was_aborted: it was ended from outside, and may have fewer than it asked for.
         """
 
@@ -186,6 +188,9 @@ class Engine(Protocol):
 
     def why_held_back(self) -> str:
         """Why the engine may hold requests back although there is room; empty when it has no such switch."""
+
+    def retracts_on_purpose(self) -> bool:
+        """Whether running requests are retracted although there is room: then nobody is promised to end."""
 
     def why_unordered(self) -> str:
         """Why waiting requests may be prefilled in another order than they came; empty if they are not."""

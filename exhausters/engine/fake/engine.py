@@ -210,6 +210,7 @@ class FakeEngine:
         return Demand(
             waiting_rid="" if most is None else most.rid,
             waiting_tokens=0 if most is None else _tokens_to_come(most) + page,
+            waiting_window_tokens=0,
             reserved_tokens=sum(one.max_new_tokens + page for one in running),
             running=len(running),
             running_limit=self.row_pool.total_rows,
@@ -222,6 +223,10 @@ class FakeEngine:
     def why_held_back(self) -> str:
         """It has no switch that holds requests back."""
         return ""
+
+    def retracts_on_purpose(self) -> bool:
+        """It retracts for want of pages alone."""
+        return False
 
     def slot_faults(self) -> tuple[SlotFault, ...]:
         """What is wrong with the pages of all that live."""
@@ -327,7 +332,12 @@ class FakeEngine:
         def tell(_result: object, batch: FakeBatch) -> None:
             for one in batch.requests:
                 if one.is_finished:
-                    listener.on_finished(rid=one.rid, outputs=tuple(one.outputs), was_aborted=one.is_aborted)
+                    listener.on_finished(
+                        rid=one.rid,
+                        outputs=tuple(one.outputs),
+                        prompt_tokens=len(one.prompt),
+                        was_aborted=one.is_aborted,
+                    )
 
         return wrap_calls(self.native, "process_result", tell)
 

@@ -5,7 +5,8 @@ evictable tokens, less what running requests are expected to take: a share of th
 estimated; for those admitted in the same step it reckons all that they asked for, also where a retracted
 request has emitted most of it already, and what did not fit then is not looked at again until a request
 leaves. So here the prompt counts in full, outputs are not clipped, and each running request has all the
-outputs that it asked for and a page. What fits by this reckoning fits by SGLang's own, in every release.
+outputs that it asked for and a page; of the window's pool a request takes a whole window and a page at least,
+as releases before 0.5.23 reckon. What fits by this reckoning fits by SGLang's own, in every release.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ _DELAYERS = ("prefill_delayer", "min_free_slots_delayer", "dllm_config", "lora_d
 _SWITCHES = ("enable_priority_preemption", "enable_lora", "enable_hicache_storage", "enable_hisparse")
 # Of the server's arguments: those by which less is admitted than rows and pages allow.
 _ARGUMENTS = ("prefill_max_requests", "pp_max_micro_batch_size", "prefill_decode_interval")
+_TEST_RETRACT = "SGLANG_TEST_RETRACT"
 
 
 def demand(scheduler: Any) -> Demand:
@@ -28,9 +30,13 @@ def demand(scheduler: Any) -> Demand:
     page, running = int(scheduler.page_size), scheduler.running_batch
     reqs = () if running is None else running.reqs
     most = max(scheduler.waiting_queue, key=_tokens_to_come, default=None)
+    # Pages of the prompt are whole ones, and outputs begin another.
+    waiting = 0 if most is None else -(-_tokens_to_come(most) // page) * page + page
+    window = int(getattr(scheduler.tree_cache, "sliding_window_size", None) or 0)
     return Demand(
         waiting_rid="" if most is None else str(most.rid),
-        waiting_tokens=0 if most is None else _tokens_to_come(most) + page,
+        waiting_tokens=waiting,
+        waiting_window_tokens=max(waiting, window + page) if window and most is not None else 0,
         reserved_tokens=sum(_max_new_tokens(req) + page for req in reqs),
         running=len(reqs),
         running_limit=int(scheduler.max_running_requests),
@@ -57,9 +63,14 @@ def why_held_back(scheduler: Any) -> str:
         # The pipeline's own limit is the number of rows where nobody asks for less.
         if value and value != scheduler.max_running_requests:
             named.append(name)
-    if os.environ.get("SGLANG_TEST_RETRACT", "0").lower() not in ("", "0", "false"):
-        named.append("SGLANG_TEST_RETRACT")
+    if retracts_on_purpose():
+        named.append(_TEST_RETRACT)
     return ", ".join(named)
+
+
+def retracts_on_purpose() -> bool:
+    """Whether SGLang retracts a running request every few steps, whatever is free."""
+    return os.environ.get(_TEST_RETRACT, "0").lower() not in ("", "0", "false")
 
 
 _FIRST_COME = "fcfs"

@@ -174,6 +174,10 @@ class SGLangEngine:
         """Which of SGLang's switches may hold requests back."""
         return admission.why_held_back(self.native)
 
+    def retracts_on_purpose(self) -> bool:
+        """Whether SGLang's test switch for retractions is on."""
+        return admission.retracts_on_purpose()
+
     def slot_faults(self) -> tuple[SlotFault, ...]:
         """What is wrong with the page tables of all that live."""
         return self._slots.faults(self._batch)

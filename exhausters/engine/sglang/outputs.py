@@ -24,6 +24,7 @@ def watch_outputs(scheduler: Any, listener: OutputListener) -> Callable[[], None
                 listener.on_finished(
                     rid=str(req.rid),
                     outputs=tuple(req.output_ids),
+                    prompt_tokens=len(req.origin_input_ids),
                     was_aborted=req.finished_reason.to_json().get("type") == _ABORT,
                 )
 
