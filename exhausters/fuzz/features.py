@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from exhausters.engine.settings import MODELS
+from exhausters.pressure.levels import PressureLevels
 from exhausters.sweep.cell import EngineSettings
 
 # Of an engine: they cost a boot.
@@ -99,6 +100,11 @@ def has_chunks_without_parking(engine: EngineSettings) -> bool:
     chunk all the same, and ends when the pages are not there.
     """
     return engine.chunked_prefill_size > 0 and engine.model not in _WINDOW_MODELS
+
+
+def takes_pages(levels: PressureLevels) -> bool:
+    """Whether these levels take pages that could be had: free ones, or those of the cache by pinning it."""
+    return levels.leave_pages is not None or levels.leave_refs is not None
 
 
 def without_switches(engine: EngineSettings) -> Sequence[EngineSettings]:

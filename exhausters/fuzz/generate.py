@@ -12,7 +12,12 @@ from typing import Any
 
 from exhausters.errors import UsageError
 from exhausters.fuzz import features as names
-from exhausters.fuzz.features import SCRIPT_FEATURES, engine_features, has_chunks_without_parking
+from exhausters.fuzz.features import (
+    SCRIPT_FEATURES,
+    engine_features,
+    has_chunks_without_parking,
+    takes_pages,
+)
 from exhausters.fuzz.operations import (
     PAUSE_MODES,
     Abort,
@@ -237,8 +242,8 @@ class _Drawing:
         # A level in most, two in some.
         chosen = draw(made.lists(tuple(sorted(choices)), 1, 2))
         levels = {name: draw(made.of(tuple(choices[name]))) for name in chosen}
-        held = draw(made.flag) and (self._can_hold_pages or "leave_pages" not in levels)
-        return PressureLevels(held=held, **levels)
+        can_hold = self._can_hold_pages or not takes_pages(PressureLevels(**levels))
+        return PressureLevels(held=draw(made.flag) and can_hold, **levels)
 
     @property
     def _can_hold_pages(self) -> bool:

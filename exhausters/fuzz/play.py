@@ -7,6 +7,7 @@ from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from exhausters.errors import PressureError, ResetError
+from exhausters.fuzz.features import takes_pages
 from exhausters.fuzz.operations import (
     Abort,
     Exhaust,
@@ -191,7 +192,7 @@ def _would_starve_chunk(t: ScriptedContext, levels: PressureLevels) -> bool:
     """
     engine = t.engine
     is_parked = engine.kv_pool.window_total_tokens is not None
-    return levels.leave_pages is not None and engine.chunked_rid() is not None and not is_parked
+    return takes_pages(levels) and engine.chunked_rid() is not None and not is_parked
 
 
 def _abort(run: JudgedRun, watch: Watch, one: Abort) -> Generator[None, None, None]:
