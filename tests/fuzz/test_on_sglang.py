@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 from exhausters.fuzz import player as player_module
 from exhausters.fuzz.campaign import Block, Campaign, Plan
 from exhausters.fuzz.cases import Case
-from exhausters.fuzz.corpus import read_corpus
+from exhausters.fuzz.corpus import read_case, read_corpus
 from exhausters.fuzz.operations import Exhaust, Operation
 from exhausters.fuzz.player import Player
 from exhausters.fuzz.shrink import shrink_case
@@ -26,6 +27,7 @@ from tests.fuzz.in_process import script, steps, submit
 
 _ENGINE = EngineSettings(page_size=16, chunked_prefill_size=64, max_total_tokens=1024, max_running_requests=4)
 _CORPUS = Path(__file__).with_name("corpus")
+_OPEN = Path(__file__).with_name("open")
 _SCRIPTS = 30
 
 
@@ -83,6 +85,15 @@ def test_the_corpus_is_kept_by_the_newest_release(lease: Lease) -> None:
     """Scripts that once broke a promise on an older build break none on the newest."""
     for case in read_corpus(_CORPUS):
         assert [one.saw for one in Player(newest_release(), lease).alone(case).findings] == [], case.origin
+
+
+@pytest.mark.real
+def test_open_findings_are_open(lease: Lease) -> None:
+    """Each script of an open finding breaks its promise on the newest release; else it is of the corpus."""
+    for path in sorted(_OPEN.glob("*.json")):
+        promise = json.loads(path.read_text())["promise"]
+        found = {one.promise for one in Player(newest_release(), lease).alone(read_case(path)).findings}
+        assert promise in found, path.name
 
 
 @pytest.mark.releases

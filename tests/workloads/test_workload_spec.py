@@ -98,7 +98,7 @@ def test_every_source_can_be_written_as_text() -> None:
     for name, function in {**BUILDERS, **READERS}.items():
         assert function.__doc__, name
         kinds = {p.annotation for p in inspect.signature(function, eval_str=True).parameters.values()}
-        assert kinds <= {int, float, bool, int | None, Fraction | float | str, _path_kind()}, name
+        assert kinds <= {int, float, bool, str, int | None, Fraction | float | str, _path_kind()}, name
 
 
 def _path_kind() -> object:
