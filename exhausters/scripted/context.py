@@ -150,6 +150,8 @@ class ScriptedContext:
             "ignore_eos": request.ignore_eos,
             "temperature": 0.0,
         }
+        if request.frequency_penalty:
+            sampling["frequency_penalty"] = request.frequency_penalty
         return self.submit(
             request.tokens(self.text),
             rid=request.rid,

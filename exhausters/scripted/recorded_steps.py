@@ -29,9 +29,12 @@ def request(
     ignore_eos: bool = False,
     priority: int | None = None,
     logprobs_from: int | None = None,
+    frequency_penalty: float = 0.0,
 ) -> RequestKeywords:
     """Return a request that is decoded greedily; `logprobs_from` asks for log-probabilities of the prompt."""
     sampling = {"max_new_tokens": max_new_tokens, "ignore_eos": ignore_eos, "temperature": 0.0}
+    if frequency_penalty:
+        sampling["frequency_penalty"] = frequency_penalty
     scored = {} if logprobs_from is None else {"return_logprob": True, "logprob_start_len": logprobs_from}
     return {"input_ids": list(prompt), "rid": rid, "sampling": sampling, "priority": priority, **scored}
 

@@ -163,6 +163,7 @@ def _requests(requests: Sequence[Request], tokens: PromptTokens, *, indent: int)
         keywords += ["ignore_eos=True"] if one.ignore_eos else []
         keywords += [f"priority={one.priority}"] if one.priority is not None else []
         keywords += [f"logprobs_from={one.logprobs_from}"] if one.logprobs_from is not None else []
+        keywords += [f"frequency_penalty={one.frequency_penalty}"] if one.frequency_penalty else []
         arguments = [literal(one.rid), tokens.prompt(one), *keywords]
         yield f"{' ' * indent}request({', '.join(arguments)}),"
 

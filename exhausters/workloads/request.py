@@ -17,6 +17,8 @@ from exhausters.workloads.emitted import EmittedText
 from exhausters.workloads.event import Event
 from exhausters.workloads.tokens import expand
 
+#: What a null model's token has more of than any other.
+LOGIT_DISTANCE = 100.0
 #: Longest time, some 30,000 years: anything longer is a mistake.
 SECONDS_MAX = 1 << 40
 
@@ -71,6 +73,9 @@ class Request:
         logprobs_from: position in the prompt from which on log-probabilities are asked for, >= 0; None for no
             log-probabilities. With 0 no prefix is taken from the cache: a scoring request.
         events: what happens to it while it is served.
+        frequency_penalty: taken from the logit of a token for each time it was emitted, as SGLang's sampling
+            parameter of that name. The null models' logits are 100 apart, so that no text changes: the
+            penalty, times the outputs, must stay below.
 
     Raises:
         WorkloadError: names the field, the value and what was expected.
@@ -85,6 +90,7 @@ class Request:
     ignore_eos: bool = False
     logprobs_from: int | None = None
     events: tuple[Event, ...] = ()
+    frequency_penalty: float = 0.0
 
     def __post_init__(self) -> None:
         require_text("Request.rid", self.rid)
@@ -106,6 +112,17 @@ class Request:
         object.__setattr__(self, "events", tuple(self.events))
         if not all(isinstance(one, Event) for one in self.events):
             raise WorkloadError(f"{where}: events={self.events!r}: must be Event objects")
+        self._check_penalty(where)
+
+    def _check_penalty(self, where: str) -> None:
+        penalty = self.frequency_penalty
+        if isinstance(penalty, bool) or not isinstance(penalty, (int, float)) or not 0 <= penalty <= 2:
+            raise WorkloadError(f"{where}: frequency_penalty={penalty!r}: must be a number from 0 to 2")
+        if penalty * self.max_new_tokens >= LOGIT_DISTANCE:
+            raise WorkloadError(
+                f"{where}: frequency_penalty={penalty!r}: times {self.max_new_tokens} outputs is not below "
+                f"{LOGIT_DISTANCE}, the distance of the null models' logits; take less of either"
+            )
 
     @property
     def prompt_tokens(self) -> int:

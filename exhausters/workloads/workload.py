@@ -104,6 +104,8 @@ def _canonical(request: Request) -> list[object]:
     # Fields that older workloads do not have: in the digest where they are used.
     if request.logprobs_from is not None:
         later.append(["logprobs_from", request.logprobs_from])
+    if request.frequency_penalty:
+        later.append(["frequency_penalty", float(request.frequency_penalty).hex()])
     if request.events:
         later.append(["events", [[one.action, one.stage] for one in request.events]])
     return [

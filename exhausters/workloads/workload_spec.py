@@ -4,7 +4,8 @@
     item  = key "=" value              any argument of the builder or reader
           | path                       first item only, short for path=...
 
-Every builder and reader takes `priorities` and `renamed` as well (see `priorities.py`, `renamed.py`).
+Every builder and reader takes `priorities`, `frequency_penalty` and `renamed` as well (see `priorities.py`,
+`penalized.py`, `renamed.py`).
 
     shared_prefix
     agents:seed=3,turns=4
@@ -30,6 +31,9 @@ from urllib.parse import unquote
 from exhausters.errors import WorkloadError
 from exhausters.workloads.azure import read_azure
 from exhausters.workloads.mooncake import read_mooncake
+from exhausters.workloads.penalized import ARGUMENT as PENALTY
+from exhausters.workloads.penalized import PARAMETER as PENALTY_PARAMETER
+from exhausters.workloads.penalized import with_penalty
 from exhausters.workloads.priorities import ARGUMENT as PRIORITIES
 from exhausters.workloads.priorities import PARAMETER as PRIORITIES_PARAMETER
 from exhausters.workloads.priorities import with_priorities
@@ -46,6 +50,10 @@ READERS: Mapping[str, Builder] = MappingProxyType(
     {"azure": read_azure, "mooncake": read_mooncake, "sglang_log": read_sglang_log}
 )
 
+# What every builder and reader takes beside its own.
+_COMMON = MappingProxyType(
+    {PRIORITIES: PRIORITIES_PARAMETER, PENALTY: PENALTY_PARAMETER, RENAMED: RENAMED_PARAMETER}
+)
 _PATH = "path"
 _ESCAPED = re.compile(r"[%,=]")
 
@@ -86,10 +94,12 @@ class WorkloadSpec:
         Raises:
             WorkloadError: from the builder or reader.
         """
-        own = {key: value for key, value in self.arguments.items() if key not in (PRIORITIES, RENAMED)}
+        own = {key: value for key, value in self.arguments.items() if key not in _COMMON}
         workload = _builder(self.name)(**own)
         if PRIORITIES in self.arguments:
             workload = with_priorities(workload, cast(int, self.arguments[PRIORITIES]))
+        if PENALTY in self.arguments:
+            workload = with_penalty(workload, cast(float, self.arguments[PENALTY]))
         if self.arguments.get(RENAMED):
             workload = with_other_names(workload)
         shown = dict(self.arguments)
@@ -147,7 +157,7 @@ def _builder(name: str) -> Builder:
 
 def _parameters(name: str) -> Mapping[str, inspect.Parameter]:
     own = inspect.signature(_builder(name), eval_str=True).parameters
-    return {**own, PRIORITIES: PRIORITIES_PARAMETER, RENAMED: RENAMED_PARAMETER}
+    return {**own, **_COMMON}
 
 
 def _kind(name: str, parameters: Mapping[str, inspect.Parameter], key: str) -> type:

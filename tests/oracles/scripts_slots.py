@@ -8,6 +8,7 @@ from typing import Any
 
 from exhausters.engine.sglang.holdings import path_on
 from exhausters.sweep.drain import CHECKED, RunOptions, run_cell
+from exhausters.workloads import parse_workload
 
 _FIRST_BATCH = 20
 # Of the two requests that something is planted between; what is planted stays for fewer batches.
@@ -131,3 +132,27 @@ def texts(t: Any, prompts: list[list[int]], count: int) -> Any:
     finally:
         stop()
     return [ended[str(number)] for number in range(len(prompts))]
+
+
+def most_penalized(t: Any, workload: str) -> Any:
+    """Run a workload and return the largest number of requests of a batch whose penalties were applied."""
+    most = 0
+
+    class Sizes:
+        def on_run_batch(self, _batch: Any) -> None:
+            nonlocal most
+            running = t.engine.native.running_batch
+            info = None if running is None else running.sampling_info
+            if info is not None and info.penalizer_orchestrator.is_required:
+                most = max(most, len(running.reqs))
+
+        def on_step(self) -> None:
+            """Nothing is looked at between batches."""
+
+    t.observers.append(Sizes())
+    for one in parse_workload(workload).requests:
+        t.submit_request(one)
+    while not t.is_fully_idle or t.has_unreceived:
+        yield
+    t.observers.clear()
+    return most

@@ -104,6 +104,17 @@ def test_the_canary_decides_as_the_dense_model(hosts: Hosts) -> None:
     assert canary.digest == dense.digest
 
 
+@pytest.mark.real
+def test_penalties_change_no_text(hosts: Hosts) -> None:
+    """A frequency penalty reaches the batches of the real scheduler, and no text, also after retractions."""
+    host = hosts.get(_PLAIN)
+    workload = "retraction_storm:requests=24,warmup_leaves=0,frequency_penalty=0.5"
+    result = checked(host, workload, leave_tokens=640)
+    assert result.judgement.findings == ()
+    assert result.metrics["retractions"]
+    assert host.run(scripts.most_penalized, "bursts:bursts=1,frequency_penalty=0.5") > 1
+
+
 @pytest.mark.releases
 @pytest.mark.parametrize("release", ["0.5.13", "0.5.18"])
 def test_the_same_text_on_older_releases(release: str) -> None:

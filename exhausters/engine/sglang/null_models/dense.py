@@ -10,9 +10,11 @@ from sglang.srt.layers.logits_processor import LogitsProcessor, LogitsProcessorO
 from sglang.srt.layers.vocab_parallel_embedding import ParallelLMHead
 from torch import nn
 
+from exhausters.workloads.request import LOGIT_DISTANCE
+
 # Far enough below the emitted token that sampling at any usual temperature never leaves it, near
 # enough that log-probabilities stay finite.
-OTHER_LOGIT = -100.0
+OTHER_LOGIT = -LOGIT_DISTANCE
 
 
 class NullForCausalLM(nn.Module):
