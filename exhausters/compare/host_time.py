@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 
 from exhausters.compare.sides import Side
@@ -13,7 +12,6 @@ from exhausters.sweep.cell import Cell
 from exhausters.sweep.drain import TIMED, RunOptions
 from exhausters.sweep.execute import Executor
 from exhausters.sweep.grid import Grid
-from exhausters.sweep.pairs import BOOTS
 from exhausters.sweep.plan import Task, plan_pairs
 from exhausters.sweep.store import pairs_writer
 
@@ -32,7 +30,7 @@ def time_pairs(
     undecided: Undecided,
     progress: ShownProgress,
 ) -> str:
-    """Time the cells `rounds` times on both builds, and where that is not enough as often in new processes.
+    """Time the cells `rounds` times on both builds, and where that is not enough as often again.
 
     One run at a time: runs beside each other would disturb the times. After the first look cells are left
     that are clearly the same, and nothing is called other (see `reports.detect.looks`). A workload is timed
@@ -45,16 +43,15 @@ def time_pairs(
     both = (base.target, head.target)
     with pairs_writer(folder, base=both[0], head=both[1], grid=grid, rounds=rounds) as writer:
 
-        def run(part: Sequence[Cell], *, first_round: int, boot: int) -> None:
+        def run(part: Sequence[Cell], *, first_round: int) -> None:
             tasks = _one_by_one(
                 plan_pairs(
                     *both,
                     Grid(name="part", cells=tuple(part)),
                     rounds=rounds,
                     options=RunOptions(passes=(TIMED,)),
-                    boots=(boot,),
-                ),
-                first_round=first_round,
+                    first_round=first_round,
+                )
             )
             total, done = len(part) * rounds * 2, 0
             with closing(executor.run(tasks)) as ended:
@@ -64,24 +61,19 @@ def time_pairs(
                     progress.step(done, total)
 
         progress.say(f"host time: {rounds} pairs of {len(cells)} cells")
-        run(cells, first_round=0, boot=BOOTS[0])
+        run(cells, first_round=0)
         open_ids = undecided(folder)
         workloads = {cell.workload for cell in cells if cell.id in open_ids}
         again = [cell for cell in cells if cell.workload in workloads]
         if again:
             progress.say(f"host time: {rounds} more pairs of {len(again)} cells")
             writer.expect(len(again) * rounds * 2)
-            run(again, first_round=rounds, boot=BOOTS[1])
+            run(again, first_round=rounds)
         writer.finish()
-    more = f", {rounds} more of {len(again)} cells in new processes" if again else ""
+    more = f", {rounds} more of {len(again)} cells" if again else ""
     return f"{rounds} pairs of {len(cells)} cells{more}"
 
 
-def _one_by_one(tasks: Sequence[Task], *, first_round: int) -> tuple[Task, ...]:
-    """One task of all runs, its rounds numbered from `first_round`."""
-    runs = tuple(
-        run if run.round is None else replace(run, round=run.round + first_round)
-        for task in tasks
-        for run in task.runs
-    )
-    return (Task(runs=runs),)
+def _one_by_one(tasks: Sequence[Task]) -> tuple[Task, ...]:
+    """One task of all runs."""
+    return (Task(runs=tuple(run for task in tasks for run in task.runs)),)

@@ -1,4 +1,4 @@
-"""Host time of two builds, side by side: both booted, each cell in turn A B, B A, A B, …"""
+"""Host time of two builds, side by side: each cell in turn A B, B A, A B, …, each pair in new processes."""
 
 from __future__ import annotations
 
@@ -14,9 +14,6 @@ from exhausters.targets import PreparedTarget
 
 # Fewer pairs say nothing (docs/verdicts.md); with twelve, one changed cell of a hundred can be detected.
 DEFAULT_ROUNDS = 12
-# Two processes of one build can differ by more than a tenth for as long as they live (docs/trust.md): a
-# change must show in two pairs of them.
-BOOTS = (0, 1)
 
 
 def run_pairs(
@@ -38,7 +35,7 @@ def run_pairs(
         UsageError: both builds are the same, or there are no rounds.
         WorkloadError: a workload that cannot be built; raised before anything is booted.
     """
-    tasks = plan_pairs(base, head, grid, rounds=rounds, options=RunOptions(count_work=False), boots=BOOTS)
+    tasks = plan_pairs(base, head, grid, rounds=rounds, options=RunOptions(count_work=False))
     records: list[RunRecord] = []
     with closing((executor or LocalExecutor(workers=1)).run(tasks)) as ended:
         for record in ended:

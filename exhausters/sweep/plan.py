@@ -29,7 +29,8 @@ class PlannedRun:
         timeout_seconds: real seconds after which the worker is killed.
         round: of a paired run, number of the pair within its cell, from 0; else None.
         order: of a paired run, `AB` if base runs first in its round, `BA` if head does; else None.
-        boot: which worker of its target and engine settings runs it, from 0: others are other processes.
+        boot: which worker of its target and engine settings runs it: others are other processes. A number
+            of its own for each pair; 0 for all else.
         is_warm_up: run it and record nothing.
     """
 
@@ -57,8 +58,8 @@ class Task:
 
     @property
     def worker_count(self) -> int:
-        """How many workers it keeps booted: one for each boot of a target with its engine settings."""
-        return len({(run.target, run.cell.engine, run.clock, run.boot) for run in self.runs})
+        """How many workers it keeps booted: one for each target with its engine settings."""
+        return len({(run.target, run.cell.engine, run.clock) for run in self.runs})
 
 
 def plan_sweep(
@@ -101,11 +102,13 @@ def plan_pairs(
     *,
     rounds: int,
     options: RunOptions,
-    boots: Sequence[int] = (0,),
+    first_round: int = 0,
 ) -> tuple[Task, ...]:
     """Return the tasks of a comparison: one per engine setting, each cell in turn A B, B A, A B, …
 
-    The rounds of a cell are shared out among the `boots`, pairs of processes.
+    Every round has a pair of processes of its own, so that pairs are independent of each other: where memory
+    lies differs from process to process, and one can be slower than another of the same build for as long as
+    it lives. The cells of a round share its processes.
 
     Raises:
         UsageError: both builds are the same, or there are no rounds.
@@ -117,8 +120,19 @@ def plan_pairs(
         Task(
             runs=tuple(
                 run
+                for number in range(first_round, first_round + rounds)
                 for cell in cells
-                for run in _cell_pairs(base, head, cell, workloads[cell.workload], rounds, options, boots)
+                for run in _one_pair(
+                    PlannedRun(
+                        target=base,
+                        cell=cell,
+                        workload=workloads[cell.workload],
+                        options=options,
+                        boot=number + 1,
+                    ),
+                    head,
+                    number,
+                )
             )
         )
         for cells in share_out(grid.cells, 1)
@@ -148,24 +162,14 @@ def share_out(cells: Sequence[Cell], workers: int) -> Iterator[tuple[Cell, ...]]
             yield tuple(group[first::pieces])
 
 
-def _cell_pairs(
-    base: PreparedTarget,
-    head: PreparedTarget,
-    cell: Cell,
-    workload: Workload,
-    rounds: int,
-    options: RunOptions,
-    boots: Sequence[int],
-) -> Iterator[PlannedRun]:
-    for place, boot in enumerate(boots):
-        run = PlannedRun(target=base, cell=cell, workload=workload, options=options, boot=boot)
-        # A cell's first run in a process pays for what is made only once: both sides pay before they count.
-        for target in (base, head):
-            yield replace(run, target=target, is_warm_up=True)
-        for number in range(rounds * place // len(boots), rounds * (place + 1) // len(boots)):
-            order = "AB" if number % 2 == 0 else "BA"
-            for target in (base, head) if order == "AB" else (head, base):
-                yield replace(run, target=target, round=number, order=order)
+def _one_pair(run: PlannedRun, head: PreparedTarget, number: int) -> Iterator[PlannedRun]:
+    base = run.target
+    # A cell's first run in a process pays for what is made only once: both sides pay before they count.
+    for target in (base, head):
+        yield replace(run, target=target, is_warm_up=True)
+    order = "AB" if number % 2 == 0 else "BA"
+    for target in (base, head) if order == "AB" else (head, base):
+        yield replace(run, target=target, round=number, order=order)
 
 
 def _workloads(grid: Grid) -> dict[str, Workload]:

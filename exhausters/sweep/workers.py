@@ -228,8 +228,7 @@ class Workers:
                 key.target,
                 key.engine,
                 clock=key.clock,
-                # Another boot is asked for to have another process, with imports of its own.
-                templates=None if key.boot else self._templates,
+                templates=self._templates,
                 on_started=started,
             )
             self._on_boot(f"booted  {what} ({time.monotonic() - began:.0f} s)")
@@ -266,12 +265,14 @@ class Lease:
     ) -> Host:
         """Return a usable worker: the one lent before unless it has died, an idle one, or a new one.
 
-        Workers of another `boot` are other processes, which have imported anew.
+        Workers of another `boot` are other processes: those that this lease has of an earlier one are ended.
 
         Raises:
             ExhaustersError: it cannot be booted; settings that failed to boot are not tried again.
         """
         key = _Key(target, engine, clock, boot)
+        for other in [one for one in self._hosts if one.boot != boot]:
+            self._owner._give_back(other, self._hosts.pop(other), keep=not other.boot)
         known = self._hosts.get(key)
         if known is not None and known.is_usable:
             return known

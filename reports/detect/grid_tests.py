@@ -7,12 +7,11 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from reports.detect.boots import unconfirmed
 from reports.detect.measured import signs
 from reports.detect.multiple_testing import adjust
 from reports.detect.paired_tests import PairedEstimates, estimate, judge_estimates
 from reports.detect.thresholds import MIN_PAIRS
-from reports.vocabulary import BETTER, CHANGED, UNDECIDED, WORSE
+from reports.vocabulary import UNDECIDED
 
 WHOLE_GRID = ""
 _COLUMNS = ["metric", "unit", "better", "axis", "axis_value", "cells", "skipped_cells", "pairs", "ratio"]
@@ -37,7 +36,7 @@ def detect_grid(
         judged: what `detect_paired` returned: only cells with enough balanced pairs (p is known) take part.
 
     Columns: metric, unit, better, axis, axis_value, cells, skipped_cells, pairs, ratio, ci_low, ci_high,
-    p, p_adjusted, verdict, reason. What not every pair of processes shows is undecided, as in a cell.
+    p, p_adjusted, verdict, reason.
     """
     rows = [
         row
@@ -64,11 +63,6 @@ def detect_grid(
     reasons = np.where(
         (verdicts == UNDECIDED) & ~lacking, "indistinguishable from noise", reasons.astype(object)
     )
-    for place in np.flatnonzero(np.isin(verdicts.astype(str), [WORSE, BETTER, CHANGED])):
-        row = found.iloc[place]
-        why = unconfirmed(row["log_ratios"], row["boots"], float(np.log1p(effect[place])))
-        if why:
-            verdicts[place], reasons[place] = UNDECIDED, why
     return found.assign(
         ratio=np.exp(estimates.log_ratio),
         ci_low=np.exp(estimates.ci_low),
@@ -76,16 +70,15 @@ def detect_grid(
         p_adjusted=p_adjusted,
         verdict=verdicts,
         reason=reasons,
-    ).drop(columns=["log_ratio", "smallest_effect", "log_ratios", "boots"])
+    ).drop(columns=["log_ratio", "smallest_effect"])
 
 
 def _parts(pairs: pd.DataFrame, about: pd.DataFrame, axes: pd.DataFrame) -> Iterator[dict[str, object]]:
     usable = about.loc[about["p"].notna(), "cell"]
-    ordered = {
-        str(cell): group.sort_values(["session", "round"])
+    ratios = {
+        str(cell): group.sort_values(["session", "round"])["log_ratio"].to_numpy(dtype=np.float64)
         for cell, group in pairs.groupby("cell", sort=False)
     }
-    ratios = {cell: group["log_ratio"].to_numpy(dtype=np.float64) for cell, group in ordered.items()}
     first = pairs.iloc[0]
     for axis, value, cells in _scopes(list(about["cell"]), axes):
         measured = [cell for cell in cells if cell in set(usable)]
@@ -107,9 +100,6 @@ def _parts(pairs: pd.DataFrame, about: pd.DataFrame, axes: pd.DataFrame) -> Iter
             "cells": len(cells),
             "skipped_cells": len(cells) - len(chosen),
             "pairs": count,
-            # Rounds are the same in all cells, and so are the processes that ran them.
-            "log_ratios": together,
-            "boots": list(ordered[measured[0]]["boot"])[:count] if count else [],
             **{name: float(getattr(found, name)[0]) for name in ("log_ratio", "ci_low", "ci_high", "p")},
         }
 

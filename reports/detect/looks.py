@@ -15,8 +15,7 @@ _METRIC = "scheduler_cpu_ms_per_step"
 def undecided_cells(base: pd.DataFrame, head: pd.DataFrame) -> frozenset[str]:
     """Return the cells whose CPU time is not clearly the same yet: no interval within the smallest effect.
 
-    The first look calls nothing other: that takes another pair of processes (see `boots`). So the two looks
-    raise no more false alarms than one.
+    The first look calls nothing other, so that the two raise no more false alarms than one.
 
     Args:
         base, head: the measurements of either build, with rounds.

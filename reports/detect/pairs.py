@@ -11,12 +11,11 @@ from numpy.typing import NDArray
 
 from exhausters.observe.metrics import HOST
 from exhausters.sweep.record import DRAINED
-from reports.detect.boots import unconfirmed
 from reports.detect.measured import Floats, signs
 from reports.detect.multiple_testing import adjust, pairs_needed
 from reports.detect.paired_tests import PairedEstimates, estimate, judge_estimates
 from reports.detect.thresholds import FDR_LEVEL, MIN_ORDER_SHARE, MIN_PAIRS
-from reports.vocabulary import BETTER, CHANGED, UNDECIDED, WORSE
+from reports.vocabulary import UNDECIDED
 
 _KEY = ["cell", "metric"]
 _TEXTS = ("cell", "metric", "unit", "better")
@@ -27,8 +26,9 @@ def pair_up(base: pd.DataFrame, head: pd.DataFrame) -> pd.DataFrame:
     """Return one row for each cell, host-time metric and round that both sides finished.
 
     Pairs are formed within one session and round. A round whose run did not drain, or has no positive
-    value, gives no pair. Columns: session, cell, metric, unit, better, smallest_effect, round, boot, order,
-    base, head, log_ratio.
+    value, gives no pair. Rounds that shared their two processes are one pair, the median of them: two
+    processes of one build can differ in all of theirs, so that more of them say nothing more.
+    Columns: session, cell, metric, unit, better, smallest_effect, round, boot, order, base, head, log_ratio.
     """
     both = _host_rows(base).merge(
         _host_rows(head)[["session", "round", *_KEY, "value"]],
@@ -37,7 +37,19 @@ def pair_up(base: pd.DataFrame, head: pd.DataFrame) -> pd.DataFrame:
     )
     both = both.rename(columns={"value_base": "base", "value_head": "head"})
     both = both[(both["base"] > 0) & (both["head"] > 0)].reset_index(drop=True)
-    return both.assign(log_ratio=np.log(both["head"] / both["base"]))
+    return _one_per_boot(both.assign(log_ratio=np.log(both["head"] / both["base"])))
+
+
+def _one_per_boot(pairs: pd.DataFrame) -> pd.DataFrame:
+    """Rounds of one pair of processes as one row; where it is not known, each has its own."""
+    processes = ["session", "boot", *_KEY]
+    shared = pairs["boot"].notna() & pairs.duplicated(processes, keep=False)
+    if not shared.any():
+        return pairs
+    whole = pairs[shared].groupby(processes, sort=False)
+    middle = whole[["base", "head", "log_ratio"]].median()
+    first = whole.first().drop(columns=middle.columns).join(middle).reset_index()
+    return pd.concat([pairs[~shared], first[pairs.columns]], ignore_index=True)
 
 
 def every_pair(sides: Sequence[tuple[pd.DataFrame, pd.DataFrame]]) -> pd.DataFrame:
@@ -80,20 +92,6 @@ def detect_paired(pairs: pd.DataFrame, *, smallest_effect: Mapping[str, float] |
     enough = _balanced(found) & (found["pairs"] >= MIN_PAIRS).to_numpy()
     p = np.where(enough, estimates.p, np.nan)
     judged = _with_verdicts(found, estimates, p, smallest_effect or {}, enough)
-    return _confirmed(judged, pairs)
-
-
-def _confirmed(judged: pd.DataFrame, pairs: pd.DataFrame) -> pd.DataFrame:
-    """Leave undecided what not every pair of processes shows."""
-    changed = judged.index[judged["verdict"].isin([WORSE, BETTER, CHANGED])]
-    groups = dict(iter(pairs.groupby(_KEY, sort=False)))
-    smallest = np.log1p(judged["smallest_effect"].to_numpy(dtype=np.float64))
-    for index in changed:
-        own = groups[(judged.at[index, "cell"], judged.at[index, "metric"])]
-        ratios = own["log_ratio"].to_numpy(dtype=np.float64)
-        why = unconfirmed(ratios, list(own["boot"]), float(smallest[index]))
-        if why:
-            judged.loc[index, ["verdict", "reason"]] = [UNDECIDED, why]
     return judged.drop(columns="smallest_effect")
 
 

@@ -9,6 +9,7 @@ import pytest
 from exhausters.observe.metrics import HOST
 from exhausters.sweep.record import DRAINED
 from reports.detect.looks import undecided_cells
+from reports.detect.pairs import pair_up
 
 
 def _frame(values: dict[str, list[float]]) -> pd.DataFrame:
@@ -16,7 +17,7 @@ def _frame(values: dict[str, list[float]]) -> pd.DataFrame:
         {
             "session": "s",
             "round": number,
-            "boot": 0,
+            "boot": number,
             "cell": cell,
             "metric": "scheduler_cpu_ms_per_step",
             "kind": HOST,
@@ -40,10 +41,20 @@ def _frame(values: dict[str, list[float]]) -> pd.DataFrame:
 def test_only_cells_that_are_not_clearly_the_same_get_more_pairs(
     middle: float, spread: float, is_open: bool
 ) -> None:
-    """A clear absence of a change is decided by ten pairs; any change waits for other processes."""
+    """A clear absence of a change is decided by ten pairs; any change waits for more of them."""
     noise = np.random.default_rng(3).normal(0, spread, 10)
     base, head = _frame({"cell": [1.0] * 10}), _frame({"cell": list(middle * np.exp(noise))})
     assert undecided_cells(base, head) == (frozenset({"cell"}) if is_open else frozenset())
+
+
+def test_rounds_that_share_their_processes_are_one_pair() -> None:
+    """Two processes of one build can differ in all of their rounds: the median of those counts once."""
+    base = _frame({"cell": [1.0] * 5})
+    head = _frame({"cell": [1.1, 1.3, 1.2, 1.05, 0.9]})
+    boots = [0, 0, 0, 1, 1]
+    pairs = pair_up(base.assign(boot=boots), head.assign(boot=boots))
+    assert list(np.exp(pairs["log_ratio"]).round(3)) == [1.2, round(float(np.sqrt(1.05 * 0.9)), 3)]
+    assert len(pair_up(base.assign(boot=pd.NA), head.assign(boot=pd.NA))) == 5
 
 
 def test_no_pairs_leave_nothing_open() -> None:
