@@ -14,12 +14,14 @@ from typing import Protocol
 from exhausters.engine.api import ImportedSources
 from exhausters.errors import ExhaustersError, HostError, UsageError
 from exhausters.scripted.context import ScriptedContext
+from exhausters.sweep.cell import EngineSettings
 from exhausters.sweep.drain import run_cell
 from exhausters.sweep.failure import failed_result
 from exhausters.sweep.plan import PlannedRun, Task
 from exhausters.sweep.record import CellResult, RunRecord
 from exhausters.sweep.result_cache import ResultCache
 from exhausters.sweep.workers import Lease, Workers
+from exhausters.targets import PreparedTarget
 from exhausters.worker.host import Host
 
 # More workers than this wait for memory bandwidth rather than for a core.
@@ -143,7 +145,11 @@ def _execute(
     """Execute a task; put each record into the queue, then None, or the unforeseen error that ended it."""
     try:
         with owner.lease() as lease:
+            pair: tuple[EngineSettings, int] | None = None
             for run in task.runs:
+                if run.boot and pair != (run.cell.engine, run.boot):
+                    pair = run.cell.engine, run.boot
+                    lease.boot_together(_workers_of(task, *pair), boot=run.boot)
                 record = _record(lease, run, cache)
                 if owner.is_interrupted:
                     return
@@ -153,6 +159,14 @@ def _execute(
         ended.put(error)
     else:
         ended.put(None)
+
+
+def _workers_of(
+    task: Task, engine: EngineSettings, boot: int
+) -> tuple[tuple[PreparedTarget, EngineSettings, str], ...]:
+    """What a pair of processes is booted with; one after the other they would take twice as long."""
+    runs = (run for run in task.runs if run.cell.engine == engine and run.boot == boot)
+    return tuple(dict.fromkeys((run.target, run.cell.engine, run.clock) for run in runs))
 
 
 def _record(lease: Lease, run: PlannedRun, cache: ResultCache | None) -> RunRecord:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager, suppress
 from copy import copy
 from dataclasses import dataclass, field, replace
 from types import TracebackType
@@ -271,8 +272,7 @@ class Lease:
             ExhaustersError: it cannot be booted; settings that failed to boot are not tried again.
         """
         key = _Key(target, engine, clock, boot)
-        for other in [one for one in self._hosts if one.boot != boot]:
-            self._owner._give_back(other, self._hosts.pop(other), keep=not other.boot)
+        self._end_other_boots(boot)
         known = self._hosts.get(key)
         if known is not None and known.is_usable:
             return known
@@ -280,6 +280,28 @@ class Lease:
             self._owner._give_back(key, self._hosts.pop(key), keep=False)
         self._hosts[key] = host = self._owner._take(key)
         return host
+
+    def boot_together(
+        self, wanted: Sequence[tuple[PreparedTarget, EngineSettings, str]], *, boot: int
+    ) -> None:
+        """Boot workers beside each other; of one that fails, `host` tells.
+
+        Args:
+            wanted: target, engine settings and clock of each.
+            boot: as in `host`.
+        """
+        self._end_other_boots(boot)
+        with ThreadPoolExecutor(max_workers=len(wanted), thread_name_prefix="boot") as pool:
+            for future in [
+                pool.submit(self.host, target, engine, clock=clock, boot=boot)
+                for target, engine, clock in wanted
+            ]:
+                with suppress(ExhaustersError):
+                    future.result()
+
+    def _end_other_boots(self, boot: int) -> None:
+        for other in [one for one in list(self._hosts) if one.boot != boot]:
+            self._owner._give_back(other, self._hosts.pop(other), keep=not other.boot)
 
     def __enter__(self) -> Lease:
         return self

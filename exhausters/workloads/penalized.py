@@ -4,8 +4,9 @@ A penalty is work of each decode step that nothing else reaches: counts of emitt
 the batch's sampling state, and taken along when batches are filtered and merged.
 
 SGLang counts the last token of a prompt where no output is known yet, for every request of a batch that has
-a penalty in it (0.5.23: `ScheduleBatch.cumulate_penalty_output_tokens`). It must be of the model's vocabulary,
-which tokens of prompts are not: so every prompt ends with the token that the model would emit behind it.
+a penalty in it (0.5.23: `ScheduleBatch.cumulate_penalty_output_tokens`). It must be of the model's
+vocabulary, which tokens of prompts are not: so every prompt ends with the token that the model would emit
+behind it.
 """
 
 from __future__ import annotations
