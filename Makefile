@@ -42,7 +42,7 @@ TRUST_OUT ?= results/trust
 TRUST_AA ?= 50
 TRUST_SEED ?= 1
 
-.PHONY: help setup mirror bench bench-harness real-commits museum gate asv asv-publish fuzz nightly reach-map reach-cover report trust test test-releases test-slow test-browser lint format docs constraints clean
+.PHONY: help setup mirror bench bench-harness real-commits museum conformance gate asv asv-publish fuzz nightly reach-map reach-cover report trust test test-releases test-slow test-browser lint format docs constraints clean
 
 help:  ## list the chores
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1  \2/p' $(MAKEFILE_LIST) | awk '{n=$$1; $$1=""; printf "  %-14s%s\n", n, $$0}'
@@ -93,6 +93,10 @@ real-commits: setup  ## compare twenty commits of SGLang's history with their pa
 fuzz: setup  ## play drawn scripts, judged at every step (TARGET=, FUZZ_N=10000, FUZZ_SEED=, FUZZ_OUT=)
 	$(VENV)/bin/exhausters check $(TARGET) --corpus tests/fuzz/corpus --fuzz $(FUZZ_N) --seed $(FUZZ_SEED) \
 		--out $(FUZZ_OUT)
+
+conformance: setup  ## run SGLang's own scripted tests, unmodified, on their checkout's scheduler (SGLANG=, CONFORMANCE_ARGS=)
+	@test -n "$(SGLANG)" || { echo "conformance: name a checkout of SGLang: SGLANG=/path/to/sglang" >&2; exit 2; }
+	$(VENV)/bin/exhausters conformance "$(SGLANG)" $(CONFORMANCE_ARGS)
 
 # Goes on where an earlier one stopped. Pairs of commits are left out without a clone.
 museum: setup  ## put historic bugs back, and count those that are found; writes docs/museum.md (SGLANG_REPO=)

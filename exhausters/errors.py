@@ -6,6 +6,7 @@
     │   ├── TargetSpecError             a target that cannot be parsed
     │   ├── GridError                   a grid, cell or settings file that makes no sense
     │   ├── FuzzScriptError             a fuzz script, or a corpus of them, that makes no sense
+    │   ├── PrefixEvictionError(AssertionError)   a part of the tree cache was to be evicted by its prefix
     │   ├── UnsupportedSettingError     a switch that this SGLang does not have, or a value it refuses
     │   └── WorkloadError               a request, builder argument or trace line that makes no sense
     ├── TargetError                     an SGLang that cannot be made ready
@@ -67,6 +68,13 @@ class FuzzScriptError(UsageError):
 
 class UnsupportedSettingError(UsageError):
     """A switch that this SGLang does not have, or a value that it refuses; another SGLang may take it."""
+
+
+class PrefixEvictionError(UsageError, AssertionError):
+    """A part of the tree cache was to be evicted by its prefix: only all can be.
+
+    Also an `AssertionError`, by which SGLang's own runtime refuses it.
+    """
 
 
 class WorkloadError(UsageError):

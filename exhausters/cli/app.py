@@ -14,6 +14,7 @@ import typer
 from exhausters.cli.bisect import bisect
 from exhausters.cli.check import check
 from exhausters.cli.compare import compare
+from exhausters.cli.conformance import conformance
 from exhausters.cli.doctor import doctor
 from exhausters.cli.growth import growth
 from exhausters.cli.mirror import mirror
@@ -47,5 +48,6 @@ app.command(rich_help_panel="Explain")(growth)
 app.command(rich_help_panel="Explain")(reach_cover)
 app.command(rich_help_panel="Judge and report")(check)
 app.command(rich_help_panel="Judge and report")(compare)
+app.command(rich_help_panel="Judge and report")(conformance)
 for command in REPORT_COMMANDS:
     app.command(rich_help_panel="Judge and report")(command)

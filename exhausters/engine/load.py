@@ -49,6 +49,12 @@ class Reserved(Protocol):
     def is_meaningless(self, keyword: str) -> bool:
         """Tell whether a keyword means nothing on a CPU without a model."""
 
+    def device_asked_for(self, engine: Mapping[str, Any]) -> str | None:
+        """Say which keyword of a script asks for a device, a backend or weights that are not here."""
+
+    def null_model_for(self, model_path: object) -> str:
+        """Return the null model that has the kinds of layers of the model that a script names."""
+
 
 def reserved(engine: str = SGLANG) -> Reserved:
     """Return what a grid cannot set of an engine."""

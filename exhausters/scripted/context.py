@@ -10,10 +10,11 @@ from typing import Any, Literal, Protocol
 
 from exhausters.engine.api import BatchView, Engine, Submission
 from exhausters.engine.clock import RealClock, VirtualClock
-from exhausters.errors import UsageError
+from exhausters.errors import PrefixEvictionError, UsageError
 from exhausters.observe.phases import PhaseSwitch
 from exhausters.pressure import PressureLevels, PressureSet
 from exhausters.scripted import queries
+from exhausters.scripted.as_sglang import FinishedRequests, ShownHook
 from exhausters.scripted.batch_log import BatchLog
 from exhausters.scripted.req_handle import ScriptedReqHandle
 from exhausters.workloads import EmittedText, Request
@@ -83,6 +84,7 @@ class ScriptedContext:
         self.pressure = PressureSet(engine)
         self._requests = queries.RequestQueries(engine, self.batch_log)
         self._started = 0
+        self._scheduler_hook = ShownHook()
 
     def start_req(
         self,
@@ -186,7 +188,9 @@ class ScriptedContext:
     def evict_radix(self, *, prefix_tokens: list[int] | None) -> None:
         """Evict the whole tree cache; as in SGLang's runtime, only `prefix_tokens=None` is supported."""
         if prefix_tokens is not None:
-            raise UsageError(f"prefix_tokens={prefix_tokens!r}: expected None, only all can be evicted")
+            raise PrefixEvictionError(
+                f"prefix_tokens={prefix_tokens!r}: expected None, only all can be evicted"
+            )
         self.flush_cache()
 
     def exhaust_kv(self, *, leave_pages: int) -> None:
@@ -325,9 +329,22 @@ class ScriptedContext:
         """Whether messages wait that the scheduler has not received yet."""
         return self.engine.has_unreceived
 
-    def begin_script(self) -> None:
-        """Forget what earlier scripts submitted and ran."""
+    def begin_script(self, *, as_sglang: bool = False) -> None:
+        """Forget what earlier scripts submitted and ran.
+
+        With `as_sglang` the script sees, beside the context, what SGLang's own runtime has: a log of batches
+        (`t._scheduler_hook._batch_log`), and a request for one step after its end.
+        """
         self.batch_log.clear()
         self._requests.clear()
         self.engine.begin_script()
         self._started = 0
+        self._scheduler_hook = ShownHook()
+        if as_sglang:
+            self._requests.finished = FinishedRequests()
+            self.observers.append(self._scheduler_hook)
+
+    @property
+    def finished_requests(self) -> FinishedRequests | None:
+        """What keeps requests for one step after their end; None for a script that did not ask for it."""
+        return self._requests.finished

@@ -14,6 +14,8 @@ from exhausters.scripted.req_handle import ScriptedReqHandle
 
 DEFAULT_CHUNK_SIZE: int = 256
 DEFAULT_MAX_STEPS: int = 400
+# Releases up to July 2026 have it.
+VERY_LONG_PROMPT_LEN: int = 8 * DEFAULT_CHUNK_SIZE
 SMALL_MODEL: str = "Qwen/Qwen3-0.6B"
 BALLAST_MAX_NEW_TOKENS: int = 30000
 SMALL_KV_POOL_MAX_TOTAL_TOKENS: int = 4096

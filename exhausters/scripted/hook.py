@@ -59,7 +59,10 @@ class ScriptedSchedulerHook:
 
     def _close_step(self) -> ExhaustersError | None:
         """Let the observers and the held exhausters act; return what they raised."""
+        finished = self.context.finished_requests
         try:
+            if finished is not None:
+                finished.on_step()
             for observer in self.observers:
                 observer.on_step()
             self.context.pressure.reapply()
@@ -76,6 +79,9 @@ class ScriptedSchedulerHook:
         self.context.batch_log.record(batch)
         for observer in self.observers:
             observer.on_run_batch(batch)
+        finished = self.context.finished_requests
+        if finished is not None:
+            finished.on_run_batch(batch, self._engine.batch_requests(native))
         if phases is not None:
             phases.unpause()
 
@@ -106,7 +112,7 @@ class ScriptedSchedulerHook:
             script = find_script(message.script)
             if message.reset:
                 yield from reset_engine(self.context)
-            self.context.begin_script()
+            self.context.begin_script(as_sglang=message.as_sglang)
             value = yield from self._run(script, message.args)
         except Exception as error:
             return _failed(error)

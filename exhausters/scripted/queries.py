@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from exhausters.engine.api import MIXED, PREFILL, Engine, RequestView
+from exhausters.scripted.as_sglang import FinishedRequests
 from exhausters.scripted.batch_log import BatchLog
 
 
@@ -13,14 +14,19 @@ class RequestQueries:
         self._engine = engine
         self._batch_log = batch_log
         self._seen_rids: set[str] = set()
+        # Kept only for scripts that expect what SGLang's own runtime shows.
+        self.finished: FinishedRequests | None = None
 
     def clear(self) -> None:
         """Forget every request: a new script begins."""
         self._seen_rids.clear()
+        self.finished = None
 
     def find(self, rid: str) -> RequestView | None:
         """Return the request, or None when no queue or batch holds it (any more)."""
         request = self._engine.find_request(rid)
+        if request is None and self.finished is not None:
+            request = self.finished.find(rid)
         if request is not None:
             self._seen_rids.add(rid)
         return request
@@ -60,7 +66,9 @@ class RequestQueries:
 
     def lock_refs(self, rid: str) -> int:
         """Locks on the tree node at which the request's cached prefix ends."""
-        request = self.find(rid)
+        self.find(rid)
+        # Not of one that has just finished: it has given its locks back, and the node may be gone.
+        request = self._engine.find_request(rid)
         if request is None or request.tree_node is None:
             return 0
         return self._engine.tree.lock_ref(request.tree_node)

@@ -61,7 +61,7 @@ class ScriptedServer:
         timeout_seconds = SCRIPT_TIMEOUT_SECONDS if timeout_s is None else timeout_s
         cleared = self.host.full_marks_cleared
         try:
-            return self.host.run(script_fn, *args, timeout_seconds=timeout_seconds)
+            return self.host.run(script_fn, *args, timeout_seconds=timeout_seconds, as_sglang=True)
         except WorkerHungError as error:
             raise TimeoutError(str(error)) from error
         finally:

@@ -126,8 +126,12 @@ class Host:
         *args: Any,
         timeout_seconds: float = SCRIPT_TIMEOUT_SECONDS,
         reset: bool = True,
+        as_sglang: bool = False,
     ) -> Any:
         """Reset the engine, run one script to its end and return what its generator returned.
+
+        With `as_sglang` the script sees what SGLang's own runtime has beside the context: a log of batches,
+        and a request for one step after its end.
 
         Raises:
             ScriptFailedError: the script raised; the host stays usable.
@@ -140,7 +144,7 @@ class Host:
             raise UsageError("this host is closed: make a new Host to run another script")
         ref = script if isinstance(script, ScriptRef) else script_ref(script)
         with suppress(BrokenPipeError, ConnectionResetError):  # it has gone: reading tells how
-            self._data.send(RunScript(script=ref, args=args, reset=reset))
+            self._data.send(RunScript(script=ref, args=args, reset=reset, as_sglang=as_sglang))
         reply = self._receive(timeout_seconds, doing=f"script {ref}")
         if isinstance(reply, ScriptSucceeded):
             self.full_marks_cleared = reply.full_marks_cleared

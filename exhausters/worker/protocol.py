@@ -85,11 +85,16 @@ class ScriptRef:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunScript:
-    """Reset the engine, then run one script to its end."""
+    """Reset the engine, then run one script to its end.
+
+    Attributes:
+        as_sglang: show it what SGLang's own runtime shows beside the context.
+    """
 
     script: ScriptRef
     args: tuple[Any, ...] = ()
     reset: bool = True
+    as_sglang: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -137,6 +137,9 @@ class Engine(Protocol):
     def view_batch(self, native: Any) -> BatchView:
         """Return the batch that the hook was given, as a record."""
 
+    def batch_requests(self, native: Any) -> Sequence[RequestView]:
+        """Return the requests of the batch that the hook was given."""
+
     # Questions about requests.
 
     def find_request(self, rid: str) -> RequestView | None:

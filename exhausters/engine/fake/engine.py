@@ -151,6 +151,10 @@ class FakeEngine:
             chunked_rid=self.chunked_rid(),
         )
 
+    def batch_requests(self, native: FakeBatch) -> list[FakeRequestView]:
+        """The requests of a batch."""
+        return [FakeRequestView(one) for one in native.requests]
+
     def find_request(self, rid: str) -> FakeRequestView | None:
         """A request that a queue or batch holds, or None."""
         return next((FakeRequestView(one) for one in self._requests() if one.rid == rid), None)

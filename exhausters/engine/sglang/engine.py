@@ -100,6 +100,10 @@ class SGLangEngine:
         self._batch = native
         return batches.view_batch(self.native, native)
 
+    def batch_requests(self, native: Any) -> list[SGLangRequest]:
+        """The requests of a batch."""
+        return [SGLangRequest(req) for req in native.reqs]
+
     def find_request(self, rid: str) -> SGLangRequest | None:
         """A request that a queue or batch holds, or None."""
         for req in iter_requests(self.native):

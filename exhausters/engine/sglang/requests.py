@@ -35,9 +35,13 @@ class SGLangRequest:
 
     @property
     def kv_committed_tokens(self) -> int:
-        """KV tokens whose values are final; older releases keep the count on the request itself."""
-        container = getattr(self.native, "kv", self.native)
-        return int(container.kv_committed_len) if container is not None else 0
+        """KV tokens whose values are final; older releases keep the count on the request itself.
+
+        In July 2026 the request had a container of its KV already, and this count beside it.
+        """
+        container = getattr(self.native, "kv", None)
+        held_by = container if hasattr(container, "kv_committed_len") else self.native
+        return int(getattr(held_by, "kv_committed_len", 0))
 
     @property
     def kv_allocated_tokens(self) -> int:

@@ -70,6 +70,21 @@ _MEANINGLESS = frozenset(
 #: One process, one rank: a script for several is refused rather than run on one rank.
 SINGLE_RANK = ("tp_size", "pp_size", "dp_size", "ep_size", "attn_cp_size", "nnodes")
 
+# Of what is forced, that on which a script runs: another value asks for a device or a real model.
+_OF_A_DEVICE = (
+    "device",
+    "load_format",
+    "dtype",
+    "attention_backend",
+    "sampling_backend",
+    "grammar_backend",
+    "disable_cuda_graph",
+)
+# Weights that a null model has not, wherever they are.
+_OF_WEIGHTS = ("lora_paths",)
+# Families of models, by a part of their names, whose layers have a sliding window beside full attention.
+_SLIDING_WINDOW_FAMILIES = ("gpt-oss",)
+
 #: Every variable that a grid may not set, those of any worker aside.
 RESERVED_VARIABLES = frozenset(
     {
@@ -84,3 +99,24 @@ RESERVED_VARIABLES = frozenset(
 def is_meaningless(keyword: str) -> bool:
     """Tell whether a keyword of `ServerArgs` means nothing on a CPU without a model."""
     return keyword in _MEANINGLESS or keyword.startswith(_MEANINGLESS_PREFIXES)
+
+
+def device_asked_for(engine: Mapping[str, Any]) -> str | None:
+    """Say which keyword of a script asks for a device, a backend or weights that are not here.
+
+    Returns:
+        one sentence, or None when there is no such keyword.
+    """
+    for name in _OF_WEIGHTS:
+        if engine.get(name):
+            return f"{name}={engine[name]!r}: asks for weights, which a null model has not"
+    for name in _OF_A_DEVICE:
+        if name in engine and engine[name] not in (None, FORCED[name]):
+            return f"{name}={engine[name]!r}: asks for what this has not, which boots with {FORCED[name]!r}"
+    return None
+
+
+def null_model_for(model_path: object) -> str:
+    """Return the null model that has the kinds of layers of the model that a script names."""
+    name = str(model_path).lower()
+    return "hybrid_swa" if any(family in name for family in _SLIDING_WINDOW_FAMILIES) else "dense"
