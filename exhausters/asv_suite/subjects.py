@@ -11,6 +11,9 @@ _BY_KIND = {WORK: "work", MODELLED: "modelled_time", HOST: "host_time"}
 _BY_NAME = (
     ("evict", "eviction"),
     ("cache_hit", "eviction"),
+    ("backed_up", "eviction"),
+    ("loaded_back", "eviction"),
+    ("host_cached", "eviction"),
     ("retract", "retraction"),
     ("recompute", "retraction"),
     ("memory_aborts", "retraction"),

@@ -79,8 +79,15 @@ def _counters(steps: Sequence[StepRecord]) -> Iterator[Event]:
             "held": record.held_tokens,
         }
         rows = {"free": record.free_rows, "held": record.held_rows}
-        waiting = {"requests": record.waiting}
-        for name, values in (("KV tokens", kv_tokens), ("rows", rows), ("waiting", waiting)):
+        counters = {"KV tokens": kv_tokens, "rows": rows, "waiting": {"requests": record.waiting}}
+        host_tokens = {
+            "free": record.host_free_tokens,
+            "cached": record.host_cached_tokens,
+            "held": record.host_held_tokens,
+        }
+        if any(host_tokens.values()):
+            counters["host tokens"] = host_tokens
+        for name, values in counters.items():
             yield {"ph": "C", "name": name, "pid": _ENGINE_PID, "ts": record.end_ns / 1e3, "args": values}
 
 

@@ -16,7 +16,7 @@ class PoolCount:
     """Where every unit of one pool is.
 
     Attributes:
-        pool: `KV tokens`, `window tokens` or `request rows`.
+        pool: `KV tokens`, `window tokens`, `host tokens` or `request rows`.
         total, free, held, cached, in_use: units; `cached` is evictable and protected together, 0 for rows.
     """
 
@@ -42,6 +42,7 @@ class ConservationCheck:
         self._total_rows = engine.row_pool.total_rows
         # None: there is no window pool, or none that can be counted.
         self._total_window_tokens = engine.kv_pool.window_total_tokens
+        self._total_host_tokens = 0 if engine.host_pool is None else engine.host_pool.total_tokens
 
     def broken(self, record: StepRecord, pools: PoolSnapshot) -> tuple[PoolCount, ...]:
         """Return the pools that do not add up after one step; empty when all do."""
@@ -52,6 +53,8 @@ class ConservationCheck:
             pools.free_tokens + held + cached + pools.in_use_tokens == self._total_tokens
             and pools.free_rows + record.held_rows + pools.rows_in_use == self._total_rows
             and self._total_window_tokens in (None, _window_tokens(pools) + held)
+            and pools.host_free_tokens + record.host_held_tokens + pools.host_cached_tokens
+            == self._total_host_tokens
         ):
             return ()
         return tuple(count for count in self._counts(record, pools) if count.missing)
@@ -84,6 +87,15 @@ class ConservationCheck:
                 held=record.held_tokens,
                 cached=pools.window_evictable_tokens + pools.window_protected_tokens,
                 in_use=pools.window_in_use_tokens,
+            )
+        if self._total_host_tokens:
+            yield PoolCount(
+                pool="host tokens",
+                total=self._total_host_tokens,
+                free=pools.host_free_tokens,
+                held=record.host_held_tokens,
+                cached=pools.host_cached_tokens,
+                in_use=0,
             )
         yield PoolCount(
             pool="request rows",

@@ -22,6 +22,18 @@ _FORMAT_NAME = "exhausters-decision-log"
 _FIELDS = tuple(field.name for field in fields(StepRecord))
 _RID_FIELDS = ("rids", "retracted_rids", "dropped_rids")
 _DEFAULTS = {field.name: field.default for field in fields(StepRecord)}
+# Fields that joined later: left out as long as they have their default, so that what an engine without a
+# second tier decides has the digest that it always had.
+_JOINED_LATER = (
+    "host_free_tokens",
+    "host_cached_tokens",
+    "host_held_tokens",
+    "backed_up_tokens",
+    "loaded_back_tokens",
+    "host_evicted_tokens",
+    "load_back_wait_ns",
+    "backup_wait_ns",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +61,7 @@ class DecisionLog:
         """
         names: dict[str, int] = {}
         out = io.StringIO()
-        before: dict[str, object] = {}
+        before: dict[str, object] = {name: _DEFAULTS[name] for name in _JOINED_LATER}
         for record in self.steps:
             values = _encode(record, names)
             line = {name: value for name, value in values.items() if before.get(name, _MISSING) != value}

@@ -135,6 +135,18 @@ _ALL = (
     _metric(
         "cache_hit_tokens", "tokens", DECISION, NONE, "Prompt tokens found in the tree at first prefill."
     ),
+    _metric(
+        "backed_up_tokens",
+        "tokens",
+        DECISION,
+        NONE,
+        "KV tokens that were copied to the cache in host memory.",
+    ),
+    _metric("loaded_back_tokens", "tokens", DECISION, NONE, "KV tokens that were copied back from the host."),
+    _metric("host_evicted_tokens", "tokens", DECISION, NONE, "Host tokens that the cache freed."),
+    _metric(
+        "host_cached_tokens_max", "tokens", DECISION, NONE, "Most tokens that the cache kept in host memory."
+    ),
     _metric("chunked_requests", "requests", DECISION, NONE, "Requests whose prompt was prefilled in chunks."),
     _metric("chunks", "chunks", DECISION, NONE, "Prefill chunks, over all requests that were chunked."),
     _metric("chunk_tokens_mean", "tokens", DECISION, NONE, "Mean prompt tokens of a chunk."),
@@ -163,6 +175,20 @@ _ALL = (
         MODELLED,
         NONE,
         "Modelled time of all steps; gaps without a request are not in it.",
+    ),
+    _metric(
+        "load_back_wait_seconds",
+        "s",
+        MODELLED,
+        NONE,
+        "Modelled time by which load-backs from the host made steps longer.",
+    ),
+    _metric(
+        "backup_wait_seconds",
+        "s",
+        MODELLED,
+        NONE,
+        "Modelled time that evictions waited for copies to the host.",
     ),
     _metric(
         "chunked_prefill_tokens_per_second",

@@ -12,6 +12,7 @@ from exhausters.observe.conservation import ConservationCheck, PoolCount
 from exhausters.observe.decision_log import DecisionLog
 from exhausters.observe.emitted_tokens import computes_token_for
 from exhausters.observe.forward_time import ForwardShape, ForwardTimeModel
+from exhausters.observe.host_tier import HostStep, HostTier
 from exhausters.observe.step_record import DECODE, IDLE, StepRecord
 from exhausters.pressure import PressureSet
 from exhausters.worker.spool import StepSpool
@@ -50,6 +51,7 @@ class Recorder:
         self._pressure = pressure
         self._forward_time = forward_time
         self._spool = StepSpool(spool_path)
+        self._host = HostTier(engine, pressure)
         self._conservation = ConservationCheck(engine, pressure)
         self._raises = raises
         self.unbalanced: tuple[PoolCount, ...] = ()
@@ -67,15 +69,17 @@ class Recorder:
         self._open_step()
 
     def start(self) -> None:
-        """Begin to count evictions and retractions.
+        """Begin to count evictions, retractions and copies.
 
         Raises:
             SeamError: the engine cannot be watched; nothing stays wrapped.
         """
         self._stop_watching = self._engine.watch(self)
+        self._host.start()
 
     def stop(self) -> None:
         """Remove the wrappers; harmless when repeated."""
+        self._host.stop()
         if self._stop_watching is not None:
             self._stop_watching()
 
@@ -120,9 +124,11 @@ class Recorder:
                 Never without `raises`.
         """
         forward_ns = self._forward_ns()
+        host = self._host.take_step(forward_ns)
+        forward_ns += host.load_back_wait_ns + host.backup_wait_ns
         self._clock.advance_ns(forward_ns)
         pools = self._engine.snapshot()
-        record = self._record(forward_ns, pools)
+        record = self._record(forward_ns, pools, host)
         self._steps.append(record)
         self._spool.offer(self._steps)
         self._open_step()
@@ -131,7 +137,7 @@ class Recorder:
         else:
             self.unbalanced = self._conservation.broken(record, pools)
 
-    def _record(self, forward_ns: int, pools: PoolSnapshot) -> StepRecord:
+    def _record(self, forward_ns: int, pools: PoolSnapshot, host: HostStep) -> StepRecord:
         batch, pressure = self._batch, self._pressure
         return StepRecord(
             step=len(self._steps),
@@ -162,6 +168,14 @@ class Recorder:
             window_evicted_tokens=self._window_evicted,
             forward_ns=forward_ns,
             end_ns=self._clock.elapsed_ns - self._start_ns,
+            host_free_tokens=pools.host_free_tokens,
+            host_cached_tokens=pools.host_cached_tokens,
+            host_held_tokens=host.held_tokens,
+            backed_up_tokens=host.backed_up_tokens,
+            loaded_back_tokens=host.loaded_back_tokens,
+            host_evicted_tokens=host.evicted_tokens,
+            load_back_wait_ns=host.load_back_wait_ns,
+            backup_wait_ns=host.backup_wait_ns,
         )
 
     def _open_step(self) -> None:

@@ -35,8 +35,14 @@ class StepRecord:
         window_free_tokens, window_evictable_tokens, window_protected_tokens: the same of the sliding-window
             pool; 0 for a dense model.
         window_evicted_tokens: sliding-window tokens that evictions freed.
-        forward_ns: modelled duration of the step, in nanoseconds.
+        forward_ns: modelled duration of the step, in nanoseconds, with what it waited for copies.
         end_ns: modelled time at its end, since the measured part of the run began.
+        host_free_tokens, host_cached_tokens, host_held_tokens: tokens of the cache's pool in host memory
+            after the step: free, kept by nodes of the tree, and withheld by an exhauster; 0 without one.
+        backed_up_tokens, loaded_back_tokens, host_evicted_tokens: tokens that were copied to the host, tokens
+            that were copied back, and host tokens that the cache freed.
+        load_back_wait_ns, backup_wait_ns: modelled time by which load-backs, and backups that an eviction
+            waits for, made the step longer.
     """
 
     step: int
@@ -67,3 +73,11 @@ class StepRecord:
     window_evicted_tokens: int = 0
     forward_ns: int = 0
     end_ns: int = 0
+    host_free_tokens: int = 0
+    host_cached_tokens: int = 0
+    host_held_tokens: int = 0
+    backed_up_tokens: int = 0
+    loaded_back_tokens: int = 0
+    host_evicted_tokens: int = 0
+    load_back_wait_ns: int = 0
+    backup_wait_ns: int = 0

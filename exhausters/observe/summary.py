@@ -26,6 +26,7 @@ def summarize(log: DecisionLog, facts: RunFacts) -> dict[str, Value]:
         **_wait_metrics(replay, facts),
         **_eviction_metrics(log),
         **_cache_metrics(replay),
+        **_host_tier_metrics(log),
         **_chunk_metrics(replay),
         **_output_metrics(replay, facts),
         **_modelled_metrics(log, replay, facts),
@@ -163,6 +164,17 @@ def _eviction_metrics(log: DecisionLog) -> dict[str, Value]:
         "retracted_tokens": sum(record.retracted_tokens for record in log),
         "retraction_dropped_tokens": sum(len(record.dropped_rids) for record in log),
         "memory_aborts": sum(record.memory_aborts for record in log),
+    }
+
+
+def _host_tier_metrics(log: DecisionLog) -> dict[str, Value]:
+    return {
+        "backed_up_tokens": sum(record.backed_up_tokens for record in log),
+        "loaded_back_tokens": sum(record.loaded_back_tokens for record in log),
+        "host_evicted_tokens": sum(record.host_evicted_tokens for record in log),
+        "host_cached_tokens_max": max((record.host_cached_tokens for record in log), default=0),
+        "load_back_wait_seconds": sum(record.load_back_wait_ns for record in log) / 1e9,
+        "backup_wait_seconds": sum(record.backup_wait_ns for record in log) / 1e9,
     }
 
 

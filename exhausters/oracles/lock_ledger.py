@@ -35,6 +35,9 @@ class LockLedger(Oracle):
         tree = self.world.engine.tree
         if step.step % COUNT_EVERY_STEPS or tree.is_disabled or self.world.pressure.lock_refs.pinned_nodes:
             return
+        host_pool = self.world.engine.host_pool
+        if host_pool is not None and host_pool.has_copies_in_flight():
+            return  # the cache itself locks what it copies
         self.judged += 1
         owned = self.world.engine.cached_prefixes()
         tokens = sum(cached for cached, _ in owned.values())
@@ -57,6 +60,9 @@ class LockLedger(Oracle):
         """Nothing may be locked any more; works on every core."""
         engine = self.world.engine
         if engine.tree.is_disabled or not engine.is_fully_idle():
+            return
+        host_pool = engine.host_pool
+        if host_pool is not None and host_pool.has_copies_in_flight():
             return
         self.judged += 1
         locked = engine.snapshot().protected_tokens

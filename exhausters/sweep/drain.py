@@ -13,6 +13,7 @@ from exhausters.errors import ScriptFailedError, UsageError
 from exhausters.observe.executed_lines import ExecutedLines
 from exhausters.observe.executed_source import executed_source
 from exhausters.observe.forward_time import ForwardTimeModel, LinearForwardTime
+from exhausters.observe.host_copy_time import HostCopyTime
 from exhausters.observe.host_time import HostTimer, host_metrics
 from exhausters.observe.latency import GoodputLimits
 from exhausters.observe.phases import PhaseListener, PhaseSwitch, Unmeasured
@@ -355,6 +356,7 @@ def _result(
             "forward_time_model": options.forward_time.name,
             "workload_digest": workload.digest,
             "workload_source": dict(workload.source),
+            **({} if context.engine.host_pool is None else {"host_copy_model": HostCopyTime().name}),
             **_events(feeder),
         },
         facts=facts.without_sequences(),

@@ -56,3 +56,14 @@ def test_one_part_for_each_workload_and_engine() -> None:
 def test_columns_are_registered_metrics() -> None:
     """The table shows nothing that the registry does not describe."""
     assert {name for name, _, _ in _COLUMNS} <= set(METRICS)
+
+
+def test_the_host_tier_is_shown_where_it_is() -> None:
+    """The level of host pages and what moved have columns once one cell has them, and else none."""
+    plain, pressed = a_grid(leave_host_pages=["all", 7]).cells
+    text = _rendered([a_record(plain, backed_up_tokens=0), a_record(pressed, backed_up_tokens=64)], width=160)
+    rows = [line.split() for line in text.splitlines() if "drained" in line]
+    assert [row[:5] for row in rows] == [["all", "all", "all", level, "once"] for level in ("all", "7")]
+    assert [row[-2:] for row in rows] == [["0", "–"], ["64", "–"]]
+    alone = _rendered([a_record(plain, backed_up_tokens=0)])
+    assert not any(word in alone for word in ("host", "backed"))

@@ -15,7 +15,7 @@ from exhausters.engine.api.engine import (
     OutputListener,
     RequestView,
 )
-from exhausters.engine.api.parts import KvPool, PrefixTree, RowPool
+from exhausters.engine.api.parts import HostListener, HostPool, KvPool, PrefixTree, RowPool
 from exhausters.engine.api.records import (
     DECODE,
     EVICT,
@@ -68,6 +68,8 @@ __all__ = [
     "Engine",
     "EngineHook",
     "EngineListener",
+    "HostListener",
+    "HostPool",
     "ImportedSources",
     "KvPool",
     "LastBatch",

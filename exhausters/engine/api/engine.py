@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from exhausters.engine.api.parts import KvPool, PrefixTree, RowPool
+from exhausters.engine.api.parts import HostPool, KvPool, PrefixTree, RowPool
 from exhausters.engine.api.records import (
     BatchView,
     BootFacts,
@@ -112,6 +112,10 @@ class Engine(Protocol):
     @property
     def kv_pool(self) -> KvPool:
         """The KV pages."""
+
+    @property
+    def host_pool(self) -> HostPool | None:
+        """The cache's pages in host memory; None without such a tier."""
 
     @property
     def row_pool(self) -> RowPool:

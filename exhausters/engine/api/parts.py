@@ -1,8 +1,8 @@
-"""The scarce resources of an engine: KV pages, request rows, and the nodes of its prefix tree."""
+"""The scarce resources of an engine: KV pages on device and host, request rows, nodes of its prefix tree."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from exhausters.engine.api.records import NodeView
@@ -44,6 +44,72 @@ class KvPool(Protocol):
 
         Raises:
             ConservationError: the pages are free already, because the pool was flushed meanwhile.
+        """
+
+
+class HostListener(Protocol):
+    """Receives what moves between the two tiers of the cache while it is watched; plain arguments."""
+
+    def on_backup(self, tokens: int) -> None:
+        """Tokens of a node are copied to the host."""
+
+    def on_load_back(self, tokens: int) -> None:
+        """Tokens that were on the host alone are copied back, for a request that is being admitted."""
+
+    def on_host_eviction(self, tokens: int) -> None:
+        """The cache has freed tokens on the host."""
+
+
+class HostPool(Protocol):
+    """The pages of the cache's second tier, in host memory (SGLang: HiCache)."""
+
+    @property
+    def page_size(self) -> int:
+        """Tokens per page."""
+
+    @property
+    def total_tokens(self) -> int:
+        """Tokens in all."""
+
+    @property
+    def is_write_back(self) -> bool:
+        """Whether nodes are copied when they are evicted from the device, which then waits for the copy."""
+
+    def available_tokens(self) -> int:
+        """Tokens that can be taken now, whole pages."""
+
+    def cached_tokens(self) -> int:
+        """Tokens that nodes of the tree keep here, on the device as well or not; O(nodes).
+
+        Raises:
+            WalkUnsupportedError: the nodes cannot be found.
+        """
+
+    def has_copies_in_flight(self) -> bool:
+        """Whether the cache still holds locks for copies that it has not seen the end of."""
+
+    def take(self, tokens: int) -> object:
+        """Take free pages, all or nothing, and return what `give_back` wants.
+
+        Args:
+            tokens: a multiple of the page size, >= 1.
+
+        Raises:
+            AllocationShortError: the pool gave less than it reported; it got that back.
+        """
+
+    def give_back(self, taking: object) -> None:
+        """Return one taking.
+
+        Raises:
+            ConservationError: the pages are free already, because the cache was flushed meanwhile.
+        """
+
+    def watch(self, listener: HostListener) -> Callable[[], None]:
+        """Tell `listener` what moves; returns what ends that, harmless when repeated.
+
+        Raises:
+            SeamError: the engine has no such method; nothing stays wrapped.
         """
 
 

@@ -101,6 +101,8 @@ class PoolSnapshot:
         free_rows, rows_in_use: request rows that are free and that requests own.
         window_free_tokens, window_evictable_tokens, window_protected_tokens, window_in_use_tokens: the same
             of the sliding-window pool of a hybrid model; 0 for a dense one.
+        host_free_tokens, host_cached_tokens: of the cache's pool in host memory, free and kept by nodes of
+            the tree; 0 without one.
     """
 
     free_tokens: int
@@ -113,6 +115,8 @@ class PoolSnapshot:
     window_evictable_tokens: int = 0
     window_protected_tokens: int = 0
     window_in_use_tokens: int = 0
+    host_free_tokens: int = 0
+    host_cached_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -229,6 +233,7 @@ class BootFacts:
         policy: the scheduling policy, by the engine's name.
         window_pool_unchecked: why the window pool of a hybrid model is counted in no step; empty if it is
             counted.
+        host_total_tokens: tokens of the cache's pool in host memory; 0 without one.
     """
 
     pid: int
@@ -244,12 +249,14 @@ class BootFacts:
     overlap: bool
     policy: str
     window_pool_unchecked: str = ""
+    host_total_tokens: int = 0
 
     def to_json(self) -> dict[str, Any]:
-        """Return the facts by name, as records have them; without a reason that does not apply."""
+        """Return the facts by name, as records have them; without those that do not apply."""
         shown = asdict(self)
-        if not self.window_pool_unchecked:
-            del shown["window_pool_unchecked"]
+        for name in ("window_pool_unchecked", "host_total_tokens"):
+            if not shown[name]:
+                del shown[name]
         return shown
 
 

@@ -92,9 +92,11 @@ class FakeEngine:
     Attributes:
         native: the scheduler.
         is_overlapped: always False.
+        host_pool: None: there is no second tier, and a switch that asks for one is refused.
     """
 
     is_overlapped = False
+    host_pool = None
 
     def __init__(self, scheduler: FakeScheduler) -> None:
         self.native = scheduler

@@ -17,7 +17,7 @@ from typing import Any
 
 from exhausters.engine.api import Engine, EngineHook
 from exhausters.engine.settings import CANARIES, HostSettings
-from exhausters.engine.sglang import cpu_kernels, inbox
+from exhausters.engine.sglang import cpu_kernels, hicache, inbox
 from exhausters.engine.sglang.engine import SGLangEngine
 from exhausters.engine.sglang.environment import set_environment
 from exhausters.engine.sglang.facts import require_rust_core as check
@@ -108,7 +108,10 @@ def refusal(text: str, settings: HostSettings) -> UnsupportedSettingError | None
     # A scheduling policy has no closed list of ours: the scheduler refuses what it does not know.
     policy = {"schedule_policy": f"policy={settings.engine.get('schedule_policy')}"}
     switches = {name: shown_switch(name, value) for name, value in settings.switches.items()}
-    return refusal_in(text, {**policy, **switches})
+    found = refusal_in(text, {**policy, **switches})
+    if found is None and hicache.is_on({**settings.engine, **settings.switches}):
+        return hicache.refusal_in(text)
+    return found
 
 
 class _InitPipe:
@@ -140,6 +143,8 @@ def run(
     server_args, notes = server_arguments(
         settings.engine, model_path=str(model_path), switches=settings.switches
     )
+    if hicache.is_on({**settings.engine, **settings.switches}):
+        hicache.install()
     port_args = _port_arguments(server_args)
     _install_hook(module.Scheduler, make_hook, settings)
     known: Mapping[str, Any] = {

@@ -26,6 +26,7 @@ from exhausters.engine.sglang import request_messages as messages
 from exhausters.engine.sglang.carryover import Carryover
 from exhausters.engine.sglang.facts import facts, source_folders
 from exhausters.engine.sglang.holdings import Holders
+from exhausters.engine.sglang.host_pool import SGLangHostPool, open_host_pool
 from exhausters.engine.sglang.idle_checks import set_idle_checks
 from exhausters.engine.sglang.import_watch import imported_sources
 from exhausters.engine.sglang.inbox import Inbox
@@ -77,6 +78,11 @@ class SGLangEngine:
     @cached_property
     def _pools(self) -> PoolReader:
         return PoolReader(self.native, self._holders)
+
+    @cached_property
+    def host_pool(self) -> SGLangHostPool | None:
+        """HiCache's pages in host memory."""
+        return open_host_pool(self.native)
 
     @cached_property
     def _slots(self) -> PageTables:

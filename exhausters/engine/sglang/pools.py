@@ -7,6 +7,7 @@ from typing import Any
 
 from exhausters.engine.api import PoolSnapshot
 from exhausters.engine.sglang.holdings import Holders
+from exhausters.engine.sglang.host_pool import open_host_pool
 from exhausters.engine.sglang.window_pool import WindowPool, is_hybrid
 
 
@@ -18,6 +19,7 @@ class PoolReader:
         allocator, tree = scheduler.token_to_kv_pool_allocator, scheduler.tree_cache
         self._rows = scheduler.req_to_token_pool
         self._window = WindowPool(scheduler, holders) if is_hybrid(scheduler) else None
+        self._host = open_host_pool(scheduler)
         prefix = "full_" if self._window else ""
         self._free: Callable[[], Any] = getattr(allocator, f"{prefix}available_size")
         self._evictable: Callable[[], Any] = getattr(tree, f"{prefix}evictable_size")
@@ -41,4 +43,6 @@ class PoolReader:
             window_evictable_tokens=window_evictable,
             window_protected_tokens=window_protected,
             window_in_use_tokens=window_in_use,
+            host_free_tokens=0 if self._host is None else self._host.available_tokens(),
+            host_cached_tokens=0 if self._host is None else self._host.cached_tokens(),
         )

@@ -7,6 +7,7 @@ import inspect
 from collections.abc import Mapping
 from typing import Any
 
+from exhausters.engine.sglang import hicache
 from exhausters.engine.sglang.reserved import FORCED, SINGLE_RANK, is_meaningless
 from exhausters.engine.sglang.switches import require_switches
 from exhausters.errors import UsageError
@@ -55,7 +56,10 @@ def server_arguments(
     wanted.setdefault("context_length", max(int(wanted["max_total_tokens"] or 0), 4_096))
     arguments = {**wanted, **FORCED, "model_path": model_path}
     taken = {name: value for name, value in arguments.items() if name in known}
-    checked = require_switches(ServerArgs, switches or {}, known=known, others=taken)
+    given = switches or {}
+    # What HiCache needs beside the switches of a grid must be there when SGLang is asked about them.
+    taken |= hicache.completed({**taken, **given}, known=known)
+    checked = require_switches(ServerArgs, given, known=known, others=taken)
     return ServerArgs(**{**taken, **checked}), tuple(notes)
 
 

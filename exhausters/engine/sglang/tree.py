@@ -88,11 +88,13 @@ class ObjectTree(RadixTree):
         self._by_id = by_id
 
     def walk(self) -> list[NodeView]:
-        """All nodes but the root, parents first."""
+        """All nodes but the root, parents first; without those that are in host memory alone."""
         views: list[NodeView] = []
         stack = [(child, NO_PARENT) for child in self._root().children.values()]
         while stack:
             node, parent = stack.pop()
+            if _is_on_host_alone(node):  # and then so is all below it
+                continue
             here = len(views)
             views.append(self._view(node, parent))
             stack.extend((child, here) for child in node.children.values())
@@ -164,6 +166,17 @@ def object_lock_refs(node: Any) -> int:
         others = getattr(node, "swa_lock_ref", 0) + getattr(node, "mamba_lock_ref", 0)
         return int(node.full_lock_ref + others)
     return int(node.lock_ref)
+
+
+def full_data(node: Any) -> Any:
+    """What keeps a node's full-attention slots: `value` on the device and, with HiCache, `host_value`."""
+    components = getattr(node, "component_data", None)
+    return node if components is None else components[0]
+
+
+def _is_on_host_alone(node: Any) -> bool:
+    kept = full_data(node)
+    return getattr(kept, "host_value", None) is not None and kept.value is None
 
 
 def full_component(tree_cache: Any) -> Any:

@@ -1,6 +1,7 @@
 """A causal language model whose output is a hash of what each request's own page table leads to.
 
-Each KV slot has a fingerprint of the token and position that a forward wrote there. A wrong page, a page that
+Each KV slot has a fingerprint of the token and position that a forward wrote there; with HiCache it is in the
+KV buffer itself, and SGLang's own copies between device and host carry it along. A wrong page, a page that
 was given to another request, an overwritten slot or a wrong token changes the text of the request that reads
 it. What the text is without any of these says `exhausters.workloads.emitted.CanaryText`.
 """
@@ -12,6 +13,7 @@ from typing import Any, ClassVar
 import torch
 from sglang.srt.layers.logits_processor import LogitsProcessorOutput
 
+from exhausters.engine.sglang.host_pool import open_host_pool
 from exhausters.engine.sglang.null_models.dense import OTHER_LOGIT, NullForCausalLM
 from exhausters.workloads.emitted import FIRST_CANARY_TOKEN, canary_token, fingerprint, weight
 
@@ -64,8 +66,15 @@ class _Pools:
         page = int(scheduler.page_size)
         self._window_tokens = window_tokens
         full = int(self._allocator.size_full if window_tokens else self._allocator.size)
-        self._full = _unwritten(full + page)
-        self._window = _unwritten(int(self._allocator.size_swa) + page) if window_tokens else None
+        has_copies = open_host_pool(scheduler) is not None
+        buffers = self._allocator.get_kvcache()
+        if not has_copies:
+            self._full = _unwritten(full + page)
+            self._window = _unwritten(int(self._allocator.size_swa) + page) if window_tokens else None
+        elif window_tokens:
+            self._full, self._window = _in_buffer(buffers.full_kv_pool), _in_buffer(buffers.swa_kv_pool)
+        else:
+            self._full, self._window = _in_buffer(buffers), None
         self._places = torch.arange(self._tables.req_to_token.shape[1] + 1)
         self._weights = weight(self._places)
 
@@ -102,6 +111,15 @@ class _Pools:
         """The window slots of full slots."""
         found: torch.Tensor = self._allocator.translate_loc_from_full_to_swa(slots)
         return found.long()
+
+
+def _in_buffer(pool: Any) -> torch.Tensor:
+    """One number for each slot of a KV pool, in the keys of its layer, shape (slots,); all unwritten."""
+    keys = pool.k_buffer[0]
+    # The null models' heads are eight numbers of 32 bits wide: room for four of 64.
+    slots: torch.Tensor = keys.view(torch.int64)[:, 0, 0]
+    slots.fill_(_UNWRITTEN)
+    return slots
 
 
 def _unwritten(slots: int) -> torch.Tensor:
