@@ -477,7 +477,7 @@ def demand(t: Any) -> Any:
     t.start_req(prompt_len=64, max_new_tokens=4, rid="runs", prompt_token=11)
     yield
     t.start_req(prompt_len=40, max_new_tokens=3, rid="short", prompt_token=12)
-    t.start_req(prompt_len=80, max_new_tokens=5, rid="long", prompt_token=13)
+    t.start_req(prompt_len=75, max_new_tokens=5, rid="long", prompt_token=13)
     yield
     yield
     busy = t.engine.demand()

@@ -138,7 +138,7 @@ def test_pause(engine: Any, mode: str, paused: tuple[str, int, int]) -> None:
 
 
 def test_demand(engine: Any) -> None:
-    """The waiting request that needs most, and what is reserved for the running ones, a page each on top."""
+    """What waits and needs most, its prompt in whole pages, and what runs reserve, a page each on top."""
     seen = engine.run(scripts.demand)
     assert (seen["idle"].waiting_rid, seen["idle"].waiting_tokens, seen["idle"].running) == ("", 0, 0)
     busy = seen["busy"]

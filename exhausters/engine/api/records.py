@@ -125,8 +125,8 @@ class Demand:
 
     Attributes:
         waiting_rid: the waiting request that needs most; empty when none waits.
-        waiting_tokens: KV tokens that it may take until its end: prompt, all outputs, and a page. What is
-            cached of its prompt is counted in full.
+        waiting_tokens: KV tokens that it may take until its end: prompt in whole pages, all outputs,
+            and a page. What is cached of its prompt is counted in full.
         waiting_window_tokens: tokens that a waiting request may take of the window's pool; 0 without one.
         reserved_tokens: KV tokens that an engine may have reserved for the running requests: all outputs that
             each has asked for, emitted ones included, and a page.

@@ -212,10 +212,10 @@ class FakeEngine:
     def demand(self) -> Demand:
         """What waits and runs may still take."""
         page, running = self.kv_pool.page_size, self.native.running.requests
-        most = max(self.native.queue, key=_tokens_to_come, default=None)
+        most = max(self.native.queue, key=lambda one: _tokens_to_come(one, page), default=None)
         return Demand(
             waiting_rid="" if most is None else most.rid,
-            waiting_tokens=0 if most is None else _tokens_to_come(most) + page,
+            waiting_tokens=0 if most is None else _tokens_to_come(most, page) + page,
             waiting_window_tokens=0,
             reserved_tokens=sum(one.max_new_tokens + page for one in running),
             running=len(running),
@@ -374,5 +374,5 @@ class FakeEngine:
             yield from scheduler.last.requests
 
 
-def _tokens_to_come(request: FakeRequest) -> int:
-    return len(request.prompt) + request.max_new_tokens
+def _tokens_to_come(request: FakeRequest, page: int) -> int:
+    return -(-len(request.prompt) // page) * page + request.max_new_tokens

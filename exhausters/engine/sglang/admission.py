@@ -29,9 +29,8 @@ def demand(scheduler: Any) -> Demand:
     """Return what the waiting and the running requests may still take."""
     page, running = int(scheduler.page_size), scheduler.running_batch
     reqs = () if running is None else running.reqs
-    most = max(scheduler.waiting_queue, key=_tokens_to_come, default=None)
-    # Pages of the prompt are whole ones, and outputs begin another.
-    waiting = 0 if most is None else -(-_tokens_to_come(most) // page) * page + page
+    most = max(scheduler.waiting_queue, key=lambda req: _tokens_to_come(req, page), default=None)
+    waiting = 0 if most is None else _tokens_to_come(most, page) + page
     window = int(getattr(scheduler.tree_cache, "sliding_window_size", None) or 0)
     return Demand(
         waiting_rid="" if most is None else str(most.rid),
@@ -43,8 +42,11 @@ def demand(scheduler: Any) -> Demand:
     )
 
 
-def _tokens_to_come(req: Any) -> int:
-    return len(req.origin_input_ids) + max(len(req.output_ids), _max_new_tokens(req))
+def _tokens_to_come(req: Any, page: int) -> int:
+    # What a prefill computes takes whole pages.
+    emitted = len(req.output_ids)
+    prefilled = -(-(len(req.origin_input_ids) + emitted) // page) * page
+    return prefilled + max(0, _max_new_tokens(req) - emitted)
 
 
 def _max_new_tokens(req: Any) -> int:
