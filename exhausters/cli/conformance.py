@@ -32,6 +32,7 @@ def conformance(
     from exhausters.conformance.discover import TestFile, discover, source_dir
     from exhausters.conformance.outcome import TestOutcome, exit_code
     from exhausters.conformance.report import (
+        around_tables,
         failure_lines,
         files_view,
         reason_lines,
@@ -47,6 +48,10 @@ def conformance(
 
     console, errors = output_console(), error_console()
     with errors_shown(errors):
+        if document is not None and only:
+            raise UsageError("--document with --only: its tables are those of all files; leave one out")
+        if document is not None:
+            around_tables(document)  # before minutes of work
         checkout = checkout.resolve()
         files = [file for file in discover(checkout) if _matches(file.name, only)]
         if not files:

@@ -72,13 +72,25 @@ def write_document(document: Path, target: PreparedTarget, outcomes: Sequence[Te
     """Put the tables into a document, between its two marks.
 
     Raises:
-        UsageError: the document lacks the marks.
+        UsageError: as `around_tables`.
     """
+    before, after = around_tables(document)
+    document.write_text(f"{before}{BEGIN}\n\n{tables(target, outcomes)}\n\n{END}{after}")
+
+
+def around_tables(document: Path) -> tuple[str, str]:
+    """Return what stands before and behind the tables of a document.
+
+    Raises:
+        UsageError: there is no such file, or it lacks the marks.
+    """
+    if not document.is_file():
+        raise UsageError(f"--document {document}: expected a Markdown file; there is none")
     before, has_begin, rest = document.read_text().partition(BEGIN)
     _, has_end, after = rest.partition(END)
     if not has_begin or not has_end:
         raise UsageError(f"{document}: expected the lines {BEGIN!r} and {END!r}; restore them")
-    document.write_text(f"{before}{BEGIN}\n\n{tables(target, outcomes)}\n\n{END}{after}")
+    return before, after
 
 
 def tables(target: PreparedTarget, outcomes: Sequence[TestOutcome]) -> str:

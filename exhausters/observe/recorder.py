@@ -75,7 +75,11 @@ class Recorder:
             SeamError: the engine cannot be watched; nothing stays wrapped.
         """
         self._stop_watching = self._engine.watch(self)
-        self._host.start()
+        try:
+            self._host.start()
+        except BaseException:
+            self._stop_watching()
+            raise
 
     def stop(self) -> None:
         """Remove the wrappers; harmless when repeated."""

@@ -33,7 +33,7 @@ def room_for_all(world: World, step: StepRecord) -> Demand | None:
     wanted = demand.waiting_tokens + demand.reserved_tokens
     fits = wanted < room.tokens
     if world.engine.kv_pool.window_total_tokens is not None:
-        fits = fits and demand.waiting_window_tokens + demand.reserved_tokens < room.window_tokens
+        fits = fits and demand.waiting_window_tokens + demand.reserved_window_tokens < room.window_tokens
     return demand if fits and demand.waiting_rid and demand.running < demand.running_limit else None
 
 

@@ -33,7 +33,7 @@ class SameText(Oracle):
     def on_finished(self, *, rid: str, outputs: Sequence[int], prompt_tokens: int, was_aborted: bool) -> None:
         """Judge the outputs of a request that has ended."""
         prompt = self.world.requests.prompt(rid)
-        if len(prompt) != prompt_tokens:  # not of this run, or refused
+        if not prompt or (was_aborted and len(prompt) != prompt_tokens):  # not of this run, or refused
             return
         self.judged += 1
         expected = self.world.text.after(prompt, len(outputs))

@@ -66,8 +66,8 @@ class LocalExecutor:
     ) -> None:
         """Execute `workers` tasks in parallel; None means one per core, at most `MAX_WORKERS`.
 
-        With a cache, runs whose results it has are not executed, and the others' are kept. `on_boot` is told,
-        on the threads of the tasks, when a boot begins and when it has ended.
+        With a cache, runs whose results it has are not executed, and the others' are kept. `on_boot` is told
+        of boots, as `Workers` tells it.
         """
         if workers is not None and workers < 1:
             raise UsageError(f"workers={workers}: expected an integer >= 1, or None for one per core")

@@ -106,9 +106,9 @@ def plan_pairs(
 ) -> tuple[Task, ...]:
     """Return the tasks of a comparison: one per engine setting, each cell in turn A B, B A, A B, …
 
-    Every round has a pair of processes of its own, so that pairs are independent of each other: where memory
-    lies differs from process to process, and one can be slower than another of the same build for as long as
-    it lives. The cells of a round share its processes.
+    Every round has a pair of processes of its own: where memory lies differs from process to process, and
+    one can be slower than another of the same build for as long as it lives. The cells of a round share its
+    processes.
 
     Raises:
         UsageError: both builds are the same, or there are no rounds.

@@ -73,7 +73,7 @@ class RunRecord:
         result: what was measured.
         round: of a paired run, number of the pair within its cell, from 0; else None.
         order: of a paired run, `AB` if base ran first in its round, `BA` if head did; else None.
-        boot: of a paired run, number of the pair of processes that ran it, from 0; else None.
+        boot: of a paired run, number of the pair of processes that ran it; else None.
     """
 
     cell: Cell

@@ -106,7 +106,8 @@ class Workers:
     def __init__(self, *, limit: int, on_boot: Callable[[str], None] = lambda said: None) -> None:
         """Keep at most `limit` workers booted, except that a lease gets all it asks for.
 
-        `on_boot` is told in words when a boot begins and when it has ended, on the thread that asked for it.
+        `on_boot` is told in words when a boot begins and when it has ended, on the thread that boots; of the
+        pairs of processes that a comparison boots for each round, it is told nothing.
         """
         self._on_boot = on_boot
         self._limit = limit
@@ -224,7 +225,8 @@ class Workers:
                 host.interrupt()
 
         try:
-            self._on_boot(f"booting {what}")
+            if not key.boot:
+                self._on_boot(f"booting {what}")
             host = boot(
                 key.target,
                 key.engine,
@@ -232,7 +234,8 @@ class Workers:
                 templates=self._templates,
                 on_started=started,
             )
-            self._on_boot(f"booted  {what} ({time.monotonic() - began:.0f} s)")
+            if not key.boot:
+                self._on_boot(f"booted  {what} ({time.monotonic() - began:.0f} s)")
             return host
         except BaseException:
             with self._lock:
@@ -272,7 +275,7 @@ class Lease:
             ExhaustersError: it cannot be booted; settings that failed to boot are not tried again.
         """
         key = _Key(target, engine, clock, boot)
-        self._end_other_boots(boot)
+        self._end_other_boots(engine, boot)
         known = self._hosts.get(key)
         if known is not None and known.is_usable:
             return known
@@ -287,10 +290,10 @@ class Lease:
         """Boot workers beside each other; of one that fails, `host` tells.
 
         Args:
-            wanted: target, engine settings and clock of each.
+            wanted: target, engine settings and clock of each; one or more, of equal engine settings.
             boot: as in `host`.
         """
-        self._end_other_boots(boot)
+        self._end_other_boots(wanted[0][1], boot)
         with ThreadPoolExecutor(max_workers=len(wanted), thread_name_prefix="boot") as pool:
             for future in [
                 pool.submit(self.host, target, engine, clock=clock, boot=boot)
@@ -299,9 +302,11 @@ class Lease:
                 with suppress(ExhaustersError):
                     future.result()
 
-    def _end_other_boots(self, boot: int) -> None:
-        for other in [one for one in list(self._hosts) if one.boot != boot]:
-            self._owner._give_back(other, self._hosts.pop(other), keep=not other.boot)
+    def _end_other_boots(self, engine: EngineSettings, boot: int) -> None:
+        """End the pairs of processes before this one; workers of no pair are kept for others."""
+        for key in list(self._hosts):
+            if key.boot != boot or (boot and key.engine != engine):
+                self._owner._give_back(key, self._hosts.pop(key), keep=not key.boot)
 
     def __enter__(self) -> Lease:
         return self
@@ -314,6 +319,6 @@ class Lease:
         hosts, self._hosts = self._hosts, {}
         with ExitStack() as giving_back:
             for key, host in hosts.items():
-                giving_back.callback(self._owner._give_back, key, host, keep=keep)
+                giving_back.callback(self._owner._give_back, key, host, keep=keep and not key.boot)
                 if not keep:
                     giving_back.callback(host.interrupt)

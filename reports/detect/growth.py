@@ -13,7 +13,7 @@ from exhausters.growth.measure import PointRun
 from exhausters.growth.window import CPU_TIME, EXACT_METRICS
 from exhausters.observe.metrics import LOWER
 from reports.detect.growth_windows import obstacles
-from reports.detect.pairs import detect_paired
+from reports.detect.pairs import detect_paired, with_orders
 from reports.detect.thresholds import WORK_TOLERANCE
 from reports.vocabulary import BETTER, BROKEN, CHANGED, NOT_JUDGED, SAME, UNDECIDED, WORSE
 
@@ -231,7 +231,7 @@ def _timed(
 
 def _pair_rows(axis: str, rounds: pd.Index, sizes: Sequence[int], base: Floats, head: Floats) -> pd.DataFrame:
     """Rows as `detect_paired` takes them; its cell is the axis."""
-    return pd.DataFrame(
+    frame = pd.DataFrame(
         {
             "session": "growth",
             "cell": axis,
@@ -248,6 +248,7 @@ def _pair_rows(axis: str, rounds: pd.Index, sizes: Sequence[int], base: Floats, 
             "log_ratio": log_ratios(sizes, base, head),
         }
     )
+    return with_orders(frame)
 
 
 def _judged(series: list[Series], pairs: list[pd.DataFrame]) -> list[Series]:

@@ -28,7 +28,8 @@ def pair_up(base: pd.DataFrame, head: pd.DataFrame) -> pd.DataFrame:
     Pairs are formed within one session and round. A round whose run did not drain, or has no positive
     value, gives no pair. Rounds that shared their two processes are one pair, the median of them: two
     processes of one build can differ in all of theirs, so that more of them say nothing more.
-    Columns: session, cell, metric, unit, better, smallest_effect, round, boot, order, base, head, log_ratio.
+    Columns: session, cell, metric, unit, better, smallest_effect, round, boot, order, base, head, log_ratio,
+    rounds (how many the row stands for) and head_first (in how many of them head ran first).
     """
     both = _host_rows(base).merge(
         _host_rows(head)[["session", "round", *_KEY, "value"]],
@@ -37,7 +38,12 @@ def pair_up(base: pd.DataFrame, head: pd.DataFrame) -> pd.DataFrame:
     )
     both = both.rename(columns={"value_base": "base", "value_head": "head"})
     both = both[(both["base"] > 0) & (both["head"] > 0)].reset_index(drop=True)
-    return _one_per_boot(both.assign(log_ratio=np.log(both["head"] / both["base"])))
+    return _one_per_boot(with_orders(both.assign(log_ratio=np.log(both["head"] / both["base"]))))
+
+
+def with_orders(pairs: pd.DataFrame) -> pd.DataFrame:
+    """Add the columns `rounds` and `head_first` to rows that stand for one round each."""
+    return pairs.assign(rounds=1, head_first=(pairs["order"] == "BA").astype(np.int64))
 
 
 def _one_per_boot(pairs: pd.DataFrame) -> pd.DataFrame:
@@ -47,7 +53,7 @@ def _one_per_boot(pairs: pd.DataFrame) -> pd.DataFrame:
     if not shared.any():
         return pairs
     whole = pairs[shared].groupby(processes, sort=False)
-    middle = whole[["base", "head", "log_ratio"]].median()
+    middle = whole[["base", "head", "log_ratio"]].median().join(whole[["rounds", "head_first"]].sum())
     first = whole.first().drop(columns=middle.columns).join(middle).reset_index()
     return pd.concat([pairs[~shared], first[pairs.columns]], ignore_index=True)
 
@@ -83,7 +89,8 @@ def detect_paired(pairs: pd.DataFrame, *, smallest_effect: Mapping[str, float] |
         base=("base", "median"),
         head=("head", "median"),
         pairs=("log_ratio", "size"),
-        head_first=("order", lambda order: (order == "BA").sum()),
+        head_first=("head_first", "sum"),
+        rounds=("rounds", "sum"),
     ).reset_index()
     found = found.assign(kind=HOST, required=False, rule=_RULE, reason="")
     estimates = _estimate_groups(
@@ -96,7 +103,7 @@ def detect_paired(pairs: pd.DataFrame, *, smallest_effect: Mapping[str, float] |
 
 
 def _balanced(found: pd.DataFrame) -> NDArray[np.bool_]:
-    share = found["head_first"].to_numpy(dtype=np.float64) / found["pairs"].to_numpy(dtype=np.float64)
+    share = found["head_first"].to_numpy(dtype=np.float64) / found["rounds"].to_numpy(dtype=np.float64)
     balanced: NDArray[np.bool_] = np.minimum(share, 1 - share) >= MIN_ORDER_SHARE
     return balanced
 
@@ -138,7 +145,7 @@ def _with_verdicts(
     reasons = np.where(
         ~enough, f"orders are not balanced: the rarer needs {MIN_ORDER_SHARE:.0%} of the pairs", reasons
     )
-    reasons = np.where(few, [f"{n} pairs, {MIN_PAIRS} needed" for n in found["pairs"]], reasons)
+    reasons = np.where(few, list(map(_too_few, found["pairs"], found["rounds"])), reasons)
     return found.assign(
         verdict=verdicts,
         reason=reasons,
@@ -148,7 +155,13 @@ def _with_verdicts(
         p=p,
         p_adjusted=p_adjusted,
         smallest_effect=effect,
-    ).drop(columns="head_first")
+    ).drop(columns=["head_first", "rounds"])
+
+
+def _too_few(pairs: int, rounds: int) -> str:
+    if rounds > pairs:
+        return f"{rounds} rounds shared {pairs} pairs of processes, {MIN_PAIRS} needed"
+    return f"{pairs} pairs, {MIN_PAIRS} needed"
 
 
 def unpaired(base: pd.DataFrame, head: pd.DataFrame, kinds: tuple[str, ...]) -> pd.DataFrame:

@@ -69,7 +69,7 @@ def test_engines_have_each_feature_sometimes() -> None:
 
 
 def test_a_small_campaign_forces_retractions() -> None:
-    """Whatever its seed, one of the twelve engines of a thousand scripts forces retractions."""
+    """Whatever its seed, two of the twelve engines of a thousand scripts force retractions."""
     for seed in range(20):
         forced = [FORCED_RETRACTION in engine_features(draw_engine(seed, number)) for number in range(12)]
         assert forced.count(True) == 2

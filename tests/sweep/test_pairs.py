@@ -12,6 +12,7 @@ import pytest
 from exhausters.errors import BootError, SchedulerFailedError, SeamError, UsageError, WorkloadError
 from exhausters.sweep import workers
 from exhausters.sweep.cell import Cell
+from exhausters.sweep.execute import LocalExecutor
 from exhausters.sweep.grid import Grid
 from exhausters.sweep.pairs import run_pairs
 from exhausters.sweep.read_records import read_records
@@ -116,6 +117,14 @@ def test_each_pair_has_processes_of_its_own(ran: Ran) -> None:
     assert [host.run_count for host in FakeHost.made] == [3 * 2] * 16
     assert most == 2
     assert all(host.closed for host in FakeHost.made)
+
+
+def test_no_process_of_a_pair_is_kept() -> None:
+    """An executor that keeps its workers from one run to the next keeps none that a pair has used."""
+    with LocalExecutor(workers=1) as executor:
+        run_pairs(BASE, HEAD, a_grid(page_size=[8, 16]), rounds=1, executor=executor)
+        assert len(FakeHost.made) == 4
+        assert all(host.closed for host in FakeHost.made)
 
 
 @pytest.mark.parametrize("error", [BootError("no such thing"), SeamError("no such thing")])

@@ -128,6 +128,7 @@ class Demand:
         waiting_tokens: KV tokens that it may take until its end: prompt in whole pages, all outputs,
             and a page. What is cached of its prompt is counted in full.
         waiting_window_tokens: tokens that a waiting request may take of the window's pool; 0 without one.
+        reserved_window_tokens: the same of the window's pool for the running requests; 0 without one.
         reserved_tokens: KV tokens that an engine may have reserved for the running requests: all outputs that
             each has asked for, emitted ones included, and a page.
         running: requests of the running batch.
@@ -137,6 +138,7 @@ class Demand:
     waiting_rid: str
     waiting_tokens: int
     waiting_window_tokens: int
+    reserved_window_tokens: int
     reserved_tokens: int
     running: int
     running_limit: int

@@ -217,6 +217,7 @@ class FakeEngine:
             waiting_rid="" if most is None else most.rid,
             waiting_tokens=0 if most is None else _tokens_to_come(most, page) + page,
             waiting_window_tokens=0,
+            reserved_window_tokens=0,
             reserved_tokens=sum(one.max_new_tokens + page for one in running),
             running=len(running),
             running_limit=self.row_pool.total_rows,

@@ -5,8 +5,10 @@ evictable tokens, less what running requests are expected to take: a share of th
 estimated; for those admitted in the same step it reckons all that they asked for, also where a retracted
 request has emitted most of it already, and what did not fit then is not looked at again until a request
 leaves. So here the prompt counts in full, outputs are not clipped, and each running request has all the
-outputs that it asked for and a page; of the window's pool a request takes a whole window and a page at least,
-as releases before 0.5.23 reckon. What fits by this reckoning fits by SGLang's own, in every release.
+outputs that it asked for and a page; of the window's pool each takes a whole window and a page at least, as
+older schedulers reckon for all that are admitted together. What fits by this reckoning fits by SGLang's own.
+One that ignores the end of text is reckoned by other rules where there is no radix cache
+(`add_one_req_ignore_eos`): what a pool has left by one token may be refused.
 """
 
 from __future__ import annotations
@@ -36,6 +38,7 @@ def demand(scheduler: Any) -> Demand:
         waiting_rid="" if most is None else str(most.rid),
         waiting_tokens=waiting,
         waiting_window_tokens=max(waiting, window + page) if window and most is not None else 0,
+        reserved_window_tokens=sum(max(_max_new_tokens(req), window) + page for req in reqs) if window else 0,
         reserved_tokens=sum(_max_new_tokens(req) + page for req in reqs),
         running=len(reqs),
         running_limit=int(scheduler.max_running_requests),

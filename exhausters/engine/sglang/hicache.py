@@ -36,6 +36,8 @@ _REQUIRED: Mapping[str, Any] = {"hicache_io_backend": "direct", "hicache_mem_lay
 _RATIO = 2.0
 # Files that a boot without HiCache does not run.
 _FILES = ("hiradix_cache", "hicache", "pool_host", "memory_pool_host", "cache_controller", "l2_transfer")
+# What a boot says that fails for want of a GPU, or of kernels that are built for one.
+_LACKS = ("CUDA", "cuda", "sgl_kernel", "ImportError", "ModuleNotFoundError")
 
 
 def is_on(arguments: Mapping[str, Any]) -> bool:
@@ -143,7 +145,9 @@ def _pool_modules() -> list[Any]:
 
 
 def refusal_in(text: str) -> UnsupportedSettingError | None:
-    """Return what a failed boot with HiCache says; None when no file of HiCache is in its traceback.
+    """Return what a failed boot with HiCache says; None when it fails for another reason than a missing GPU.
+
+    Whatever else fails in a file of HiCache is a fault of that SGLang, and no refusal.
 
     Args:
         text: SGLang's own traceback.
@@ -153,6 +157,8 @@ def refusal_in(text: str) -> UnsupportedSettingError | None:
         return None
     lines = [line for line in text.strip().splitlines() if line.strip()]
     said = next((line for line in reversed(lines) if not line.startswith(" ")), "no reason")
+    if not any(word in said for word in _LACKS):
+        return None
     return UnsupportedSettingError(
         f"{shown_switch(SWITCH, True)}: it does not come up on this machine with this SGLang: {said}"
     )

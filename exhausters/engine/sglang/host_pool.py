@@ -43,6 +43,7 @@ class SGLangHostPool:
         anchor = getattr(group, "anchor_entry", None)
         self._pool = group if anchor is None else anchor.host_pool
         self._cached = _reader(self._cache)
+        self._taken_tokens = 0
 
     @property
     def page_size(self) -> int:
@@ -65,7 +66,7 @@ class SGLangHostPool:
 
     def cached_tokens(self) -> int:
         """Tokens that nodes of the tree keep here."""
-        return self._cached(self.total_tokens - self.available_tokens())
+        return self._cached(self.total_tokens - self.available_tokens() - self._taken_tokens)
 
     def has_copies_in_flight(self) -> bool:
         """Whether the cache has not looked at the end of a copy."""
@@ -83,6 +84,7 @@ class SGLangHostPool:
                 given_tokens=0,
                 available_tokens=available,
             )
+        self._taken_tokens += len(slots)
         return _Taken(slots, len(slots))
 
     def give_back(self, taking: Any) -> None:
@@ -93,6 +95,7 @@ class SGLangHostPool:
                 f"{available} host tokens are free and {taking.token_count} held, of {self.total_tokens}: "
                 "SGLang's cache was flushed while pages were held; release the pressure before a flush"
             )
+        self._taken_tokens -= taking.token_count
         # The class's own: what is given back here was not evicted.
         type(self._pool).free(self._pool, taking.slots)
 

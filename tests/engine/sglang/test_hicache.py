@@ -50,9 +50,10 @@ def test_what_cannot_run_is_refused(asked: dict[str, Any], said: str) -> None:
 
 
 def test_a_boot_that_fails_in_it_is_a_refusal() -> None:
-    """A traceback through a file of HiCache says what this SGLang cannot do; any other is no refusal."""
-    text = 'Traceback (most recent call last):\n  File "/x/{}.py", line 3, in f\n    g()\nValueError: no'
-    refused = hicache.refusal_in(text.format("pool_host/mha"))
+    """A boot that lacks a GPU in a file of HiCache is a refusal; one that fails otherwise is a fault."""
+    text = 'Traceback (most recent call last):\n  File "/x/{}.py", line 3, in f\n    g()\n{}'
+    refused = hicache.refusal_in(text.format("pool_host/mha", "AssertionError: not compiled with CUDA"))
     assert refused is not None
-    assert str(refused).endswith("does not come up on this machine with this SGLang: ValueError: no")
-    assert hicache.refusal_in(text.format("radix_cache")) is None
+    assert str(refused).endswith("with this SGLang: AssertionError: not compiled with CUDA")
+    assert hicache.refusal_in(text.format("radix_cache", "AssertionError: not compiled with CUDA")) is None
+    assert hicache.refusal_in(text.format("pool_host/mha", "ValueError: no")) is None

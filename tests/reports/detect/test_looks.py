@@ -9,7 +9,8 @@ import pytest
 from exhausters.observe.metrics import HOST
 from exhausters.sweep.record import DRAINED
 from reports.detect.looks import undecided_cells
-from reports.detect.pairs import pair_up
+from reports.detect.pairs import detect_paired, pair_up
+from reports.vocabulary import UNDECIDED, WORSE
 
 
 def _frame(values: dict[str, list[float]]) -> pd.DataFrame:
@@ -55,6 +56,19 @@ def test_rounds_that_share_their_processes_are_one_pair() -> None:
     pairs = pair_up(base.assign(boot=boots), head.assign(boot=boots))
     assert list(np.exp(pairs["log_ratio"]).round(3)) == [1.2, round(float(np.sqrt(1.05 * 0.9)), 3)]
     assert len(pair_up(base.assign(boot=pd.NA), head.assign(boot=pd.NA))) == 5
+
+
+def test_a_pair_of_processes_with_both_orders_is_balanced() -> None:
+    """Rounds that share processes count with their orders: A B and B A in each pair are judged."""
+    noise = np.random.default_rng(5).normal(0, 0.01, 24)
+    base, head = _frame({"cell": [1.0] * 24}), _frame({"cell": list(1.2 * np.exp(noise))})
+    boots = [number // 2 for number in range(24)]
+    (found,) = detect_paired(pair_up(base.assign(boot=boots), head.assign(boot=boots))).itertuples()
+    assert (found.verdict, found.pairs) == (WORSE, 12)
+    boots = [number // 12 for number in range(24)]
+    (found,) = detect_paired(pair_up(base.assign(boot=boots), head.assign(boot=boots))).itertuples()
+    assert found.verdict == UNDECIDED
+    assert found.reason == "24 rounds shared 2 pairs of processes, 10 needed"
 
 
 def test_no_pairs_leave_nothing_open() -> None:
