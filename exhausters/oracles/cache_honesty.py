@@ -30,6 +30,7 @@ class CacheHonesty(Oracle):
         self._page = world.facts.page_size
         self._children: dict[tuple[int, tuple[int, ...]], int] = {}
         self._seen: set[str] = set()
+        self._refused: set[str] = set()
         self._emitted: dict[str, int] = {}
         self._due: list[tuple[int, str]] = []
         if world.engine.tree.is_disabled:
@@ -60,7 +61,7 @@ class CacheHonesty(Oracle):
             if rid == step.chunked_rid:
                 continue
             self._emitted[rid] = count = self._emitted.get(rid, 0) + 1
-            if count == self.world.requests.wanted_outputs_of(rid):
+            if rid not in self._refused and count == self.world.requests.wanted_outputs_of(rid):
                 self._due.append((step.step + _STEPS_TO_CACHE - 1, rid))
 
     def on_flush(self) -> None:
@@ -69,12 +70,16 @@ class CacheHonesty(Oracle):
         self._due.clear()
 
     def _judge(self, step: StepRecord) -> None:
-        for rid, hit in zip(step.rids, step.prefix_tokens, strict=False):
+        for rid, hit, computed in zip(step.rids, step.prefix_tokens, step.tokens, strict=False):
             if rid in self._seen:
                 continue
             self._seen.add(rid)
             prompt = self.world.requests.prompt(rid)
             if not prompt or self.world.requests.is_scored(rid):
+                continue
+            if hit + computed < len(prompt) and rid != step.chunked_rid:
+                # It was refused: what is computed in the place of its prompt leaves nothing of it behind.
+                self._refused.add(rid)
                 continue
             self.judged += 1
             ceiling = self._matched(prompt[:-1])

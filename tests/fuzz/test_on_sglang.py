@@ -110,6 +110,17 @@ _BLAMED: dict[str, tuple[EngineSettings, tuple[Operation, ...]]] = {
         EngineSettings(max_total_tokens=2048, max_running_requests=4, model="canary"),
         (submit("r0", 2048, max_new_tokens=8),),
     ),
+    "a prompt that is refused neither hits what is cached of it nor leaves any of it": (
+        EngineSettings(max_total_tokens=512, max_running_requests=4, chunked_prefill_size=128),
+        (
+            submit("r0", 40, max_new_tokens=1, seed=7),
+            steps(3),
+            submit("r1", 512, seed=7),
+            submit("r2", 600, seed=8),
+            steps(6),
+            submit("r3", 64, seed=8),
+        ),
+    ),
     "pages for a prompt and its outputs are whole ones in both pools": (
         EngineSettings(
             page_size=16,
