@@ -46,8 +46,9 @@ class Grown:
 
 def live_objects(requests: int) -> LiveObjects:
     """Collect garbage, and count what is left; also what was frozen since the process began."""
-    gc.collect()
+    # What is frozen is not collected: a tree that was frozen while it lived, and then flushed, would count.
     gc.unfreeze()
+    gc.collect()
     try:
         objects = gc.get_objects()
         types = Counter(map(type, objects))

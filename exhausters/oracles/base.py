@@ -84,6 +84,9 @@ class Requests(Protocol):
     def is_scored(self, rid: str) -> bool:
         """Whether it asks for log-probabilities of its prompt: it may take no prefix from the cache."""
 
+    def is_prefill_only(self, rid: str) -> bool:
+        """Whether it asks for no outputs: then nothing is sampled, and what it emits is no token."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class World:

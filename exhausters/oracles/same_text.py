@@ -35,6 +35,8 @@ class SameText(Oracle):
         prompt = self.world.requests.prompt(rid)
         if not prompt or (was_aborted and len(prompt) != prompt_tokens):  # not of this run, or refused
             return
+        if self.world.requests.is_prefill_only(rid):
+            return
         self.judged += 1
         expected = self.world.text.after(prompt, len(outputs))
         for place, (found, wanted) in enumerate(zip(outputs, expected, strict=True)):

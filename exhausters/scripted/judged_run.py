@@ -99,6 +99,10 @@ class JudgedRun:
         """Whether it asks for log-probabilities of its prompt: none does here."""
         return False
 
+    def is_prefill_only(self, rid: str) -> bool:
+        """Whether it asks for no outputs."""
+        return self._wanted.get(rid) == 0
+
     # Questions.
 
     @property

@@ -82,6 +82,11 @@ class Feeder:
         request = self._requests.get(rid)
         return request is not None and request.logprobs_from is not None
 
+    def is_prefill_only(self, rid: str) -> bool:
+        """Whether it asks for no outputs."""
+        request = self._requests.get(rid)
+        return request is not None and request.max_new_tokens == 0
+
     @property
     def unfinished_requests(self) -> list[Request]:
         """Those that have not emitted all the tokens they asked for."""
