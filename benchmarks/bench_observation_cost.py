@@ -45,6 +45,9 @@ class _Asked:
     def is_scored(self, rid: str) -> bool:
         return False
 
+    def is_prefill_only(self, rid: str) -> bool:
+        return False
+
 
 def drive(context: Any, workload: Any, kind: str) -> Generator[None, None, tuple[int, int, str]]:
     """Run a workload in one of the four ways; return CPU nanoseconds, steps, and a digest when observed."""
