@@ -26,6 +26,8 @@
     │   └── WalkUnsupportedError        the tree offers no walk and no submitted prefix to pin through
     ├── ScriptFailedError(AssertionError)   the script raised; carries the traceback from the worker
     │   └── ResetError                  the engine did not become idle between two scripts
+    ├── NotApplicableError              one of SGLang's tests asks for what is not here: ranks, a GPU, a model
+    ├── NotHereError                    one of SGLang's tests uses SGLang where only the worker has it
     ├── ConservationError               pages or rows do not add up; names the step and the numbers
     ├── LogFormatError                  a file that is no decision log, is cut off, or of another version
     ├── ReachMapError                   a file that is no map from cells to functions
@@ -220,6 +222,14 @@ class StoreError(ExhaustersError):
 
 class FolderBusyError(StoreError):
     """A folder that another command is writing into."""
+
+
+class NotApplicableError(ExhaustersError):
+    """A test asks for what a scheduler alone on a CPU without a model has not; the message says for what."""
+
+
+class NotHereError(ExhaustersError):
+    """A test used, outside its scripts, what only a process with SGLang has."""
 
 
 def _rebuild(cls: type[Exception], args: tuple[Any, ...], state: dict[str, Any]) -> Exception:

@@ -21,7 +21,8 @@ from exhausters.conformance.outcome import (
     TestOutcome,
     one_line,
 )
-from exhausters.conformance.server import Bench, BootedTestCase, NotApplicableError, ScriptServer
+from exhausters.conformance.server import Bench, BootedTestCase, ScriptServer
+from exhausters.errors import NotApplicableError
 
 _NO_ENGINE = "boots no engine: tests parts of SGLang's own runtime (HTTP, messages between processes)"
 _Raised = tuple[type[BaseException], BaseException, TracebackType] | tuple[None, None, None]

@@ -10,20 +10,22 @@ from typing import Any, ClassVar
 
 from exhausters.conformance.outcome import one_line
 from exhausters.conformance.player import ScriptPlace
-from exhausters.conformance.stand_ins import NotHereError
 from exhausters.engine.load import SGLANG, reserved
 from exhausters.engine.settings import HostSettings
-from exhausters.errors import ExhaustersError, HostError, UsageError, WorkerHungError
+from exhausters.errors import (
+    ExhaustersError,
+    HostError,
+    NotApplicableError,
+    NotHereError,
+    UsageError,
+    WorkerHungError,
+)
 from exhausters.targets import PreparedTarget
 from exhausters.worker.host import SCRIPT_TIMEOUT_SECONDS, Host
 from exhausters.worker.protocol import ScriptRef
 from exhausters.worker.templates import Templates
 
 _PLAYER = ScriptRef(module="exhausters.conformance.player", qualname="play")
-
-
-class NotApplicableError(ExhaustersError):
-    """A test asks for what a scheduler alone on a CPU without a model has not; the message says for what."""
 
 
 class Bench:

@@ -7,11 +7,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, NoReturn
 
-from exhausters.errors import ExhaustersError
-
-
-class NotHereError(ExhaustersError):
-    """A test used, outside its scripts, what only a process with SGLang has."""
+from exhausters.errors import NotHereError
 
 
 class Placeholder:

@@ -11,8 +11,8 @@ import pytest
 from exhausters.conformance.discover import discover, source_dir
 from exhausters.conformance.modules import NotOfTheApiError, ScriptModules
 from exhausters.conformance.server import BootedTestCase
-from exhausters.conformance.stand_ins import NotHereError, Placeholder, literals
-from exhausters.errors import UsageError
+from exhausters.conformance.stand_ins import Placeholder, literals
+from exhausters.errors import NotHereError, UsageError
 from exhausters.scripted import helpers
 from tests.conformance.checkouts import FAILS, IS_NOT_APPLICABLE, PASSES, make_checkout
 

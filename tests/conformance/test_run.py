@@ -17,8 +17,8 @@ from exhausters.conformance.discover import discover, source_dir
 from exhausters.conformance.outcome import FAILED, NOT_APPLICABLE, PASSED, TestOutcome
 from exhausters.conformance.report import BEGIN, END, write_document
 from exhausters.conformance.run import run_files
-from exhausters.conformance.server import Bench, NotApplicableError
-from exhausters.errors import BootError, UsageError
+from exhausters.conformance.server import Bench
+from exhausters.errors import BootError, NotApplicableError, UsageError
 from tests.conformance.checkouts import FAILS, IS_NOT_APPLICABLE, PASSES, make_checkout
 from tests.fakes.fake_target import fake_target
 
