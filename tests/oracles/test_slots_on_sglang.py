@@ -105,6 +105,14 @@ def test_the_canary_decides_as_the_dense_model(hosts: Hosts) -> None:
 
 
 @pytest.mark.real
+def test_what_asks_for_no_output_has_no_text(hosts: Hosts) -> None:
+    """A request without outputs samples nothing: what SGLang hands out for it is judged by nobody."""
+    result = checked(hosts.get(_PLAIN), "scoring")
+    assert result.outcome == DRAINED
+    assert result.judgement.findings == ()
+
+
+@pytest.mark.real
 def test_penalties_change_no_text(hosts: Hosts) -> None:
     """A frequency penalty reaches the batches of the real scheduler, and no text, also after retractions."""
     host = hosts.get(_PLAIN)
