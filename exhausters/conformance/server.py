@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import unittest
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
@@ -20,6 +19,7 @@ from exhausters.errors import (
     UsageError,
     WorkerHungError,
 )
+from exhausters.scripted.test_case import ScriptedTestCase
 from exhausters.targets import PreparedTarget
 from exhausters.worker.host import SCRIPT_TIMEOUT_SECONDS, Host
 from exhausters.worker.protocol import ScriptRef
@@ -165,28 +165,10 @@ class ScriptServer:
         self._shutdown_done = True
 
 
-class BootedTestCase(unittest.TestCase):
-    """Stands where SGLang's `ScriptedTestCase` stands: one engine per class, shared by its tests."""
+class BootedTestCase(ScriptedTestCase):
+    """Stands where SGLang's `ScriptedTestCase` stands; its engine is one of a bench."""
 
-    ENGINE_KWARGS: ClassVar[dict[str, Any]] = {}
     server_class: ClassVar[type[ScriptServer]]
-    server: ClassVar[ScriptServer]
-
-    @classmethod
-    def setUpClass(cls) -> None:
-        """Boot the engine."""
-        super().setUpClass()
-        if not cls.ENGINE_KWARGS:
-            raise AssertionError(f"{cls.__name__} must set ENGINE_KWARGS to a non-empty dict")
-        cls.server = cls.server_class.start(**cls.ENGINE_KWARGS)
-
-    @classmethod
-    def tearDownClass(cls) -> None:
-        """End the engine."""
-        try:
-            cls.server.shutdown()
-        finally:
-            super().tearDownClass()
 
 
 def _place(script_fn: Any, bench: Bench) -> ScriptPlace:

@@ -82,7 +82,8 @@ class ScriptedTestCase(unittest.TestCase):
     """A test case whose class boots one engine from `ENGINE_KWARGS` and shares it between tests."""
 
     ENGINE_KWARGS: ClassVar[dict[str, Any]] = {}
-    server: ClassVar[ScriptedServer]
+    server_class: ClassVar[Any] = ScriptedServer
+    server: ClassVar[Any]
 
     @classmethod
     def setUpClass(cls) -> None:
@@ -90,7 +91,7 @@ class ScriptedTestCase(unittest.TestCase):
         super().setUpClass()
         if not cls.ENGINE_KWARGS:
             raise AssertionError(f"{cls.__name__}: set ENGINE_KWARGS to the engine's keywords (not empty)")
-        cls.server = ScriptedServer.start(**cls.ENGINE_KWARGS)
+        cls.server = cls.server_class.start(**cls.ENGINE_KWARGS)
 
     @classmethod
     def tearDownClass(cls) -> None:

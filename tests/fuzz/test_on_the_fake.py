@@ -241,6 +241,16 @@ def test_rows_that_held_pressure_takes_again_are_not_free() -> None:
     assert {one.promise: one.judged for one in shown.played.promises}["work conservation"] > 8
 
 
+@pytest.mark.parametrize("level", ["leave_pages", "leave_refs"])
+def test_no_page_is_taken_from_a_chunk_that_goes_on(level: str) -> None:
+    """Pages that its admission has reckoned with are neither allocated nor pinned: that would end SGLang."""
+    levels = PressureLevels(**{level: 0})
+    shown = play(_of(submit("r0", 300), steps(1), Exhaust(levels=levels)))
+    assert shown.findings == ()
+    assert shown.played is not None
+    assert shown.played.refused == 1
+
+
 def test_pages_that_are_lost(monkeypatch: Patch) -> None:
     """A leak is a finding of its script, and the scripts after it are played on a new engine."""
     original = PagePool.free
