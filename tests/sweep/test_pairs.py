@@ -79,7 +79,7 @@ def outcomes(records: tuple[RunRecord, ...], target: str) -> list[str]:
 
 
 def test_builds_take_turns_after_a_warm_up(ran: Ran) -> None:
-    """Each pair of processes is warmed up by its first cell and runs all, A B, B A; warm-ups are no records."""
+    """Each pair of processes is warmed up by its first cell and runs all, A B, B A; warm-ups are not kept."""
     grid = a_grid(leave_pages=["all", 64])
     records = run_pairs(BASE, HEAD, grid, rounds=3)
     assert ran.targets == "AB" + "AB" * 2 + "AB" + "BA" * 2 + "AB" + "AB" * 2
