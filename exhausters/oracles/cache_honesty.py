@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from exhausters.observe.step_record import DECODE, IDLE, StepRecord
@@ -31,7 +32,10 @@ class CacheHonesty(Oracle):
         self._children: dict[tuple[int, tuple[int, ...]], int] = {}
         self._seen: set[str] = set()
         self._refused: set[str] = set()
-        self._emitted: dict[str, int] = {}
+        self._emitted: Counter[str] = Counter()
+        # Of the last forward.
+        self._last: frozenset[str] = frozenset()
+        self._last_step = 0
         self._due: list[tuple[int, str]] = []
         if world.engine.tree.is_disabled:
             self.not_judged = "the radix cache is off"
@@ -53,21 +57,30 @@ class CacheHonesty(Oracle):
             return
         if step.mode == IDLE:
             return
+        self._note_ends(step)
         while self._due and self._due[0][0] < step.step:
             self._insert(self._due.pop(0)[1])
         if step.mode != DECODE:
             self._judge(step)
-        for rid in step.rids:
-            if rid == step.chunked_rid:
-                continue
-            self._emitted[rid] = count = self._emitted.get(rid, 0) + 1
-            if rid not in self._refused and count == self.world.requests.wanted_outputs_of(rid):
-                self._due.append((step.step + _STEPS_TO_CACHE - 1, rid))
+        # Without a loop of our own: decode batches are large, and every step has one.
+        self._emitted.update(step.rids)
+        if step.chunked_rid in step.rids:
+            self._emitted[step.chunked_rid] -= 1
+        self._last, self._last_step = frozenset(step.rids), step.step
 
     def on_flush(self) -> None:
         """What finished requests have left is gone."""
         self._children.clear()
         self._due.clear()
+        self._last = frozenset()
+
+    def _note_ends(self, step: StepRecord) -> None:
+        """Of those that ran in the last forward and not in this one, note who has emitted all."""
+        for rid in sorted(self._last.difference(step.rids)):
+            # The overlap loop may decode a finished request once more.
+            beyond = self._emitted[rid] - self.world.requests.wanted_outputs_of(rid)
+            if beyond >= 0 and rid not in self._refused:
+                self._due.append((self._last_step - beyond + _STEPS_TO_CACHE - 1, rid))
 
     def _judge(self, step: StepRecord) -> None:
         for rid, hit, computed in zip(step.rids, step.prefix_tokens, step.tokens, strict=False):

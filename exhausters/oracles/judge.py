@@ -9,7 +9,7 @@ from typing import Any
 from exhausters.engine.api import RETRACT, BatchView, Engine
 from exhausters.engine.wrap import wrap_calls
 from exhausters.observe.recorder import Recorder
-from exhausters.oracles.base import Judgement, Requests, World
+from exhausters.oracles.base import Judgement, Oracle, Requests, World
 from exhausters.oracles.conservation import Conservation
 from exhausters.oracles.full_flag import FullFlag
 from exhausters.oracles.liveness import Liveness
@@ -43,6 +43,8 @@ class Judge:
         self._recorder = recorder
         self._on_unbalanced = on_unbalanced
         self._oracles = tuple(make(world) for make in PROMISES)
+        # Every batch of every run comes by here; most promises do not ask.
+        self._of_batches = [one for one in self._oracles if type(one).on_batch is not Oracle.on_batch]
         self._stop = ExitStack()
 
     def start(self) -> None:
@@ -61,7 +63,7 @@ class Judge:
 
     def on_run_batch(self, batch: BatchView) -> None:
         """Let those look that judge what a batch reads and writes; all else is in the record of the step."""
-        for oracle in self._oracles:
+        for oracle in self._of_batches:
             oracle.on_batch(batch)
 
     def on_finished(self, *, rid: str, outputs: Sequence[int], prompt_tokens: int, was_aborted: bool) -> None:
@@ -72,12 +74,15 @@ class Judge:
     def on_step(self) -> None:
         """Judge the step that the recorder has just closed."""
         step = self._recorder.newest
-        if step is not None:
+        if step is None:
+            return
+        for oracle in self._oracles:
+            oracle.on_step(step)
+        if self._recorder.unbalanced:
             for oracle in self._oracles:
-                oracle.on_step(step)
-                if self._recorder.unbalanced and isinstance(oracle, Conservation):
+                if isinstance(oracle, Conservation):
                     oracle.on_unbalanced(self._recorder.unbalanced, step)
-                    self._on_unbalanced()
+            self._on_unbalanced()
 
     def flushed(self) -> None:
         """The idle engine is asked to empty its cache."""

@@ -29,6 +29,8 @@ def room_for_all(world: World, step: StepRecord) -> Demand | None:
     engine = world.engine
     if engine.chunked_rid() is not None or engine.is_paused():
         return None
+    if engine.least_demand_tokens() >= room.tokens:
+        return None
     demand = engine.demand()
     wanted = demand.waiting_tokens + demand.reserved_tokens
     fits = wanted < room.tokens
@@ -77,7 +79,7 @@ class GivenBack:
 
     def explains_mark(self) -> bool:
         """Look at the pressure after a step; whether it explains that the running batch is marked as full."""
-        held, before = sum(self._world.pressure.holdings().values()), self._held
+        held, before = self._world.pressure.held_units(), self._held
         self._held = held
         self._explains = self._world.engine.is_marked_full() and (self._explains or held < before)
         return self._explains

@@ -30,6 +30,7 @@ class StarvationBound(Oracle):
         # Of those that wait and have never run: the step after which they were first seen, and priority.
         self._waiting: dict[str, tuple[int, int | None]] = {}
         self._has_run: set[str] = set()
+        self._waiting_count = 0
 
     def on_step(self, step: StepRecord) -> None:
         """Compare those that were prefilled for the first time with those that still wait."""
@@ -38,6 +39,9 @@ class StarvationBound(Oracle):
             return
         newly = () if step.mode not in (PREFILL, MIXED) else self._first_prefills(step)
         self._has_run.update(step.rids)
+        if not newly and not step.retracted_rids and step.waiting == self._waiting_count:
+            return  # nobody came and nobody went
+        self._waiting_count = step.waiting
         now = self.world.engine.waiting_priorities()
         before = self._waiting
         kept: dict[str, tuple[int, int | None]] = {}

@@ -29,6 +29,7 @@ class PressureSet:
         self._made: dict[str, Exhauster] = {}
         # In the order of taking.
         self._order: tuple[Exhauster, ...] = ()
+        self._amounts: list[tuple[Exhauster, str]] = []
         self._make_missing()
         self.kv_pool = cast(ScriptedKvPoolExhauster, self.exhauster(ScriptedKvPoolExhauster.level_name))
         self.lock_refs = cast(ScriptedLockRefExhauster, self.exhauster(ScriptedLockRefExhauster.level_name))
@@ -52,6 +53,10 @@ class PressureSet:
                 self._made[kind.level_name] = kind.factory(self._engine)
             by_rank = sorted(kinds(), key=lambda kind: kind.rank)
             self._order = tuple(self._made[kind.level_name] for kind in by_rank)
+            # One amount of each tells how much of it is held.
+            self._amounts = [
+                (self._made[kind.level_name], name) for kind in kinds() for name in kind.holds[:1]
+            ]
 
     def apply(self, levels: PressureLevels) -> None:
         """Take down to every level given, once or held; all or nothing.
@@ -91,6 +96,10 @@ class PressureSet:
         self._make_missing()
         made = [(self._made[kind.level_name], kind.holds) for kind in kinds()]
         return PressureHoldings(**{name: int(getattr(one, name)) for one, names in made for name in names})
+
+    def held_units(self) -> int:
+        """The sum of what every exhauster holds, whatever its unit: less than before means given back."""
+        return sum([getattr(one, name) for one, name in self._amounts])
 
     def release(self) -> None:
         """Stop holding and give everything back, in reverse order of taking; a second call does nothing.

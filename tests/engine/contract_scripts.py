@@ -481,7 +481,8 @@ def demand(t: Any) -> Any:
     yield
     yield
     busy = t.engine.demand()
-    seen = {"idle": idle, "busy": busy, "held back": t.engine.why_held_back()}
+    least = t.engine.least_demand_tokens()
+    seen = {"idle": idle, "busy": busy, "least": least, "held back": t.engine.why_held_back()}
     t.release_pressure()
     yield from run_until_idle(t)
     return seen

@@ -144,6 +144,8 @@ def test_demand(engine: Any) -> None:
     busy = seen["busy"]
     assert (busy.waiting_rid, busy.waiting_tokens) == ("long", 80 + 5 + 16)
     assert (busy.running, busy.reserved_tokens, busy.running_limit) == (1, 4 + 16, 64)
+    # The first of the queue, which is not the largest, is a bound from below.
+    assert 40 + 3 <= seen["least"] <= busy.waiting_tokens + busy.reserved_tokens
     assert seen["held back"] == ""
 
 

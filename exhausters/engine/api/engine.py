@@ -190,6 +190,9 @@ class Engine(Protocol):
     def demand(self) -> Demand:
         """Return what the waiting and the running requests may still take; O(requests)."""
 
+    def least_demand_tokens(self) -> int:
+        """Return KV tokens that `demand` is certain to name, or more; cheap. 0 when nobody waits."""
+
     def is_marked_full(self) -> bool:
         """Whether the running batch bears a mark that keeps every waiting request out."""
 

@@ -223,6 +223,11 @@ class FakeEngine:
             running_limit=self.row_pool.total_rows,
         )
 
+    def least_demand_tokens(self) -> int:
+        """What the first of the queue may take."""
+        queue = self.native.queue
+        return _tokens_to_come(queue[0], self.kv_pool.page_size) if queue else 0
+
     def is_marked_full(self) -> bool:
         """Whether a test has set the mark."""
         return self.native.is_marked_full

@@ -45,6 +45,15 @@ def demand(scheduler: Any) -> Demand:
     )
 
 
+def least_demand_tokens(scheduler: Any) -> int:
+    """Return tokens that `demand` never undercuts, without a look at the whole queue."""
+    if not scheduler.waiting_queue:
+        return 0
+    page, running = int(scheduler.page_size), scheduler.running_batch
+    reserved = 0 if running is None else sum([_max_new_tokens(req) for req in running.reqs])
+    return reserved + _tokens_to_come(scheduler.waiting_queue[0], page)
+
+
 def _tokens_to_come(req: Any, page: int) -> int:
     # What a prefill computes takes whole pages.
     emitted = len(req.output_ids)

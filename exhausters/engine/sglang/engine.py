@@ -175,6 +175,10 @@ class SGLangEngine:
         """What waits and runs may still take."""
         return admission.demand(self.native)
 
+    def least_demand_tokens(self) -> int:
+        """What the first of the queue and the running requests may take."""
+        return admission.least_demand_tokens(self.native)
+
     def is_marked_full(self) -> bool:
         """Whether `batch_is_full` is set on the running batch."""
         running = self.native.running_batch

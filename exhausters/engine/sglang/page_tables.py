@@ -30,9 +30,32 @@ class PageTables:
         if batch is not None:
             known, row = {id(req) for req in owners}, self._holders.row
             owners += [req for req in batch.reqs if id(req) not in known and row(req) is not None]
-        if not owners:
+        if not owners or self._is_sound(owners):
             return ()
         return self._judge(owners)
+
+    def _is_sound(self, owners: list[Any]) -> bool:
+        """Whether nothing is wrong, by numpy and without a look at single places: it runs every few steps."""
+        import numpy
+
+        page, table, row = self._page_size, self._tables.req_to_token.numpy(), self._holders.row
+        own, shared = [], []
+        for req in owners:
+            allocated, protected = self._holders.lengths(req)
+            # The pages at which the tree's part ends and the table ends are whole; one slot tells its page.
+            places, end = table[row(req)], -(-protected // page) * page
+            own.append(places[end:allocated:page])
+            shared.append(places[:end:page])
+        of_requests, of_tree = numpy.concatenate(own), numpy.concatenate(shared)
+        if page > 1:
+            of_requests, of_tree = of_requests // page, of_tree // page
+        writers = numpy.bincount(of_requests, minlength=self._pages)
+        is_wrong = self._is_free()
+        is_wrong[0] = True
+        if is_wrong[of_requests].any() or (len(of_requests) and writers.max() > 1):
+            return False
+        is_wrong |= writers > 0
+        return not is_wrong[of_tree].any()
 
     def _judge(self, owners: list[Any]) -> tuple[SlotFault, ...]:
         import torch
@@ -47,7 +70,7 @@ class PageTables:
         places = torch.arange(table.shape[1])
         is_used = places < used
         is_own = is_used & (places >= shared)
-        free = self._free_mask()
+        free = torch.from_numpy(self._is_free())
         writers = torch.bincount(table[is_own], minlength=self._pages)
         is_free = is_used & free[table]
         # The page of an own place counts itself.
@@ -62,14 +85,15 @@ class PageTables:
             for request, place in mask.nonzero().tolist()
         )
 
-    def _free_mask(self) -> Any:
-        import torch
+    def _is_free(self) -> Any:
+        """Of every page, whether it is in the free list; an array of bool."""
+        import numpy
 
-        free = torch.zeros(self._pages, dtype=torch.bool)
+        free = numpy.zeros(self._pages, dtype=bool)
         for name in ("free_pages", "release_pages"):
             pages = getattr(self._allocator, name, None)
             if pages is not None:
-                free[pages.long()] = True
+                free[pages.numpy()] = True
         return free
 
     def _fault(
