@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from exhausters.asv_suite.measure import CACHE_VARIABLE
 from exhausters.asv_suite.suite_grid import GRID_VARIABLE
 from exhausters.sweep.record import DRAINED, OUTCOMES, STALLED
 from exhausters.targets.cache import cache_root
@@ -58,7 +59,8 @@ class History:
 
     def asv(self, *arguments: str, grid: str = "toy") -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "asv", *arguments]
-        environ = self.environ | {GRID_VARIABLE: str(self.folder / f"{grid}.toml")}
+        # Other commands, and this test's own, may have left results of the same builds.
+        environ = self.environ | {GRID_VARIABLE: str(self.folder / f"{grid}.toml"), CACHE_VARIABLE: "0"}
         return subprocess.run(
             command, cwd=self.folder, env=environ, capture_output=True, text=True, check=False
         )
