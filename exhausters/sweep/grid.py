@@ -16,7 +16,7 @@
 Every axis is a list; `"all"` leaves a resource alone. Axes are those of `axis_names()` and free ones (see
 `free_axes.py`); what is not given has the default of `EngineSettings`, no pressure, and one-shot taking.
 Tables `[[parts]]` have axes too, each set for cells of its own beside those of `[axes]`; the grid is the
-cells of all parts.
+cells of all parts. A part may have a `title`, by which tables of results can name it.
 Optional workloads join the axis when their trace is there; what is left out is reported. See docs/grids.md.
 """
 
@@ -92,11 +92,13 @@ class Grid:
         name: what the file calls itself.
         cells: all cells, engine settings outermost so that one boot serves neighbours.
         left_out: optional workloads whose trace is not available, each with the reason.
+        titles: of the parts that have one, with the ids of their cells, in the order of the file.
     """
 
     name: str
     cells: tuple[Cell, ...]
     left_out: tuple[str, ...] = ()
+    titles: tuple[tuple[str, tuple[str, ...]], ...] = ()
 
     @property
     def free_axes(self) -> tuple[str, ...]:
@@ -162,21 +164,27 @@ def parse_grid(document: Mapping[str, Any], *, source: str, skip_bad_lines: bool
     try:
         present, left_out = _split_optional(optional.get("workload", []))
         cells: dict[str, Cell] = {}
-        for axes in parts:
+        titles: dict[str, tuple[str, ...]] = {}
+        for title, axes in parts:
             workloads = [_workload_text(text, skip_bad_lines) for text in (*axes["workload"], *present)]
             found = _cells({**axes, "workload": workloads})
             _require_levels_in_pools(found)
             for cell in found:
                 cells.setdefault(cell.id, cell)
+            if title:
+                titles[title] = (*titles.get(title, ()), *(cell.id for cell in found))
         return Grid(
-            name=str(document.get("name", source)), cells=tuple(cells.values()), left_out=tuple(left_out)
+            name=str(document.get("name", source)),
+            cells=tuple(cells.values()),
+            left_out=tuple(left_out),
+            titles=tuple(titles.items()),
         )
     except UsageError as error:
         raise GridError(f"grid {source!r}: {error}") from error
 
 
-def _parts(document: Mapping[str, Any], source: str) -> list[dict[str, Any]]:
-    """The axes of each part, those of `[axes]` included; of a grid without parts, its axes alone."""
+def _parts(document: Mapping[str, Any], source: str) -> list[tuple[str, dict[str, Any]]]:
+    """Title and axes of each part, those of `[axes]` included; of a grid without parts, its axes alone."""
     axes, parts = document.get("axes"), document.get("parts", [{}])
     is_list = isinstance(parts, list) and bool(parts) and all(isinstance(one, Mapping) for one in parts)
     if set(document) - {"name", "axes", "optional", "parts"} or not isinstance(axes, Mapping) or not is_list:
@@ -185,8 +193,14 @@ def _parts(document: Mapping[str, Any], source: str) -> list[dict[str, Any]]:
             f"found {sorted(document)}"
         )
     common = _checked_axes(axes, source)
-    found = [{**common, **_checked_axes(part, source)} for part in parts]
-    if not all("workload" in one for one in found):
+    found = []
+    for part in parts:
+        title = part.get("title", "")
+        if not isinstance(title, str):
+            raise GridError(f"grid {source!r}: title = {title!r}: expected a text that names the part")
+        own = {axis: values for axis, values in part.items() if axis != "title"}
+        found.append((title, {**common, **_checked_axes(own, source)}))
+    if not all("workload" in axes for _, axes in found):
         raise GridError(f"grid {source!r}: the axis workload is missing")
     return found
 

@@ -48,6 +48,22 @@ def test_a_bad_axis_is_named(axes: dict[str, Any], told: str) -> None:
     assert told in str(caught.value)
 
 
+def test_a_title_names_the_cells_of_its_parts() -> None:
+    """Parts of one title are one feature; a title changes no cell, and one that is no text is refused."""
+    parts: list[dict[str, Any]] = [
+        {"title": "small", "page_size": [1]},
+        {"page_size": [8]},
+        {"title": "small", "page_size": [16]},
+    ]
+    document = {"name": "mine", "axes": {"workload": ["bursts"]}, "parts": parts}
+    grid = parse_grid(document, source="mine.toml")
+    untitled = [{axis: values for axis, values in part.items() if axis != "title"} for part in parts]
+    assert grid.digest == parse_grid({**document, "parts": untitled}, source="mine.toml").digest
+    assert grid.titles == (("small", (grid.cells[0].id, grid.cells[2].id)),)
+    with pytest.raises(GridError, match="title = 3: expected a text"):
+        parse_grid({**document, "parts": [{"title": 3}]}, source="mine.toml")
+
+
 def test_parts_add_cells_on_top_of_common_axes() -> None:
     """Each part replaces or adds axes for its own cells; a cell of two parts is there once."""
     parts = [{"page_size": [1, 16]}, {"workload": ["agents"], "page_size": [16]}, {"page_size": [16]}]
