@@ -33,7 +33,7 @@ __all__ = ["check", "import_before_clock", "load", "refusal", "run"]
 
 _TORCHVISION_LIBRARIES: list[Any] = []
 _SCHEDULER_MODULE = "sglang.srt.managers.scheduler"
-_WORKER_MODULE = "sglang.srt.managers.tp_worker"
+_RUNNER_MODULE = "sglang.srt.model_executor.model_runner"
 
 
 def import_before_clock() -> None:
@@ -69,7 +69,8 @@ def load(settings: HostSettings, source_dirs: tuple[str, ...]) -> None:
     scheduler = kernel_package.import_with_kernels(_SCHEDULER_MODULE)
     if not unhooked.has_hook(scheduler.Scheduler):
         # Else imported while the scheduler is made.
-        kernel_package.import_with_kernels(_WORKER_MODULE)
+        kernel_package.import_with_kernels(_RUNNER_MODULE)
+        kernel_package.leave_unquantized()
     cpu_kernels.install()
     inbox.settle_feature_transport()
 

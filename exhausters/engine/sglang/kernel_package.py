@@ -11,13 +11,17 @@ import importlib
 import importlib.abc
 import importlib.machinery
 import sys
-from collections.abc import Sequence
-from types import ModuleType
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType, ModuleType
 from typing import Any, NoReturn
 
 from exhausters.errors import SeamError
 
-PACKAGES = ("sgl_kernel", "vllm")
+# By the name of the package, the module of it that is stood in for, with all that is below it. Of vLLM's no
+# other is found: other modules look whether they are there.
+PACKAGES: Mapping[str, str] = MappingProxyType(
+    {"sgl_kernel": "sgl_kernel", "vllm": "vllm.model_executor.layers.activation"}
+)
 
 
 def import_with_kernels(module: str) -> Any:
@@ -40,6 +44,20 @@ def import_with_kernels(module: str) -> Any:
 def stands_in_for(package: str) -> bool:
     """Whether a package is stood in for."""
     return any(isinstance(one, _Finder) and one.package == package for one in sys.meta_path)
+
+
+def leave_unquantized() -> None:
+    """Let a model be made without torchao, which 0.5.8 and older import also to quantize nothing."""
+    name = "apply_torchao_config_to_model"
+    for where, module in list(sys.modules.items()):
+        if where.startswith("sglang.") and module is not None and name in vars(module):
+            setattr(module, name, _unquantized)
+
+
+def _unquantized(model: Any, config: str, *_more: object) -> Any:
+    if config:
+        raise SeamError(f"torchao_config={config!r}: torchao quantizes weights, which a null model has not")
+    return model
 
 
 class Kernel:
@@ -74,14 +92,19 @@ class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
     def find_spec(
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> importlib.machinery.ModuleSpec | None:
-        """Find the package and every module below it."""
-        if name.partition(".")[0] != self.package:
+        """Find what is stood in for, and the packages that it is in."""
+        if not (_is_within(name, PACKAGES[self.package]) or _is_within(PACKAGES[self.package], name)):
             return None
         return importlib.machinery.ModuleSpec(name, self, is_package=True)
 
     def create_module(self, spec: importlib.machinery.ModuleSpec) -> ModuleType:
-        """Make a module that has every name."""
-        return _Kernels(spec.name)
+        """Make a module that has every name, or a package around one."""
+        is_stood_in_for = _is_within(spec.name, PACKAGES[self.package])
+        return _Kernels(spec.name) if is_stood_in_for else ModuleType(spec.name)
 
     def exec_module(self, module: ModuleType) -> None:
         """Nothing to run."""
+
+
+def _is_within(name: str, package: str) -> bool:
+    return name == package or name.startswith(f"{package}.")

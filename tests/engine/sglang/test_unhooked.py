@@ -5,6 +5,8 @@ What is true of SGLang's own releases is in `tests/releases/test_reached_release
 
 from __future__ import annotations
 
+import importlib
+import sys
 from types import SimpleNamespace
 from typing import Any
 
@@ -104,3 +106,20 @@ def test_a_kernel_that_is_called_says_so() -> None:
     with pytest.raises(ModuleNotFoundError):
         kernel_package.import_with_kernels("no_such_package.at_all")
     assert not kernel_package.stands_in_for("no_such_package")
+
+
+def test_only_what_was_imported_in_vain_is_stood_in_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A module that is stood in for has every name; whoever looks for another of its package finds none."""
+    monkeypatch.setattr(sys, "meta_path", list(sys.meta_path))
+    before = set(sys.modules)
+    try:
+        module = kernel_package.import_with_kernels("vllm.model_executor.layers.activation")
+        assert kernel_package.stands_in_for("vllm")
+        assert isinstance(module.SiluAndMul, kernel_package.Kernel)
+        with pytest.raises(ImportError):
+            importlib.import_module("vllm.logger")
+        with pytest.raises(AttributeError):
+            sys.modules["vllm"]._custom_ops  # noqa: B018
+    finally:
+        for name in set(sys.modules) - before:
+            del sys.modules[name]
