@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from exhausters.engine.settings import HostSettings
-from exhausters.errors import SeamError
+from exhausters.errors import SeamError, UnsupportedSettingError
 from exhausters.sweep.cell import EngineSettings
 from exhausters.sweep.drain import CHECKED, RunOptions, run_cell
 from exhausters.sweep.grid import load_grid
@@ -22,6 +22,8 @@ pytestmark = pytest.mark.releases
 
 # The last release without a door for models from elsewhere.
 _TOO_OLD = "0.5.5.post3"
+# Their schedulers admit by how many requests run: a row that is withheld would end them.
+_ROWS_NOT_LOOKED_AT = REACHED_RELEASES[: REACHED_RELEASES.index("0.5.12")]
 LOOPS = {
     "overlap": EngineSettings(chunked_prefill_size=scripts_releases.CHUNK_TOKENS, max_running_requests=32),
     "normal": EngineSettings(
@@ -50,8 +52,12 @@ def test_it_is_driven_as_newer_releases_are(release: str, loop: str) -> None:
     with Host(target, settings) as host:
         assert host.facts["sglang_version"] == release
         assert host.facts["overlap"] is engine.overlap
-        found = host.run(scripts_releases.all_exhausters)
-        assert found == {"chunks": 5, "locked": 2, "held_rows": 30}
+        if release in _ROWS_NOT_LOOKED_AT:
+            with pytest.raises(UnsupportedSettingError, match=r"leave_rows: .* which rows are free"):
+                host.run(scripts_releases.withhold_rows)
+        leave_rows = None if release in _ROWS_NOT_LOOKED_AT else 2
+        found = host.run(scripts_releases.all_exhausters, leave_rows)
+        assert found == {"chunks": 5, "locked": 2, "held_rows": 0 if leave_rows is None else 30}
         assert host.run(scripts_releases.retract_and_finish)["retracted"] >= 1
         host.run(scripts_leaks.expect_clean)
         first = drained(host, engine)
