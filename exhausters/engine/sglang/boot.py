@@ -71,6 +71,7 @@ def load(settings: HostSettings, source_dirs: tuple[str, ...]) -> None:
         # Else imported while the scheduler is made.
         kernel_package.import_with_kernels(_RUNNER_MODULE)
         kernel_package.leave_unquantized()
+        kernel_package.leave_uncompiled()
     cpu_kernels.install()
     inbox.settle_feature_transport()
 

@@ -47,11 +47,22 @@ def stands_in_for(package: str) -> bool:
 
 
 def leave_unquantized() -> None:
-    """Let a model be made without torchao, which 0.5.8 and older import also to quantize nothing."""
+    """Let a model be made without torchao, which 0.5.8 and older import to quantize nothing."""
     name = "apply_torchao_config_to_model"
     for where, module in list(sys.modules.items()):
         if where.startswith("sglang.") and module is not None and name in vars(module):
             setattr(module, name, _unquantized)
+
+
+def leave_uncompiled() -> None:
+    """Run functions that are marked for torch's compiler as they are.
+
+    0.5.9 and older compile a small function of the batch's positions on a CPU too, which takes a C++ compiler
+    and minutes.
+    """
+    import torch
+
+    torch.compiler.set_stance("force_eager")
 
 
 def _unquantized(model: Any, config: str, *_more: object) -> Any:
