@@ -24,6 +24,8 @@ pytestmark = pytest.mark.releases
 _TOO_OLD = "0.5.5.post3"
 # Their schedulers admit by how many requests run: a row that is withheld would end them.
 _ROWS_NOT_LOOKED_AT = REACHED_RELEASES[: REACHED_RELEASES.index("0.5.12")]
+# A bug of SGLang, mended on 10 February 2026 (16521): what a finished request leaves ends with its prompt.
+_OUTPUTS_NOT_FOUND_AGAIN = REACHED_RELEASES[: REACHED_RELEASES.index("0.5.9")]
 LOOPS = {
     "overlap": EngineSettings(chunked_prefill_size=scripts_releases.CHUNK_TOKENS, max_running_requests=32),
     "normal": EngineSettings(
@@ -65,7 +67,10 @@ def test_it_is_driven_as_newer_releases_are(release: str, loop: str) -> None:
         second = drained(host, engine)
 
     assert [one.outcome for one in first] == [DRAINED] * len(first)
-    assert [one.judgement and one.judgement.findings for one in first] == [()] * len(first)
+    broken = {
+        finding.promise for one in first for finding in (one.judgement.findings if one.judgement else ())
+    }
+    assert broken == ({"cache honesty"} if release in _OUTPUTS_NOT_FOUND_AGAIN else set())
     assert [one.log.digest for one in first] == [one.log.digest for one in second]
     # What evictions free is seen also where they do not say it.
     assert all((one.metrics["evicted_tokens"] or 0) > 0 for one in first)
