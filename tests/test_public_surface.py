@@ -17,6 +17,7 @@ from exhausters.errors import ExhaustersError
 _ALL = {
     "exhausters.targets": [
         "NEWEST_RELEASE",
+        "REACHED_RELEASES",
         "SUPPORTED_RELEASES",
         "PreparedTarget",
         "TargetSpec",

@@ -9,6 +9,7 @@ from exhausters.targets.distributions import explain_missing_module
 from exhausters.targets.prepare import PreparedTarget, prepare
 from exhausters.targets.target_spec import (
     NEWEST_RELEASE,
+    REACHED_RELEASES,
     SUPPORTED_RELEASES,
     TargetSpec,
     parse_target,
@@ -16,6 +17,7 @@ from exhausters.targets.target_spec import (
 
 __all__ = [
     "NEWEST_RELEASE",
+    "REACHED_RELEASES",
     "SUPPORTED_RELEASES",
     "PreparedTarget",
     "TargetSpec",

@@ -21,6 +21,7 @@ from exhausters.errors import TargetSpecError
 
 __all__ = [
     "NEWEST_RELEASE",
+    "REACHED_RELEASES",
     "SUPPORTED_RELEASES",
     "TargetKind",
     "TargetSpec",
@@ -43,6 +44,22 @@ SUPPORTED_RELEASES: tuple[str, ...] = (
     "0.5.23",
 )
 """Releases that `make test-releases` runs, oldest first. Other releases are accepted, but not tested."""
+
+REACHED_RELEASES: tuple[str, ...] = (
+    "0.5.6",
+    "0.5.6.post1",
+    "0.5.6.post2",
+    "0.5.7",
+    "0.5.8",
+    "0.5.8.post1",
+    "0.5.9",
+    "0.5.10",
+    "0.5.10.post1",
+    "0.5.11",
+    "0.5.12",
+    "0.5.12.post1",
+)
+"""Older releases that boot and drain as well, oldest first; in no default range (docs/older_releases.md)."""
 
 NEWEST_RELEASE: str = SUPPORTED_RELEASES[-1]
 

@@ -10,8 +10,11 @@ PROMPT_TOKENS = 600
 CHUNK_TOKENS = 128
 
 
-def all_exhausters(t: Any) -> Any:
-    """A prompt in five chunks under all three exhausters at once, then the release of everything."""
+def all_exhausters(t: Any, leave_rows: int | None = 2) -> Any:
+    """A prompt in five chunks under all three exhausters at once, then the release of everything.
+
+    `leave_rows` is None where rows cannot be withheld.
+    """
     page_size = t.engine_stats()["page_size"]
     for token in (11, 12, 13):
         yield from warmup_radix(t, [token] * 64)
@@ -23,8 +26,9 @@ def all_exhausters(t: Any) -> Any:
     leave_pages = (PROMPT_TOKENS + 64) // page_size
     t.exhaust_kv(leave_pages=leave_pages)
     assert t.engine_stats()["kv_pool_free"] == leave_pages * page_size, t.engine_stats()
-    t.exhaust_rows(leave_rows=2)
-    assert t.engine_stats()["req_pool_free"] == 2, t.engine_stats()
+    if leave_rows is not None:
+        t.exhaust_rows(leave_rows=leave_rows)
+        assert t.engine_stats()["req_pool_free"] == leave_rows, t.engine_stats()
     held = t.pressure.holdings()
     assert held.held_tokens == total["kv_pool_free"] - leave_pages * page_size, held
 
@@ -39,6 +43,11 @@ def all_exhausters(t: Any) -> Any:
     yield
     assert not any(t.get_all_node_lock_refs().values()), t.get_all_node_lock_refs()
     return {"chunks": long.chunks_done, "locked": locked, "held_rows": held.held_rows}
+
+
+def withhold_rows(t: Any) -> None:
+    """Withhold rows, and nothing else."""
+    t.exhaust_rows(leave_rows=2)
 
 
 def retract_and_finish(t: Any) -> Any:

@@ -266,6 +266,7 @@ def test_public_names() -> None:
     """The public surface is exactly this list."""
     assert targets.__all__ == [
         "NEWEST_RELEASE",
+        "REACHED_RELEASES",
         "SUPPORTED_RELEASES",
         "PreparedTarget",
         "TargetSpec",
@@ -358,14 +359,19 @@ def test_sources_without_a_commit_are_identified_by_their_files(tmp_path: Path) 
     assert first.name.startswith(f"path:{tmp_path / 'loose'}+")
 
 
-def test_a_build_without_the_hook_is_refused_before_its_environment_is_built(checkout: Path) -> None:
+def test_a_build_without_hook_and_model_door_is_refused_before_its_environment_is_built(
+    checkout: Path,
+) -> None:
     """What could never boot is refused once, with the reason, and nothing is installed for it."""
     managers = checkout / "python/sglang/srt/managers"
     managers.mkdir()
     (managers / "scheduler.py").write_text("class Scheduler:\n    pass\n")
     fake = FakeInstaller()
-    with pytest.raises(SeamError, match="has no maybe_init_scripted_scheduler_hook"):
+    with pytest.raises(SeamError, match=r"SGLANG_EXTERNAL_MODEL_PACKAGE.*has no maybe_init_scripted"):
         prepare(f"path:{checkout}", installer=fake)
     assert fake.calls == []
+    (managers / "models.py").write_text("door = 'SGLANG_EXTERNAL_MODEL_PACKAGE'\n")
+    prepare(f"path:{checkout}", installer=fake)
+    (managers / "models.py").unlink()
     (managers / "scheduler_mixin.py").write_text("def maybe_init_scripted_scheduler_hook(self): ...\n")
     prepare(f"path:{checkout}", installer=fake)

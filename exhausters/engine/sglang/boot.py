@@ -1,7 +1,8 @@
 """Bring SGLang's real scheduler up in this process and run its event loop; an `exhausters.engine.api.Boot`.
 
 Three supported entry points are used: the external-model package for the null model, the override of
-`Scheduler.maybe_init_scripted_scheduler_hook` for our hook, and `run_scheduler_process` for the rest.
+`Scheduler.maybe_init_scripted_scheduler_hook` for our hook, and `run_scheduler_process` for the rest. Older
+code has no such hook; `unhooked` steps it.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import Any
 
 from exhausters.engine.api import Engine, EngineHook
 from exhausters.engine.settings import CANARIES, HostSettings
-from exhausters.engine.sglang import cpu_kernels, hicache, inbox
+from exhausters.engine.sglang import cpu_kernels, hicache, inbox, kernel_package, unhooked
 from exhausters.engine.sglang.engine import SGLangEngine
 from exhausters.engine.sglang.environment import set_environment
 from exhausters.engine.sglang.facts import require_rust_core as check
@@ -32,6 +33,7 @@ __all__ = ["check", "import_before_clock", "load", "refusal", "run"]
 
 _TORCHVISION_LIBRARIES: list[Any] = []
 _SCHEDULER_MODULE = "sglang.srt.managers.scheduler"
+_RUNNER_MODULE = "sglang.srt.model_executor.model_runner"
 
 
 def import_before_clock() -> None:
@@ -64,7 +66,12 @@ def load(settings: HostSettings, source_dirs: tuple[str, ...]) -> None:
     found = Path(inspect.getfile(sglang)).resolve()
     if not any(found.is_relative_to(Path(folder).resolve()) for folder in source_dirs):
         raise SeamError(f"imported sglang from {found}, expected it below {', '.join(source_dirs)}")
-    importlib.import_module(_SCHEDULER_MODULE)
+    scheduler = kernel_package.import_with_kernels(_SCHEDULER_MODULE)
+    if not unhooked.has_hook(scheduler.Scheduler):
+        # Else imported while the scheduler is made.
+        kernel_package.import_with_kernels(_RUNNER_MODULE)
+        kernel_package.leave_unquantized()
+        kernel_package.leave_uncompiled()
     cpu_kernels.install()
     inbox.settle_feature_transport()
 
@@ -138,7 +145,10 @@ def run(
     module: Any = sys.modules[_SCHEDULER_MODULE]
     failure = FailureNote()
     model_path = write_model_folder(
-        run_dir / "model", model=settings.model, emitted_token=settings.emitted_token
+        run_dir / "model",
+        model=settings.model,
+        emitted_token=settings.emitted_token,
+        also_named="" if unhooked.has_hook(module.Scheduler) else unhooked.also_named(settings),
     )
     server_args, notes = server_arguments(
         settings.engine, model_path=str(model_path), switches=settings.switches
@@ -146,7 +156,7 @@ def run(
     if hicache.is_on({**settings.engine, **settings.switches}):
         hicache.install()
     port_args = _port_arguments(server_args)
-    _install_hook(module.Scheduler, make_hook, settings)
+    _install_hook(module, make_hook, settings)
     known: Mapping[str, Any] = {
         "server_args": server_args,
         "port_args": port_args,
@@ -188,23 +198,21 @@ def _port_arguments(server_args: Any) -> Any:
     return port_args
 
 
-def _install_hook(
-    scheduler_class: Any, make_hook: Callable[[Engine], EngineHook], settings: HostSettings
-) -> None:
-    if not hasattr(scheduler_class, "maybe_init_scripted_scheduler_hook"):
-        raise SeamError(
-            "this SGLang has no Scheduler.maybe_init_scripted_scheduler_hook (it came with 0.5.13); "
-            "older code is not supported"
-        )
-
-    def install(scheduler: Any) -> None:
-        # SGLang calls this once its sockets are made and before its request receiver takes them.
+def _install_hook(module: Any, make_hook: Callable[[Engine], EngineHook], settings: HostSettings) -> None:
+    def make(scheduler: Any) -> EngineHook:
+        # Once the sockets are made, and before the request receiver takes them.
         engine = SGLangEngine(scheduler, inbox=inbox.replace_channels(scheduler), text=settings.text)
         if settings.model in CANARIES:
             # Only now: the module imports sglang, which a boot imports when its environment is set.
             from exhausters.engine.sglang.null_models.canary import CanaryForCausalLM
 
             CanaryForCausalLM.scheduler = scheduler
-        scheduler.scripted_scheduler_hook = make_hook(engine)
+        return make_hook(engine)
 
-    scheduler_class.maybe_init_scripted_scheduler_hook = install
+    def install(scheduler: Any) -> None:
+        scheduler.scripted_scheduler_hook = make(scheduler)
+
+    if unhooked.has_hook(module.Scheduler):
+        module.Scheduler.maybe_init_scripted_scheduler_hook = install
+    else:
+        unhooked.install(module, make)

@@ -164,8 +164,11 @@ class SGLangEngine:
         return self.is_idle() and (last is None or last.is_empty())
 
     def is_drained(self) -> bool:
-        """SGLang's own `is_fully_idle`."""
-        return bool(self.native.is_fully_idle())
+        """SGLang's own `is_fully_idle`; before March 2026 it had a part of it, which a flush asks for."""
+        scheduler = self.native
+        if hasattr(scheduler, "is_fully_idle"):
+            return bool(scheduler.is_fully_idle())
+        return self.is_idle() and bool(scheduler._is_no_request())
 
     def is_paused(self) -> bool:
         """Whether generation is paused."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Sequence
 from operator import attrgetter
 from typing import Any
@@ -15,7 +16,8 @@ class Holders:
         self._page_size = int(scheduler.page_size)
         # Readers of a request's row, and of its (allocated, protected) lengths; the first request that holds
         # anything shows where this release keeps them.
-        self._row: Callable[[Any], Any] = _row_of
+        self._keeps_freed_row = _keeps_freed_row(getattr(scheduler, "req_to_token_pool", None))
+        self._row: Callable[[Any], Any] = _row_unless_freed if self._keeps_freed_row else _row_of
         self._lengths: Callable[[Any], tuple[int, int]] | None = None
 
     def in_use(self) -> tuple[int, int]:
@@ -30,7 +32,9 @@ class Holders:
             if row(req) is None:
                 continue
             if lengths is None:
-                row, lengths = self._row, self._lengths = _row_reader(req), _lengths_reader(req)
+                self._row = row if self._keeps_freed_row else _row_reader(req)
+                row, lengths = self._row, _lengths_reader(req)
+                self._lengths = lengths
             allocated, protected = lengths(req)
             tokens += -(-allocated // page) * page - protected
             rows += 1
@@ -83,6 +87,16 @@ class Holders:
 def _row_of(req: Any) -> Any:
     """The row a request owns, or None; kept on the request, in newer releases on its KV record."""
     return _row_reader(req)(req)
+
+
+def _keeps_freed_row(pool: Any) -> bool:
+    """Whether a request goes on naming its row when it is freed: older pools are given the number alone."""
+    return pool is not None and "free_index" in inspect.signature(pool.free).parameters
+
+
+def _row_unless_freed(req: Any) -> Any:
+    """The row a request owns, where it names also one that it gave back as it finished or was retracted."""
+    return req.req_pool_idx if req.kv_allocated_len and not req.kv_committed_freed else None
 
 
 def _row_reader(req: Any) -> Callable[[Any], Any]:

@@ -47,9 +47,10 @@ class Inbox:
 
 def replace_channels(scheduler: Any) -> Inbox:
     """Close the scheduler's sockets and put an inbox in their place; nobody reads its outputs."""
-    channels = getattr(scheduler, "ipc_channels", None)
-    if channels is None:
-        raise SeamError("the scheduler has no ipc_channels to put an inbox into")
+    # A record of them since May 2026; before, they are on the scheduler itself.
+    channels = getattr(scheduler, "ipc_channels", scheduler)
+    if not hasattr(channels, "recv_from_tokenizer"):
+        raise SeamError("the scheduler has no recv_from_tokenizer to put an inbox into")
     inbox = Inbox()
     for name, replacement in (("recv_from_tokenizer", inbox), ("recv_from_rpc", Inbox())):
         old = getattr(channels, name, None)

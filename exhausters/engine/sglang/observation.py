@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any
@@ -16,10 +17,11 @@ from exhausters.engine.api import (
     EngineListener,
     MethodPoint,
 )
+from exhausters.engine.sglang import window_pool
 from exhausters.engine.sglang.holdings import Holders
 from exhausters.engine.wrap import wrap_calls
 
-# The scheduler's own methods, stable from 0.5.13 to 0.5.23.
+# The scheduler's own methods, stable from 0.5.6 to 0.5.23.
 _SCHEDULER_METHODS = {
     "get_next_batch_to_run": FORM_BATCH,
     "run_batch": RUN,
@@ -47,12 +49,15 @@ def watch(scheduler: Any, holders: Holders, listener: EngineListener) -> Callabl
     counted: the same calls at every eviction and retraction, and no record is made.
     """
     own_tokens: dict[str, int] = {}
+    eviction, retraction = _eviction_point(scheduler), _retraction_point(scheduler)
+    told = None if _says_what_it_freed(eviction) else EvictableBefore(scheduler)
 
     def note_eviction(result: Any, params: Any) -> None:
+        freed, window_freed = (
+            (tokens_freed(result), window_tokens_freed(result)) if told is None else told.freed()
+        )
         listener.on_eviction(
-            asked_tokens=tokens_asked(params),
-            freed_tokens=tokens_freed(result),
-            window_freed_tokens=window_tokens_freed(result),
+            asked_tokens=tokens_asked(params), freed_tokens=freed, window_freed_tokens=window_freed
         )
 
     def note_holdings(batch: Any) -> None:
@@ -66,9 +71,9 @@ def watch(scheduler: Any, holders: Holders, listener: EngineListener) -> Callabl
             own_tokens={req.rid: own_tokens.get(req.rid, 0) for req in result[0]}, aborted=len(result[2])
         )
 
-    eviction, retraction = _eviction_point(scheduler), _retraction_point(scheduler)
+    before = None if told is None else told.note
     with ExitStack() as wrappers:
-        wrappers.callback(wrap_calls(eviction.owner, eviction.name, note_eviction))
+        wrappers.callback(wrap_calls(eviction.owner, eviction.name, note_eviction, before))
         wrappers.callback(wrap_calls(retraction.owner, retraction.name, note_retraction, note_holdings))
         return wrappers.pop_all().close
 
@@ -91,9 +96,38 @@ def eviction_method(tree_cache: Any) -> str:
     return "_evict" if hasattr(tree_cache, "_evict") else "evict"
 
 
+class EvictableBefore:
+    """What evictions free where they do not say it: by how much the evictable tokens become fewer."""
+
+    def __init__(self, scheduler: Any) -> None:
+        tree, is_hybrid = scheduler.tree_cache, window_pool.is_hybrid(scheduler)
+        self._sizes: list[Callable[[], Any]] = [
+            tree.full_evictable_size if is_hybrid else tree.evictable_size,
+            *([tree.swa_evictable_size] if is_hybrid else ()),
+        ]
+        self._before: list[int] = []
+
+    def note(self, _params: Any) -> None:
+        """An eviction begins."""
+        self._before = [int(size()) for size in self._sizes]
+
+    def freed(self) -> tuple[int, int]:
+        """Return the full-attention tokens and the window tokens that it has freed."""
+        freed = [before - int(size()) for before, size in zip(self._before, self._sizes, strict=True)]
+        return freed[0], freed[1] if len(freed) > 1 else 0
+
+
+def _says_what_it_freed(eviction: MethodPoint) -> bool:
+    """Whether an eviction returns what it freed: since January 2026, when it began to take a record."""
+    # Of the class: on the object there may be a wrapper.
+    method = getattr(type(eviction.owner), eviction.name, None) or getattr(eviction.owner, eviction.name)
+    asked = inspect.signature(method).parameters
+    return not any(name.endswith("num_tokens") for name in asked)
+
+
 def tokens_asked(params: Any) -> int:
-    """Full-attention tokens that an eviction was asked for."""
-    return int(getattr(params, "num_tokens", 0) or 0)
+    """Full-attention tokens that an eviction was asked for: a record has them, at first it was the number."""
+    return int(params if isinstance(params, int) else getattr(params, "num_tokens", 0) or 0)
 
 
 def tokens_freed(result: Any) -> int:

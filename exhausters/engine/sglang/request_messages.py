@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from array import array
 from collections.abc import Mapping
 from functools import cache
 from typing import Any
@@ -37,6 +38,15 @@ def construct(cls: Any, wanted: Mapping[str, Any]) -> Any:
     return cls(**given)
 
 
+def _in_its_form(cls: Any, input_ids: array[int]) -> array[int] | list[int]:
+    """Token ids as a message of this class has them: an array since May 2026, a list before.
+
+    SGLang adds its own ids to them, and Python adds no list to an array.
+    """
+    stated = str(_parameters(cls)["input_ids"].annotation)
+    return input_ids if "array" in stated or "ist[int]" not in stated else input_ids.tolist()
+
+
 def generate_request(submission: Submission) -> Any:
     """Return the tokenized request that SGLang's tokenizer manager makes of these.
 
@@ -56,7 +66,7 @@ def generate_request(submission: Submission) -> Any:
         {
             "rid": submission.rid,
             "input_text": "",
-            "input_ids": submission.input_ids,
+            "input_ids": _in_its_form(TokenizedGenerateReqInput, submission.input_ids),
             "input_embeds": None,
             "mm_inputs": None,
             "token_type_ids": None,

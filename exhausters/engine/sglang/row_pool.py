@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from exhausters.errors import AllocationShortError, ConservationError
+from exhausters.errors import AllocationShortError, ConservationError, UnsupportedSettingError
 
 Rows = list[int]
 
@@ -27,7 +27,12 @@ class SGLangRowPool:
         return int(self._scheduler.req_to_token_pool.available_size())
 
     def take(self, count: int) -> Rows:
-        """Take free rows, all or nothing."""
+        """Take free rows, all or nothing; raises UnsupportedSettingError where admission looks at none."""
+        if not _admits_by_free_rows(self._scheduler):
+            raise UnsupportedSettingError(
+                "leave_rows: this scheduler admits by how many requests run, and not by which rows are free; "
+                "it would end at a row that is withheld; take 0.5.12 or a newer release, or leave all rows"
+            )
         pool = self._scheduler.req_to_token_pool
         available = pool.available_size()
         alloc, free = _row_interface(pool)
@@ -56,6 +61,16 @@ class SGLangRowPool:
             )
         _, free = _row_interface(self._scheduler.req_to_token_pool)
         free(list(rows))
+
+
+def _admits_by_free_rows(scheduler: Any) -> bool:
+    """Whether admission asks the pool for its free rows.
+
+    Before May 2026 it did so with several pipeline stages alone; that condition is what tells the two apart.
+    """
+    admission = getattr(type(scheduler), "get_num_allocatable_reqs", None)
+    code = getattr(admission, "__code__", None)
+    return code is None or "pp_size" not in code.co_names
 
 
 def _row_interface(pool: Any) -> tuple[Callable[[int], Rows | None], Callable[[Rows], object]]:

@@ -107,6 +107,7 @@ def test_eviction_method_prefers_the_one_all_go_through() -> None:
 def test_token_counts_of_calls() -> None:
     """Tokens are read from parameters and results; where there are none they are 0."""
     assert tokens_asked(SimpleNamespace(num_tokens=7)) == 7
+    assert tokens_asked(7) == 7  # before January 2026 the number itself
     assert tokens_asked(None) == 0
     assert tokens_freed(SimpleNamespace(num_tokens_evicted=9)) == 9
     assert window_tokens_freed(SimpleNamespace(swa_num_tokens_evicted=4)) == 4

@@ -62,8 +62,14 @@ MODELS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
 )
 
 
-def write_model_folder(folder: Path, *, model: str, emitted_token: int) -> Path:
+def write_model_folder(folder: Path, *, model: str, emitted_token: int, also_named: str = "") -> Path:
     """Write the one file a model folder needs, `config.json`, and return the folder.
+
+    Args:
+        folder: is made where it is not there.
+        model: one of `MODELS`.
+        emitted_token: what the model emits, unless it is a canary.
+        also_named: a second class name for it, for an SGLang that looks for one; empty for none.
 
     Raises:
         ValueError: no such null model, or a token outside the vocabulary.
@@ -74,5 +80,7 @@ def write_model_folder(folder: Path, *, model: str, emitted_token: int) -> Path:
         raise ValueError(f"emitted_token={emitted_token}: expected 0 <= token < {VOCAB_SIZE}")
     folder.mkdir(parents=True, exist_ok=True)
     config = {**MODELS[model], "null_emitted_token": emitted_token}
+    if also_named:
+        config["architectures"] = [*config["architectures"], also_named]
     (folder / "config.json").write_text(json.dumps(config, indent=1))
     return folder
