@@ -23,6 +23,8 @@ def _available(pool: Any) -> int:
 def with_a_loss(t: Any, kind: str, units: int, *arguments: Any) -> Generator[None, None, Any]:
     """Run a cell while units of a pool are taken and nobody says so."""
     pool = _pool(t, kind)
+    # SGLang's own idle check would find it too, and end the worker.
+    t.tolerate_unbalanced()
     taking = pool.take(units)
     try:
         return (yield from run_cell(t, *arguments))

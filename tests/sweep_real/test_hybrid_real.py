@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
 
 from exhausters.engine.settings import HostSettings
+from exhausters.errors import UnsupportedSettingError
 from exhausters.pressure import PressureLevels
 from exhausters.sweep.cell import Cell, EngineSettings
 from exhausters.sweep.drain import CHECKED, DECIDE, RunOptions, run_cell
-from exhausters.sweep.execute import LocalExecutor
-from exhausters.sweep.record import DRAINED, UNSUPPORTED, CellResult
-from exhausters.sweep.runner import SweepOptions, sweep
+from exhausters.sweep.record import DRAINED, CellResult
 from exhausters.worker.host import Host
 from exhausters.workloads import parse_workload
 from tests.conftest import Hosts, newest_release
-from tests.sweep.samples import a_grid
 from tests.sweep_real import scripts_hybrid as scripts
 
 pytestmark = pytest.mark.real
@@ -86,11 +84,12 @@ def _run(
     *passes: str,
     script: Any = run_cell,
     before: Any = (),
+    workload: str = _WORKLOAD,
     **levels: int,
 ) -> CellResult:
-    cell = Cell(workload=_WORKLOAD, engine=engine, levels=PressureLevels(held=bool(levels), **levels))
+    cell = Cell(workload=workload, engine=engine, levels=PressureLevels(held=bool(levels), **levels))
     options = RunOptions(passes=passes)
-    result: CellResult = _host(hosts, engine).run(script, *before, cell, parse_workload(_WORKLOAD), options)
+    result: CellResult = _host(hosts, engine).run(script, *before, cell, parse_workload(workload), options)
     return result
 
 
@@ -163,29 +162,29 @@ def test_what_is_held_over_a_flush_is_refused(hosts: Hosts, kind: _Kind) -> None
 def test_pressure_is_felt(hosts: Hosts, kind: _Kind) -> None:
     """With less of its own pool more is evicted from it, nothing is lost, and more is computed again."""
     tight = {"window": {"leave_window_tokens": 512}, "mamba": {"leave_mamba_slots": 8}}[kind.name]
-    free, held = _run(hosts, kind.engine, DECIDE), _run(hosts, kind.engine, DECIDE, **tight)
+    free = _run(hosts, kind.engine, DECIDE, workload="agents")
+    held = _run(hosts, kind.engine, DECIDE, workload="agents", **tight)
     assert (free.outcome, held.outcome) == (DRAINED, DRAINED)
     evicted = {"window": "window_evicted_tokens", "mamba": "mamba_evicted_slots"}[kind.name]
     assert (held.metrics[evicted] or 0) > (free.metrics[evicted] or 0)
     assert (held.metrics["recomputed_tokens"] or 0) > (free.metrics["recomputed_tokens"] or 0)
 
 
-def test_what_cannot_run_is_unsupported() -> None:
-    """A level without its pool, or above it, and pages that no state fits to, are outcomes with their
-    reason.
-    """
-    mamba = {"model": ["hybrid_mamba"], "page_size": [1], "overlap": [False], "max_running_requests": [4]}
-    strategy = {"mamba_radix_cache_strategy": ["no_buffer"]}
-    grids = (
-        a_grid(leave_window_tokens=[0], leave_mamba_slots=["all"]),
-        a_grid(**mamba, leave_mamba_slots=[21]),
-        a_grid(**{**mamba, "page_size": [16]}, server_args=strategy),
+def test_levels_without_their_pool_are_refused(hosts: Hosts) -> None:
+    """A level of a pool that the engine has not, or not so large, takes nothing and says so."""
+    with pytest.raises(UnsupportedSettingError, match="this engine has no pool of window tokens"):
+        _run(hosts, _PLAIN, DECIDE, leave_window_tokens=0)
+    with pytest.raises(UnsupportedSettingError, match="leave_mamba_slots=65: the pool has 64 mamba slots"):
+        _run(hosts, _PLAIN, DECIDE, leave_mamba_slots=65)
+
+
+def test_pages_that_no_state_fits_are_refused() -> None:
+    """What SGLang asserts about states is a refusal of the settings, before anything is booted."""
+    engine = replace(
+        _mamba(page=16, overlap=False), server_args=(("mamba_radix_cache_strategy", "no_buffer"),)
     )
-    options = SweepOptions(run=RunOptions(count_work=False))
-    results = [
-        sweep(newest_release(), grid, options, executor=LocalExecutor(workers=1))[0].result for grid in grids
-    ]
-    assert {one.outcome for one in results} == {UNSUPPORTED}
-    assert "this engine has no pool of window tokens" in results[0].reason
-    assert "leave_mamba_slots=21: the pool has 20 mamba slots in all" in results[1].reason
-    assert "no_buffer only supports page_size=1" in results[2].reason
+    settings = HostSettings(
+        engine=engine.engine_keywords(), switches=dict(engine.server_args), model=engine.model
+    )
+    with pytest.raises(UnsupportedSettingError, match="no_buffer only supports page_size=1"):
+        Host(newest_release(), settings)
