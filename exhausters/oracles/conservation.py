@@ -29,8 +29,6 @@ class Conservation(Oracle):
             self.not_judged = f"the window pool: {world.facts.window_pool_unchecked}"
         elif world.facts.mamba_slots_unchecked:
             self.not_judged = f"the mamba slots: {world.facts.mamba_slots_unchecked}"
-        elif world.engine.host_pool is not None and world.engine.mamba_pool is not None:
-            self.not_judged = "the states' own pool in host memory: nothing counts what the tree keeps there"
         elif world.engine.host_pool is not None and world.engine.kv_pool.window_total_tokens is not None:
             self.not_judged = "the window's own pool in host memory: nothing counts what the tree keeps there"
 

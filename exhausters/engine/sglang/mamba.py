@@ -17,7 +17,8 @@ from typing import Any
 
 from exhausters.engine.api import BootFacts
 from exhausters.engine.settings import MAMBA_MODELS, HostSettings
-from exhausters.engine.sglang.switches import refused
+from exhausters.engine.sglang import hicache
+from exhausters.engine.sglang.switches import refused, shown_switch
 from exhausters.errors import UnsupportedSettingError
 
 _SIZE = "max_mamba_cache_size"
@@ -45,10 +46,15 @@ def completed(model: str, arguments: Mapping[str, Any], *, known: Collection[str
         known: keywords that this `ServerArgs` takes.
 
     Raises:
-        UnsupportedSettingError: this SGLang cannot be told how many slots there are.
+        UnsupportedSettingError: HiCache, or an SGLang that cannot be told how many slots there are.
     """
     if not is_on(model):
         return {}
+    if hicache.is_on(arguments):
+        raise UnsupportedSettingError(
+            f"model={model}, {shown_switch(hicache.SWITCH, True)}: SGLang's host pool of states has none of "
+            "the layouts whose copies have a stand-in here; leave one of the two out"
+        )
     if _SIZE not in known:
         raise UnsupportedSettingError(
             f"model={model}: this SGLang has no {_SIZE}, and would size the pool of states by what is free "
