@@ -14,6 +14,8 @@ _BY_NAME = (
     ("backed_up", "eviction"),
     ("loaded_back", "eviction"),
     ("host_cached", "eviction"),
+    ("window_", "eviction"),
+    ("mamba_", "eviction"),
     ("retract", "retraction"),
     ("recompute", "retraction"),
     ("memory_aborts", "retraction"),

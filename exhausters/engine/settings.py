@@ -8,10 +8,13 @@ from typing import Any
 
 from exhausters.workloads.emitted import DEFAULT_TEXT, CanaryText, EmittedText, FixedToken
 
-# The null models, by name: a dense decoder, and one with a sliding-window layer beside a full one, which emit
-# one fixed token; and the same two with a text that depends on what the page table leads to.
-MODELS = ("dense", "hybrid_swa", "canary", "canary_hybrid_swa")
-CANARIES = ("canary", "canary_hybrid_swa")
+# The null models, by name: a dense decoder, one with a sliding-window layer beside a full one, and one with
+# linear-attention layers beside a full one, which emit one fixed token; and the same three with a text that
+# depends on what the page table, and the slot of a request, lead to.
+MODELS = ("dense", "hybrid_swa", "canary", "canary_hybrid_swa", "hybrid_mamba", "canary_hybrid_mamba")
+CANARIES = ("canary", "canary_hybrid_swa", "canary_hybrid_mamba")
+# Those whose requests each take slots of a pool of recurrent states.
+MAMBA_MODELS = ("hybrid_mamba", "canary_hybrid_mamba")
 
 
 def emitted_text(model: str, emitted_token: int) -> EmittedText:

@@ -87,6 +87,15 @@ def _counters(steps: Sequence[StepRecord]) -> Iterator[Event]:
         }
         if any(host_tokens.values()):
             counters["host tokens"] = host_tokens
+        slots = {
+            "free": record.mamba_free_slots,
+            "evictable": record.mamba_evictable_slots,
+            "protected": record.mamba_protected_slots,
+            "in use": record.mamba_in_use_slots,
+            "held": record.mamba_held_slots,
+        }
+        if any(slots.values()):
+            counters["mamba slots"] = slots
         for name, values in counters.items():
             yield {"ph": "C", "name": name, "pid": _ENGINE_PID, "ts": record.end_ns / 1e3, "args": values}
 

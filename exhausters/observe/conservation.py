@@ -16,7 +16,7 @@ class PoolCount:
     """Where every unit of one pool is.
 
     Attributes:
-        pool: `KV tokens`, `window tokens`, `host tokens` or `request rows`.
+        pool: `KV tokens`, `window tokens`, `host tokens`, `mamba slots` or `request rows`.
         total, free, held, cached, in_use: units; `cached` is evictable and protected together, 0 for rows.
     """
 
@@ -43,6 +43,7 @@ class ConservationCheck:
         # None: there is no window pool, or none that can be counted.
         self._total_window_tokens = engine.kv_pool.window_total_tokens
         self._total_host_tokens = 0 if engine.host_pool is None else engine.host_pool.total_tokens
+        self._total_mamba_slots = 0 if engine.mamba_pool is None else engine.mamba_pool.total_slots
 
     def broken(self, record: StepRecord, pools: PoolSnapshot) -> tuple[PoolCount, ...]:
         """Return the pools that do not add up after one step; empty when all do."""
@@ -52,9 +53,10 @@ class ConservationCheck:
         if (
             pools.free_tokens + held + cached + pools.in_use_tokens == self._total_tokens
             and pools.free_rows + record.held_rows + pools.rows_in_use == self._total_rows
-            and self._total_window_tokens in (None, _window_tokens(pools) + held)
+            and self._total_window_tokens in (None, _window_tokens(pools) + held + record.window_held_tokens)
             and pools.host_free_tokens + record.host_held_tokens + pools.host_cached_tokens
             == self._total_host_tokens
+            and _mamba_slots(pools) + record.mamba_held_slots == self._total_mamba_slots
         ):
             return ()
         return tuple(count for count in self._counts(record, pools) if count.missing)
@@ -83,8 +85,8 @@ class ConservationCheck:
                 pool="window tokens",
                 total=self._total_window_tokens,
                 free=pools.window_free_tokens,
-                # What is taken is taken from both pools.
-                held=record.held_tokens,
+                # What `leave_pages` takes is taken from both pools.
+                held=record.held_tokens + record.window_held_tokens,
                 cached=pools.window_evictable_tokens + pools.window_protected_tokens,
                 in_use=pools.window_in_use_tokens,
             )
@@ -96,6 +98,15 @@ class ConservationCheck:
                 held=record.host_held_tokens,
                 cached=pools.host_cached_tokens,
                 in_use=0,
+            )
+        if self._total_mamba_slots:
+            yield PoolCount(
+                pool="mamba slots",
+                total=self._total_mamba_slots,
+                free=pools.mamba_free_slots,
+                held=record.mamba_held_slots,
+                cached=pools.mamba_evictable_slots + pools.mamba_protected_slots,
+                in_use=pools.mamba_in_use_slots,
             )
         yield PoolCount(
             pool="request rows",
@@ -119,3 +130,8 @@ def describe(count: PoolCount, *, step: int) -> str:
 def _window_tokens(pools: PoolSnapshot) -> int:
     cached = pools.window_evictable_tokens + pools.window_protected_tokens
     return pools.window_free_tokens + cached + pools.window_in_use_tokens
+
+
+def _mamba_slots(pools: PoolSnapshot) -> int:
+    cached = pools.mamba_evictable_slots + pools.mamba_protected_slots
+    return pools.mamba_free_slots + cached + pools.mamba_in_use_slots

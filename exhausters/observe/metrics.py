@@ -93,6 +93,26 @@ _ALL = (
     _metric("evict_asked_tokens", "tokens", DECISION, NONE, "KV tokens that evictions were asked for."),
     _metric("evicted_tokens", "tokens", DECISION, NONE, "KV tokens that evictions freed."),
     _metric("window_evicted_tokens", "tokens", DECISION, NONE, "Sliding-window tokens that evictions freed."),
+    _metric(
+        "window_cached_tokens_max", "tokens", DECISION, NONE, "Most sliding-window tokens that the tree kept."
+    ),
+    _metric(
+        "window_free_tokens_min",
+        "tokens",
+        DECISION,
+        NONE,
+        "Fewest sliding-window tokens that were free after a step; 0 without such layers.",
+    ),
+    _metric("mamba_evicted_slots", "slots", DECISION, NONE, "Slots of cached states that evictions freed."),
+    _metric("mamba_cached_slots_max", "slots", DECISION, NONE, "Most slots whose states the tree kept."),
+    _metric("mamba_in_use_slots_max", "slots", DECISION, NONE, "Most slots of states that requests owned."),
+    _metric(
+        "mamba_free_slots_min",
+        "slots",
+        DECISION,
+        NONE,
+        "Fewest slots of states that were free after a step; 0 without linear-attention layers.",
+    ),
     _metric("retractions", "requests", DECISION, LOWER, "Running requests that were put back to the queue."),
     _metric(
         "retraction_dropped_tokens",

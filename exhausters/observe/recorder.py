@@ -13,6 +13,7 @@ from exhausters.observe.decision_log import DecisionLog
 from exhausters.observe.emitted_tokens import computes_token_for
 from exhausters.observe.forward_time import ForwardShape, ForwardTimeModel
 from exhausters.observe.host_tier import HostStep, HostTier
+from exhausters.observe.hybrid_pools import HybridPools, HybridStep
 from exhausters.observe.step_record import DECODE, IDLE, StepRecord
 from exhausters.pressure import PressureSet
 from exhausters.worker.spool import StepSpool
@@ -52,6 +53,7 @@ class Recorder:
         self._forward_time = forward_time
         self._spool = StepSpool(spool_path)
         self._host = HostTier(engine, pressure)
+        self._hybrid = HybridPools(engine, pressure)
         self._conservation = ConservationCheck(engine, pressure)
         self._raises = raises
         self.unbalanced: tuple[PoolCount, ...] = ()
@@ -77,12 +79,14 @@ class Recorder:
         self._stop_watching = self._engine.watch(self)
         try:
             self._host.start()
+            self._hybrid.start()
         except BaseException:
-            self._stop_watching()
+            self.stop()
             raise
 
     def stop(self) -> None:
         """Remove the wrappers; harmless when repeated."""
+        self._hybrid.stop()
         self._host.stop()
         if self._stop_watching is not None:
             self._stop_watching()
@@ -132,7 +136,7 @@ class Recorder:
         forward_ns += host.load_back_wait_ns + host.backup_wait_ns
         self._clock.advance_ns(forward_ns)
         pools = self._engine.snapshot()
-        record = self._record(forward_ns, pools, host)
+        record = self._record(forward_ns, pools, host, self._hybrid.take_step())
         self._steps.append(record)
         self._spool.offer(self._steps)
         self._open_step()
@@ -141,7 +145,7 @@ class Recorder:
         else:
             self.unbalanced = self._conservation.broken(record, pools)
 
-    def _record(self, forward_ns: int, pools: PoolSnapshot, host: HostStep) -> StepRecord:
+    def _record(self, forward_ns: int, pools: PoolSnapshot, host: HostStep, hybrid: HybridStep) -> StepRecord:
         batch, pressure = self._batch, self._pressure
         return StepRecord(
             step=len(self._steps),
@@ -180,6 +184,13 @@ class Recorder:
             host_evicted_tokens=host.evicted_tokens,
             load_back_wait_ns=host.load_back_wait_ns,
             backup_wait_ns=host.backup_wait_ns,
+            window_held_tokens=hybrid.window_held_tokens,
+            mamba_free_slots=pools.mamba_free_slots,
+            mamba_evictable_slots=pools.mamba_evictable_slots,
+            mamba_protected_slots=pools.mamba_protected_slots,
+            mamba_held_slots=hybrid.mamba_held_slots,
+            mamba_in_use_slots=pools.mamba_in_use_slots,
+            mamba_evicted_slots=hybrid.mamba_evicted_slots,
         )
 
     def _open_step(self) -> None:

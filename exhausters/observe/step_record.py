@@ -43,6 +43,12 @@ class StepRecord:
             that were copied back, and host tokens that the cache freed.
         load_back_wait_ns, backup_wait_ns: modelled time by which load-backs, and backups that an eviction
             waits for, made the step longer.
+        window_held_tokens: sliding-window tokens that `leave_window_tokens` withholds, without those that
+            `leave_pages` withholds on both sides.
+        mamba_free_slots, mamba_evictable_slots, mamba_protected_slots, mamba_held_slots, mamba_in_use_slots:
+            slots of recurrent states after the step: free, of cached states that are unlocked and locked,
+            withheld by an exhauster, and of requests; 0 without linear-attention layers.
+        mamba_evicted_slots: slots of cached states that evictions freed.
     """
 
     step: int
@@ -81,3 +87,10 @@ class StepRecord:
     host_evicted_tokens: int = 0
     load_back_wait_ns: int = 0
     backup_wait_ns: int = 0
+    window_held_tokens: int = 0
+    mamba_free_slots: int = 0
+    mamba_evictable_slots: int = 0
+    mamba_protected_slots: int = 0
+    mamba_held_slots: int = 0
+    mamba_in_use_slots: int = 0
+    mamba_evicted_slots: int = 0

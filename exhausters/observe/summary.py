@@ -27,6 +27,7 @@ def summarize(log: DecisionLog, facts: RunFacts) -> dict[str, Value]:
         **_eviction_metrics(log),
         **_cache_metrics(replay),
         **_host_tier_metrics(log),
+        **_hybrid_metrics(log),
         **_chunk_metrics(replay),
         **_output_metrics(replay, facts),
         **_modelled_metrics(log, replay, facts),
@@ -175,6 +176,19 @@ def _host_tier_metrics(log: DecisionLog) -> dict[str, Value]:
         "host_cached_tokens_max": max((record.host_cached_tokens for record in log), default=0),
         "load_back_wait_seconds": sum(record.load_back_wait_ns for record in log) / 1e9,
         "backup_wait_seconds": sum(record.backup_wait_ns for record in log) / 1e9,
+    }
+
+
+def _hybrid_metrics(log: DecisionLog) -> dict[str, Value]:
+    window = [one.window_evictable_tokens + one.window_protected_tokens for one in log]
+    states = [one.mamba_evictable_slots + one.mamba_protected_slots for one in log]
+    return {
+        "window_cached_tokens_max": max(window, default=0),
+        "window_free_tokens_min": min((one.window_free_tokens for one in log), default=0),
+        "mamba_evicted_slots": sum(one.mamba_evicted_slots for one in log),
+        "mamba_cached_slots_max": max(states, default=0),
+        "mamba_in_use_slots_max": max((one.mamba_in_use_slots for one in log), default=0),
+        "mamba_free_slots_min": min((one.mamba_free_slots for one in log), default=0),
     }
 
 

@@ -41,6 +41,8 @@ class CacheHonesty(Oracle):
             self.not_judged = "the radix cache is off"
         elif world.engine.kv_pool.window_total_tokens is not None or world.facts.window_pool_unchecked:
             self.not_judged = "what a sliding window keeps of a finished request is the engine's choice"
+        elif world.engine.mamba_pool is not None or world.facts.mamba_slots_unchecked:
+            self.not_judged = "at which tokens of a finished request a state is kept is the engine's choice"
 
     def on_step(self, step: StepRecord) -> None:
         """Judge the requests that were prefilled for the first time; note those that end."""

@@ -19,7 +19,7 @@ class Conservation(Oracle):
     name = "conservation"
     wants = (
         "after every step free, held, cached and used units of each pool (KV tokens, window tokens, host "
-        "tokens, request rows) add up to its total"
+        "tokens, mamba slots, request rows) add up to its total"
     )
 
     def __init__(self, world: World) -> None:
@@ -27,6 +27,8 @@ class Conservation(Oracle):
         self._places: dict[str, int] = {}
         if world.facts.window_pool_unchecked:
             self.not_judged = f"the window pool: {world.facts.window_pool_unchecked}"
+        elif world.facts.mamba_slots_unchecked:
+            self.not_judged = f"the mamba slots: {world.facts.mamba_slots_unchecked}"
         elif world.engine.host_pool is not None and world.engine.kv_pool.window_total_tokens is not None:
             self.not_judged = "the window's own pool in host memory: nothing counts what the tree keeps there"
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from exhausters.engine.api import MIXED, PREFILL, Demand
 from exhausters.observe.step_record import StepRecord
 from exhausters.oracles.base import World
+from exhausters.pressure.window_tokens import WindowTokenExhauster
 
 # How long an engine may take from room to admission: a result is processed one step late by the overlap loop;
 # the step after it takes the finished request out of the batch once nothing could be admitted any more; the
@@ -51,12 +52,13 @@ class _Room:
 def _room(world: World, step: StepRecord) -> _Room:
     """What is free after a step, less what held pressure takes again before the next."""
     rows, pages = world.pressure.req_rows.held_level, world.pressure.kv_pool.held_level
+    window = world.pressure.exhauster(WindowTokenExhauster.level_name).held_level
     is_pinned = world.pressure.lock_refs.held_level is not None
     most = None if pages is None else pages * world.facts.page_size
     return _Room(
         rows=step.free_rows if rows is None else min(step.free_rows, rows),
         tokens=_at_most(step.free_tokens, most) + (0 if is_pinned else step.evictable_tokens),
-        window_tokens=_at_most(step.window_free_tokens, most)
+        window_tokens=_at_most(_at_most(step.window_free_tokens, most), window)
         + (0 if is_pinned else step.window_evictable_tokens),
     )
 

@@ -33,6 +33,11 @@ _HOST_COLUMNS = (
     ("backed_up_tokens", "backed\nup", 0),
     ("loaded_back_tokens", "loaded\nback", 0),
 )
+# Shown where a cell gives the level: what was evicted of its pool.
+_COLUMNS_OF_LEVELS = {
+    "leave_window_tokens": ("window_evicted_tokens", "window\nevicted", 0),
+    "leave_mamba_slots": ("mamba_evicted_slots", "slots\nevicted", 0),
+}
 _Columns = Sequence[tuple[str, str, int]]
 
 
@@ -42,7 +47,8 @@ def records_table(records: Sequence[RunRecord], *, title: str) -> Group:
     given = {name for record in records for name in record.cell.levels.given()}
     shown = [kind for kind in kinds() if kind.always_shown or kind.level_name in given]
     has_host = any(record.result.metrics.get(_HOST_COLUMNS[0][0]) for record in records)
-    columns = _COLUMNS + _HOST_COLUMNS if has_host else _COLUMNS
+    of_levels = [column for level, column in _COLUMNS_OF_LEVELS.items() if level in given]
+    columns = [*_COLUMNS, *(_HOST_COLUMNS if has_host else ()), *of_levels]
     for heading, rows in groupby(records, key=_heading):
         table = _empty_table(heading, shown, columns)
         for record in rows:

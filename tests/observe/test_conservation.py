@@ -27,6 +27,10 @@ _ADDS_UP = PoolSnapshot(
     window_in_use_tokens=60,
     host_free_tokens=100,
     host_cached_tokens=80,
+    mamba_free_slots=3,
+    mamba_evictable_slots=2,
+    mamba_protected_slots=1,
+    mamba_in_use_slots=4,
 )
 
 
@@ -34,12 +38,21 @@ def _check(pools: PoolSnapshot, *, window_total: int | None) -> None:
     kv_pool = SimpleNamespace(total_tokens=1000, window_total_tokens=window_total)
     engine: Any = SimpleNamespace(kv_pool=kv_pool, row_pool=SimpleNamespace(total_rows=8))
     engine.host_pool = SimpleNamespace(total_tokens=200)
+    engine.mamba_pool = SimpleNamespace(total_slots=15)
     pressure: Any = SimpleNamespace(holdings=lambda: PressureHoldings(held_tokens=50, held_rows=0))
-    record: Any = SimpleNamespace(step=7, mode=IDLE, held_tokens=50, held_rows=0, host_held_tokens=20)
+    record: Any = SimpleNamespace(
+        step=7,
+        mode=IDLE,
+        held_tokens=50,
+        held_rows=0,
+        host_held_tokens=20,
+        window_held_tokens=32,
+        mamba_held_slots=5,
+    )
     ConservationCheck(engine, pressure).check(record, pools)
 
 
-@pytest.mark.parametrize("window_total", [None, 500])
+@pytest.mark.parametrize("window_total", [None, 532])
 def test_what_adds_up_passes(window_total: int | None) -> None:
     """Nothing is said of pools that add up, with what pressure took from both of a hybrid model's."""
     _check(_ADDS_UP, window_total=window_total)
@@ -50,10 +63,14 @@ def test_what_adds_up_passes(window_total: int | None) -> None:
     [
         (
             {"window_free_tokens": 299},
-            "step 7: 1 window tokens leaked: free 299 + held 50 + cached 90 + in use 60",
+            "step 7: 1 window tokens leaked: free 299 + held 82 + cached 90 + in use 60",
         ),
-        ({"window_in_use_tokens": 61}, r"step 7: 1 window tokens counted twice .* != total 500"),
+        ({"window_in_use_tokens": 61}, r"step 7: 1 window tokens counted twice .* != total 532"),
         ({"free_tokens": 484}, "step 7: 16 KV tokens leaked"),
+        (
+            {"mamba_free_slots": 2},
+            "step 7: 1 mamba slots leaked: free 2 + held 5 + cached 3 + in use 4 != total 15",
+        ),
         ({"rows_in_use": 3}, "step 7: 1 request rows counted twice"),
         (
             {"host_cached_tokens": 64},
@@ -66,7 +83,7 @@ def test_the_pool_is_named(change: dict[str, int], said: str) -> None:
     with pytest.raises(
         ConservationError, match=f"^{said.replace('+', '[+]')}.*; held by pressure: held_tokens=50$"
     ):
-        _check(replace(_ADDS_UP, **change), window_total=500)
+        _check(replace(_ADDS_UP, **change), window_total=532)
 
 
 def test_a_window_without_a_total_is_not_counted() -> None:

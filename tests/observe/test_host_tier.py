@@ -1,4 +1,4 @@
-"""What the second tier of the cache costs and records, and that nobody else's log changes by it."""
+"""What the second tier of the cache, and pools of hybrid models, add to the log; and to nobody else's."""
 
 from __future__ import annotations
 
@@ -38,11 +38,12 @@ def test_a_log_without_the_tier_reads_as_before() -> None:
     """Fields that joined later stand in no line while they say nothing: digests stay what they were."""
     plain = StepRecord(step=0, mode=PREFILL, rids=("a",), tokens=(16,), prefix_tokens=(0,))
     text = DecisionLog((plain,)).to_text()
-    assert not any(word in text for word in ("host", "backed", "backup", "loaded", "load_back"))
+    words = ("host", "backed", "backup", "loaded", "load_back", "mamba", "window_held")
+    assert not any(word in text for word in words)
 
 
 def test_a_log_with_the_tier_is_read_back() -> None:
-    """Every field of the tier survives the file, also when it falls back to nothing."""
+    """Every field that joined later survives the file, also when it falls back to nothing."""
     full = StepRecord(
         step=0,
         mode=PREFILL,
@@ -54,6 +55,13 @@ def test_a_log_with_the_tier_is_read_back() -> None:
         host_evicted_tokens=96,
         load_back_wait_ns=7,
         backup_wait_ns=8,
+        window_held_tokens=9,
+        mamba_free_slots=10,
+        mamba_evictable_slots=11,
+        mamba_protected_slots=12,
+        mamba_held_slots=13,
+        mamba_in_use_slots=14,
+        mamba_evicted_slots=15,
     )
     log = DecisionLog((full, StepRecord(step=1, mode=PREFILL)))
     assert DecisionLog.from_text(log.to_text()) == log

@@ -178,7 +178,7 @@ def test_axes_are_the_documented_ones() -> None:
     """The axes are the workload, the levels, `held` and every engine setting."""
     axes = axis_names()
     assert axes[:5] == ("workload", "leave_pages", "leave_refs", "leave_rows", "leave_host_pages")
-    assert axes[5] == "held"
+    assert axes[5:8] == ("leave_window_tokens", "leave_mamba_slots", "held")
     assert {"page_size", "policy", "overlap", "tree_core"} <= set(axes)
 
 

@@ -58,6 +58,17 @@ def test_columns_are_registered_metrics() -> None:
     assert {name for name, _, _ in _COLUMNS} <= set(METRICS)
 
 
+def test_what_is_evicted_of_a_pool_is_shown_with_its_level() -> None:
+    """The level of mamba slots brings a column of evicted ones, and no other level does."""
+    plain, pressed = a_grid(leave_mamba_slots=["all", 7]).cells
+    text = _rendered([a_record(plain), a_record(pressed, mamba_evicted_slots=64)], width=160)
+    rows = [line.split() for line in text.splitlines() if "drained" in line]
+    assert [row[3] for row in rows] == ["all", "7"]
+    assert rows[1][-1] == "64"
+    alone = _rendered([a_record(plain)])
+    assert not any(word in alone for word in ("mamba", "slots"))
+
+
 def test_the_host_tier_is_shown_where_it_is() -> None:
     """The level of host pages and what moved have columns once one cell has them, and else none."""
     plain, pressed = a_grid(leave_host_pages=["all", 7]).cells

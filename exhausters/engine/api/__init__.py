@@ -15,7 +15,16 @@ from exhausters.engine.api.engine import (
     OutputListener,
     RequestView,
 )
-from exhausters.engine.api.parts import HostListener, HostPool, KvPool, PrefixTree, RowPool
+from exhausters.engine.api.parts import (
+    HostListener,
+    HostPool,
+    KvPool,
+    MambaListener,
+    MambaPool,
+    PrefixTree,
+    RowPool,
+    WindowPool,
+)
 from exhausters.engine.api.records import (
     DECODE,
     EVICT,
@@ -73,6 +82,8 @@ __all__ = [
     "ImportedSources",
     "KvPool",
     "LastBatch",
+    "MambaListener",
+    "MambaPool",
     "MethodPoint",
     "NodeView",
     "OutputListener",
@@ -83,4 +94,5 @@ __all__ = [
     "SlotFault",
     "SourceFolders",
     "Submission",
+    "WindowPool",
 ]

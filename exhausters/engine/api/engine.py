@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from exhausters.engine.api.parts import HostPool, KvPool, PrefixTree, RowPool
+from exhausters.engine.api.parts import HostPool, KvPool, MambaPool, PrefixTree, RowPool, WindowPool
 from exhausters.engine.api.records import (
     BatchView,
     BootFacts,
@@ -116,6 +116,14 @@ class Engine(Protocol):
     @property
     def host_pool(self) -> HostPool | None:
         """The cache's pages in host memory; None without such a tier."""
+
+    @property
+    def window_pool(self) -> WindowPool | None:
+        """The tokens of sliding-window layers; None without such layers, or where they cannot be counted."""
+
+    @property
+    def mamba_pool(self) -> MambaPool | None:
+        """The slots of recurrent states; None without such layers, or where they cannot be counted."""
 
     @property
     def row_pool(self) -> RowPool:

@@ -1,4 +1,4 @@
-"""The scarce resources of an engine: KV pages on device and host, request rows, nodes of its prefix tree."""
+"""The scarce resources of an engine, each with its own pool, and its prefix tree."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class KvPool(Protocol):
     def window_total_tokens(self) -> int | None:
         """Tokens of a hybrid model's sliding-window pool; None without one, or where it has no fixed size.
 
-        Whatever is taken is taken from both pools.
+        Whatever is taken here is taken from both pools.
         """
 
     def available_tokens(self) -> int:
@@ -107,6 +107,83 @@ class HostPool(Protocol):
 
     def watch(self, listener: HostListener) -> Callable[[], None]:
         """Tell `listener` what moves; returns what ends that, harmless when repeated.
+
+        Raises:
+            SeamError: the engine has no such method; nothing stays wrapped.
+        """
+
+
+class WindowPool(Protocol):
+    """The KV tokens of the sliding-window layers of a hybrid model, apart from those of the full ones."""
+
+    @property
+    def page_size(self) -> int:
+        """Tokens per page."""
+
+    @property
+    def total_tokens(self) -> int:
+        """Tokens in all."""
+
+    def available_tokens(self) -> int:
+        """Tokens that can be taken now, whole pages."""
+
+    def take(self, tokens: int) -> object:
+        """Take free tokens of this pool alone, all or nothing, and return what `give_back` wants.
+
+        Args:
+            tokens: a multiple of the page size, >= 1.
+
+        Raises:
+            AllocationShortError: the pool gave less than it reported; it got that back.
+        """
+
+    def give_back(self, taking: object) -> None:
+        """Return one taking.
+
+        Raises:
+            ConservationError: the tokens are free already, because the pool was flushed meanwhile.
+        """
+
+
+class MambaListener(Protocol):
+    """Receives what happens to cached states while they are watched."""
+
+    def on_mamba_eviction(self, slots: int) -> None:
+        """An eviction has freed the slots of so many cached states."""
+
+
+class MambaPool(Protocol):
+    """The slots of recurrent states of a model with linear attention (mamba).
+
+    Each request that runs has one or a few, and each cached state one.
+    """
+
+    @property
+    def total_slots(self) -> int:
+        """Slots in all."""
+
+    def available_slots(self) -> int:
+        """Slots that can be taken now."""
+
+    def take(self, slots: int) -> object:
+        """Take free slots, all or nothing, and return what `give_back` wants.
+
+        Args:
+            slots: >= 1.
+
+        Raises:
+            AllocationShortError: the pool gave less than it reported; it got that back.
+        """
+
+    def give_back(self, taking: object) -> None:
+        """Return one taking.
+
+        Raises:
+            ConservationError: the slots are free already, because the pool was flushed meanwhile.
+        """
+
+    def watch(self, listener: MambaListener) -> Callable[[], None]:
+        """Tell `listener` what evictions free; returns what ends that, harmless when repeated.
 
         Raises:
             SeamError: the engine has no such method; nothing stays wrapped.

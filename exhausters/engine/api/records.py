@@ -103,6 +103,9 @@ class PoolSnapshot:
             of the sliding-window pool of a hybrid model; 0 for a dense one.
         host_free_tokens, host_cached_tokens: of the cache's pool in host memory, free and kept by nodes of
             the tree; 0 without one.
+        mamba_free_slots, mamba_evictable_slots, mamba_protected_slots, mamba_in_use_slots: slots of recurrent
+            states that are free, that unlocked and locked cached states have, and that requests have; 0
+            without such layers.
     """
 
     free_tokens: int
@@ -117,6 +120,10 @@ class PoolSnapshot:
     window_in_use_tokens: int = 0
     host_free_tokens: int = 0
     host_cached_tokens: int = 0
+    mamba_free_slots: int = 0
+    mamba_evictable_slots: int = 0
+    mamba_protected_slots: int = 0
+    mamba_in_use_slots: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -220,6 +227,15 @@ class SourceFolders:
     watched: str
 
 
+# Facts of pools that most engines do not have: left out where they do not apply.
+_WHERE_THERE_IS_ONE = (
+    "window_pool_unchecked",
+    "host_total_tokens",
+    "mamba_total_slots",
+    "mamba_slots_unchecked",
+)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BootFacts:
     """What an engine reports about itself once it is up.
@@ -236,6 +252,9 @@ class BootFacts:
         window_pool_unchecked: why the window pool of a hybrid model is counted in no step; empty if it is
             counted.
         host_total_tokens: tokens of the cache's pool in host memory; 0 without one.
+        mamba_total_slots: slots of recurrent states; 0 without such layers.
+        mamba_slots_unchecked: why those slots are counted in no step; empty if they are counted, or not
+            there.
     """
 
     pid: int
@@ -252,11 +271,13 @@ class BootFacts:
     policy: str
     window_pool_unchecked: str = ""
     host_total_tokens: int = 0
+    mamba_total_slots: int = 0
+    mamba_slots_unchecked: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """Return the facts by name, as records have them; without those that do not apply."""
         shown = asdict(self)
-        for name in ("window_pool_unchecked", "host_total_tokens"):
+        for name in _WHERE_THERE_IS_ONE:
             if not shown[name]:
                 del shown[name]
         return shown

@@ -10,7 +10,7 @@ from typing import Any
 from exhausters.engine.api import BootFacts, Engine, EngineHook
 from exhausters.engine.fake.engine import FakeEngine
 from exhausters.engine.fake.scheduler import FakeScheduler
-from exhausters.engine.settings import HostSettings
+from exhausters.engine.settings import MAMBA_MODELS, HostSettings
 from exhausters.errors import UnsupportedSettingError
 
 # The engine keywords that mean something here; the others are noted.
@@ -21,6 +21,9 @@ KEYWORDS = (
     "chunked_prefill_size",
     "disable_radix_cache",
 )
+
+# Slots of states where nothing says how many rows there are: as many as rows by default.
+_ROWS = 64
 
 
 def import_before_clock() -> None:
@@ -69,7 +72,10 @@ def run(
         for name, value in settings.engine.items()
         if name not in known
     ]
-    scheduler = FakeScheduler(**known | dict(settings.switches), text=settings.text)
+    arguments = known | dict(settings.switches)
+    if settings.model in MAMBA_MODELS:
+        arguments["mamba_slots"] = arguments.get("max_running_requests", _ROWS)
+    scheduler = FakeScheduler(**arguments, text=settings.text)
     scheduler.hook = make_hook(FakeEngine(scheduler))
     on_started(tuple(notes))
     try:

@@ -35,7 +35,7 @@ from exhausters.engine.api import (
 )
 from exhausters.engine.fake.page_tables import slot_faults
 from exhausters.engine.fake.page_trie import PageTrie
-from exhausters.engine.fake.pools import PagePool, RowTable
+from exhausters.engine.fake.pools import PagePool, RowTable, StateSlots
 from exhausters.engine.fake.requests import FakeBatch, FakeRequest, Retracted
 from exhausters.engine.fake.scheduler import FakeScheduler
 from exhausters.engine.wrap import wrap_calls
@@ -93,10 +93,12 @@ class FakeEngine:
         native: the scheduler.
         is_overlapped: always False.
         host_pool: None: there is no second tier, and a switch that asks for one is refused.
+        window_pool: None: no layer has a sliding window.
     """
 
     is_overlapped = False
     host_pool = None
+    window_pool = None
 
     def __init__(self, scheduler: FakeScheduler) -> None:
         self.native = scheduler
@@ -120,6 +122,11 @@ class FakeEngine:
         return self.native.rows
 
     @property
+    def mamba_pool(self) -> StateSlots | None:
+        """The slots of recurrent states."""
+        return self.native.states
+
+    @property
     def tree(self) -> PageTrie:
         """The prefix cache."""
         return self.native.trie
@@ -135,6 +142,8 @@ class FakeEngine:
             in_use_tokens=own_pages * self.kv_pool.page_size,
             free_rows=self.row_pool.available_rows(),
             rows_in_use=len(holders),
+            mamba_free_slots=0 if self.mamba_pool is None else self.mamba_pool.available_slots(),
+            mamba_in_use_slots=sum(request.state_slot is not None for request in holders),
         )
 
     def rids_of(self, native: Any) -> tuple[str, ...]:
@@ -317,6 +326,7 @@ class FakeEngine:
             max_running_requests=self.row_pool.total_rows,
             overlap=self.is_overlapped,
             policy="fcfs",
+            mamba_total_slots=0 if self.mamba_pool is None else self.mamba_pool.total_slots,
         )
 
     def source_folders(self) -> SourceFolders:

@@ -1,10 +1,11 @@
-"""The fake engine's KV pages and request rows: a free list each."""
+"""The fake engine's KV pages, request rows and slots of recurrent states: a free list each."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
+from exhausters.engine.api import MambaListener
 from exhausters.errors import AllocationShortError, ConservationError
 
 
@@ -76,8 +77,9 @@ class RowTable:
         total_rows: rows in all.
     """
 
-    def __init__(self, *, row_count: int) -> None:
+    def __init__(self, *, row_count: int, what: str = "request rows") -> None:
         self.total_rows = row_count
+        self._what = what
         self._free_rows: list[int] = []
         self.reset()
 
@@ -90,7 +92,7 @@ class RowTable:
         available = len(self._free_rows)
         if count > available:
             raise AllocationShortError(
-                f"wanted {count} request rows, {type(self).__name__} gave 0 of {available} available",
+                f"wanted {count} {self._what}, {type(self).__name__} gave 0 of {available} available",
                 wanted_tokens=count,
                 given_tokens=0,
                 available_tokens=available,
@@ -102,7 +104,7 @@ class RowTable:
         free = set(self._free_rows)
         if not free.isdisjoint(rows):
             raise ConservationError(
-                f"request rows {sorted(free & set(rows))} are free already; if the pool was flushed while "
+                f"{self._what} {sorted(free & set(rows))} are free already; if the pool was flushed while "
                 "they were held, release the pressure before a flush"
             )
         self._free_rows.extend(rows)
@@ -110,3 +112,35 @@ class RowTable:
     def reset(self) -> None:
         """Let every row be free."""
         self._free_rows = list(range(1, self.total_rows + 1))
+
+
+class StateSlots:
+    """Slots of recurrent states, one for each request that runs; a `MambaPool`. No state is ever cached.
+
+    Attributes:
+        total_slots: slots in all.
+    """
+
+    def __init__(self, *, slot_count: int) -> None:
+        self.total_slots = slot_count
+        self._free = RowTable(row_count=slot_count, what="mamba slots")
+
+    def available_slots(self) -> int:
+        """Slots that are free."""
+        return self._free.available_rows()
+
+    def take(self, slots: int) -> list[int]:
+        """Take free slots, all or nothing."""
+        return self._free.take(slots)
+
+    def give_back(self, taking: Any) -> None:
+        """Return slots; raises ConservationError, and takes none, when one of them is free already."""
+        self._free.give_back(taking)
+
+    def watch(self, listener: MambaListener) -> Callable[[], None]:
+        """Nothing is cached, so nothing is evicted."""
+        return lambda: None
+
+    def reset(self) -> None:
+        """Let every slot be free."""
+        self._free.reset()

@@ -17,6 +17,7 @@ class FakeRequest:
         pages: its KV pages; the first `tree_pages` of them belong to the prefix cache.
         computed_tokens: tokens whose KV is in those pages.
         row: its request row; None while it holds nothing.
+        state_slot: its slot of a recurrent state, with a model that has such layers.
         node: the node of the prefix cache that it has locked.
     """
 
@@ -28,6 +29,7 @@ class FakeRequest:
     tree_pages: int = 0
     computed_tokens: int = 0
     row: int | None = None
+    state_slot: int | None = None
     node: PageNode | None = None
     is_aborted: bool = False
     is_finished: bool = False

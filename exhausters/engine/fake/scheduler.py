@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from exhausters.engine.api import DECODE, PREFILL, EngineHook
 from exhausters.engine.fake.page_trie import PageTrie
-from exhausters.engine.fake.pools import PagePool, RowTable
+from exhausters.engine.fake.pools import PagePool, RowTable, StateSlots
 from exhausters.engine.fake.requests import FakeBatch, FakeRequest, Retracted
 from exhausters.workloads import DEFAULT_TEXT, EmittedText
 
@@ -35,9 +35,11 @@ class FakeScheduler:
         chunked_prefill_size: int = 256,
         disable_radix_cache: bool = False,
         text: EmittedText = DEFAULT_TEXT,
+        mamba_slots: int = 0,
     ) -> None:
         self.pages = PagePool(page_count=max_total_tokens // page_size, page_size=page_size)
         self.rows = RowTable(row_count=max_running_requests)
+        self.states = StateSlots(slot_count=mamba_slots) if mamba_slots else None
         self.trie = PageTrie(self.pages, is_disabled=disable_radix_cache)
         self.inbox: deque[Callable[[], None]] = deque()
         self.hook: EngineHook | None = None
@@ -96,6 +98,8 @@ class FakeScheduler:
             self.trie.reset()
             self.pages.reset()
             self.rows.reset()
+            if self.states is not None:
+                self.states.reset()
             self.last = None
 
     # Questions.
@@ -177,6 +181,8 @@ class FakeScheduler:
         tokens = request.tokens
         if self.rows.available_rows() == 0:
             return False
+        if self.states is not None and self.states.available_slots() == 0:
+            return False
         pages, node = self.trie.match(tokens[:-1])  # one token at least must be computed
         self.trie.lock(node)
         room_tokens = self.pages.available_tokens() + self.trie.evictable_tokens()
@@ -184,6 +190,8 @@ class FakeScheduler:
             self.trie.unlock(node)
             return False
         (request.row,) = self.rows.take(1)
+        if self.states is not None:
+            (request.state_slot,) = self.states.take(1)
         request.node = node
         request.pages, request.tree_pages = pages, len(pages)
         request.computed_tokens = len(pages) * self.pages.page_size
@@ -261,7 +269,9 @@ class FakeScheduler:
             self.trie.unlock(request.node)
         if request.row is not None:
             self.rows.give_back([request.row])
-        request.node = request.row = None
+        if self.states is not None and request.state_slot is not None:
+            self.states.give_back([request.state_slot])
+        request.node = request.row = request.state_slot = None
         request.pages, request.tree_pages, request.computed_tokens = [], 0, 0
 
     def _page_count(self, tokens: int) -> int:

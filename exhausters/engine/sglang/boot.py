@@ -16,12 +16,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from exhausters.engine.api import Engine, EngineHook
+from exhausters.engine.api import BootFacts, Engine, EngineHook
 from exhausters.engine.settings import CANARIES, HostSettings
-from exhausters.engine.sglang import cpu_kernels, hicache, inbox, kernel_package, unhooked
+from exhausters.engine.sglang import cpu_kernels, hicache, inbox, kernel_package, mamba, unhooked
 from exhausters.engine.sglang.engine import SGLangEngine
 from exhausters.engine.sglang.environment import set_environment
-from exhausters.engine.sglang.facts import require_rust_core as check
+from exhausters.engine.sglang.facts import require_rust_core
 from exhausters.engine.sglang.import_watch import watch_imports
 from exhausters.engine.sglang.null_models import write_model_folder
 from exhausters.engine.sglang.server_args import server_arguments
@@ -110,6 +110,18 @@ class FailureNote(logging.Handler):
         self.text = record.getMessage()
 
 
+def check(settings: HostSettings, facts: BootFacts) -> None:
+    """Refuse a worker that came up with something else than was asked for; see `Boot.check`.
+
+    Raises:
+        BootError: another tree core runs.
+        UnsupportedSettingError: for the sake of the model SGLang has settled for another loop or page size.
+    """
+    require_rust_core(settings, facts)
+    if mamba.is_on(settings.model):
+        mamba.require_as_asked(settings, facts)
+
+
 def refusal(text: str, settings: HostSettings) -> UnsupportedSettingError | None:
     """Return the refusal of a setting in the text of a failed boot; None when it failed otherwise."""
     # A scheduling policy has no closed list of ours: the scheduler refuses what it does not know.
@@ -150,8 +162,10 @@ def run(
         emitted_token=settings.emitted_token,
         also_named="" if unhooked.has_hook(module.Scheduler) else unhooked.also_named(settings),
     )
+    if mamba.is_on(settings.model):
+        mamba.install()
     server_args, notes = server_arguments(
-        settings.engine, model_path=str(model_path), switches=settings.switches
+        settings.engine, model_path=str(model_path), switches=settings.switches, model=settings.model
     )
     if hicache.is_on({**settings.engine, **settings.switches}):
         hicache.install()

@@ -31,11 +31,13 @@ from exhausters.engine.sglang.idle_checks import set_idle_checks
 from exhausters.engine.sglang.import_watch import imported_sources
 from exhausters.engine.sglang.inbox import Inbox
 from exhausters.engine.sglang.kv_pool import SGLangKvPool
+from exhausters.engine.sglang.mamba_pool import SGLangMambaPool, open_mamba_pool
 from exhausters.engine.sglang.page_tables import PageTables
 from exhausters.engine.sglang.pools import PoolReader
 from exhausters.engine.sglang.prefix_tree import SGLangTree
 from exhausters.engine.sglang.requests import SGLangRequest, iter_requests
 from exhausters.engine.sglang.row_pool import SGLangRowPool
+from exhausters.engine.sglang.window_tokens import SGLangWindowPool, open_window_pool
 from exhausters.workloads import DEFAULT_TEXT, EmittedText
 
 
@@ -83,6 +85,16 @@ class SGLangEngine:
     def host_pool(self) -> SGLangHostPool | None:
         """HiCache's pages in host memory."""
         return open_host_pool(self.native)
+
+    @cached_property
+    def window_pool(self) -> SGLangWindowPool | None:
+        """The tokens of sliding-window layers."""
+        return open_window_pool(self.native)
+
+    @cached_property
+    def mamba_pool(self) -> SGLangMambaPool | None:
+        """The slots of recurrent states."""
+        return open_mamba_pool(self.native, self._holders)
 
     @cached_property
     def _slots(self) -> PageTables:

@@ -9,7 +9,8 @@ from typing import Any
 
 from exhausters.engine.api import BootFacts, SourceFolders
 from exhausters.engine.settings import HostSettings
-from exhausters.engine.sglang import window_pool
+from exhausters.engine.sglang import mamba_pool, window_pool
+from exhausters.engine.sglang.holdings import Holders
 from exhausters.engine.sglang.host_pool import open_host_pool
 from exhausters.engine.sglang.source_tree import WATCHED
 from exhausters.errors import BootError
@@ -27,6 +28,7 @@ def facts(scheduler: Any) -> BootFacts:
     tree = scheduler.tree_cache
     core = getattr(tree, "tree_core", None)
     host_pool = open_host_pool(scheduler)
+    slots = mamba_pool.open_mamba_pool(scheduler, Holders(scheduler))
     return BootFacts(
         pid=os.getpid(),
         sglang_version=str(getattr(sglang, "__version__", "unknown")),
@@ -42,6 +44,8 @@ def facts(scheduler: Any) -> BootFacts:
         policy=str(scheduler.schedule_policy),
         window_pool_unchecked=why_window_unchecked(scheduler),
         host_total_tokens=0 if host_pool is None else host_pool.total_tokens,
+        mamba_total_slots=0 if slots is None else slots.total_slots,
+        mamba_slots_unchecked=mamba_pool.why_uncounted(scheduler),
     )
 
 

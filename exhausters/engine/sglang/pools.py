@@ -8,6 +8,7 @@ from typing import Any
 from exhausters.engine.api import PoolSnapshot
 from exhausters.engine.sglang.holdings import Holders
 from exhausters.engine.sglang.host_pool import open_host_pool
+from exhausters.engine.sglang.mamba_pool import has_slots, open_mamba_pool
 from exhausters.engine.sglang.window_pool import WindowPool, is_hybrid
 
 
@@ -20,8 +21,11 @@ class PoolReader:
         self._rows = scheduler.req_to_token_pool
         self._window = WindowPool(scheduler, holders) if is_hybrid(scheduler) else None
         self._host = open_host_pool(scheduler)
+        self._mamba = open_mamba_pool(scheduler, holders)
         prefix = "full_" if self._window else ""
         self._free: Callable[[], Any] = getattr(allocator, f"{prefix}available_size")
+        # A tree with parts for recurrent states has one count for each kind of part, too.
+        prefix = prefix or ("full_" if has_slots(scheduler) and hasattr(tree, "full_evictable_size") else "")
         self._evictable: Callable[[], Any] = getattr(tree, f"{prefix}evictable_size")
         self._protected: Callable[[], Any] = getattr(tree, f"{prefix}protected_size")
 
@@ -32,6 +36,7 @@ class PoolReader:
         if self._window is not None:
             window_free, window_evictable, window_protected = self._window.free_and_cached()
             window_in_use = self._window.in_use(in_use_tokens)
+        mamba = self._mamba
         return PoolSnapshot(
             free_tokens=int(self._free()),
             evictable_tokens=int(self._evictable()),
@@ -45,4 +50,8 @@ class PoolReader:
             window_in_use_tokens=window_in_use,
             host_free_tokens=0 if self._host is None else self._host.available_tokens(),
             host_cached_tokens=0 if self._host is None else self._host.cached_tokens(),
+            mamba_free_slots=0 if mamba is None else mamba.available_slots(),
+            mamba_evictable_slots=0 if mamba is None else mamba.evictable_slots(),
+            mamba_protected_slots=0 if mamba is None else mamba.protected_slots(),
+            mamba_in_use_slots=0 if mamba is None else mamba.in_use_slots(),
         )

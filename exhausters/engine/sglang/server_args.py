@@ -7,7 +7,7 @@ import inspect
 from collections.abc import Mapping
 from typing import Any
 
-from exhausters.engine.sglang import hicache
+from exhausters.engine.sglang import hicache, mamba
 from exhausters.engine.sglang.reserved import FORCED, SINGLE_RANK, is_meaningless
 from exhausters.engine.sglang.switches import require_switches
 from exhausters.errors import UsageError
@@ -25,7 +25,11 @@ _DEFAULTS: Mapping[str, Any] = {
 
 
 def server_arguments(
-    engine: Mapping[str, Any], *, model_path: str, switches: Mapping[str, Any] | None = None
+    engine: Mapping[str, Any],
+    *,
+    model_path: str,
+    switches: Mapping[str, Any] | None = None,
+    model: str = "dense",
 ) -> tuple[Any, tuple[str, ...]]:
     """Return SGLang's `ServerArgs` and one note for each keyword that was mapped or ignored.
 
@@ -33,10 +37,11 @@ def server_arguments(
         engine: keywords of a script; what this SGLang does not have is noted and left out.
         model_path: folder of the null model.
         switches: keywords that must be taken as they are, or refused.
+        model: name of the null model.
 
     Raises:
         UsageError: a keyword that asks for more than one rank.
-        UnsupportedSettingError: a switch that this SGLang does not have, or a value it refuses.
+        UnsupportedSettingError: a switch that this SGLang does not have, or a value or model it refuses.
     """
     from sglang.srt.server_args import ServerArgs
 
@@ -59,8 +64,12 @@ def server_arguments(
     given = switches or {}
     # What HiCache needs beside the switches of a grid must be there when SGLang is asked about them.
     taken |= hicache.completed({**taken, **given}, known=known)
+    taken |= mamba.completed(model, {**taken, **given}, known=known)
     checked = require_switches(ServerArgs, given, known=known, others=taken)
-    return ServerArgs(**{**taken, **checked}), tuple(notes)
+    taken |= checked
+    if mamba.is_on(model):
+        mamba.require_accepted(ServerArgs, taken, model)
+    return ServerArgs(**taken), tuple(notes)
 
 
 def _known_names(server_args_class: Any) -> frozenset[str]:

@@ -42,15 +42,15 @@ def require_switches(
     parser = _Parser(allow_abbrev=False, add_help=False)
     server_args_class.add_cli_args(parser)
     checked = {name: _parsed(parser, name, value) for name, value in switches.items()}
-    error = _refused(server_args_class, {**others, **checked})
+    error = refused(server_args_class, {**others, **checked})
     # SGLang refuses these switches only if it takes everything else.
-    if error is not None and _refused(server_args_class, others) is None:
+    if error is not None and refused(server_args_class, others) is None:
         shown = ", ".join(shown_switch(name, value) for name, value in switches.items())
         raise UnsupportedSettingError(f"{shown}: this SGLang refuses it: {_said(error)}") from error
     return checked
 
 
-def _refused(server_args_class: Any, arguments: Mapping[str, Any]) -> Exception | None:
+def refused(server_args_class: Any, arguments: Mapping[str, Any]) -> Exception | None:
     """The error by which SGLang refuses these arguments, as its launcher would; None if it takes them.
 
     The arguments are those of an object of its own: newer releases settle an object only once.

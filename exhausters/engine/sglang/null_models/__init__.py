@@ -50,6 +50,28 @@ _HYBRID_SWA: Mapping[str, Any] = {
     "hybrid_layer_pattern": [1, 0],
 }
 
+# Three linear-attention layers and one of full attention: slots of recurrent states, and a tree with such
+# parts. Under this architecture SGLang takes its own decisions about the states; the class is ours all the
+# same.
+_HYBRID_MAMBA: Mapping[str, Any] = {
+    **_DENSE,
+    "architectures": ["Qwen3NextForCausalLM"],
+    "model_type": "qwen3_next",
+    "num_hidden_layers": 4,
+    "full_attention_interval": 4,
+    "layer_types": ["linear_attention"] * 3 + ["full_attention"],
+    "linear_conv_kernel_dim": 2,
+    "linear_key_head_dim": 8,
+    "linear_value_head_dim": 8,
+    "linear_num_key_heads": 1,
+    "linear_num_value_heads": 1,
+    # No layer has any: SGLang reads the numbers all the same.
+    "num_experts": 1,
+    "num_experts_per_tok": 1,
+    "moe_intermediate_size": 8,
+    "shared_expert_intermediate_size": 8,
+}
+
 _CANARY: Mapping[str, Any] = {"architectures": ["CanaryForCausalLM"], "vocab_size": CANARY_VOCAB_SIZE}
 
 MODELS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
@@ -58,6 +80,8 @@ MODELS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
         "hybrid_swa": _HYBRID_SWA,
         "canary": {**_DENSE, **_CANARY},
         "canary_hybrid_swa": {**_HYBRID_SWA, **_CANARY},
+        "hybrid_mamba": _HYBRID_MAMBA,
+        "canary_hybrid_mamba": {**_HYBRID_MAMBA, "vocab_size": CANARY_VOCAB_SIZE, "null_canary": True},
     }
 )
 

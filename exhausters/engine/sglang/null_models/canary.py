@@ -3,7 +3,8 @@
 Each KV slot has a fingerprint of the token and position that a forward wrote there; with HiCache it is in the
 KV buffer itself, and SGLang's own copies between device and host carry it along. A wrong page, a page that
 was given to another request, an overwritten slot or a wrong token changes the text of the request that reads
-it. What the text is without any of these says `exhausters.workloads.emitted.CanaryText`.
+it, and so does a recurrent state that is not the one after its tokens (`canary_states`). What the text is
+without any of these says `exhausters.workloads.emitted.CanaryText`.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ import torch
 from sglang.srt.layers.logits_processor import LogitsProcessorOutput
 
 from exhausters.engine.sglang.host_pool import open_host_pool
+from exhausters.engine.sglang.mamba_pool import has_slots
+from exhausters.engine.sglang.null_models.canary_states import CanaryStates
 from exhausters.engine.sglang.null_models.dense import OTHER_LOGIT, NullForCausalLM
 from exhausters.workloads.emitted import FIRST_CANARY_TOKEN, canary_token, fingerprint, weight
 
@@ -75,6 +78,7 @@ class _Pools:
             self._full, self._window = _in_buffer(buffers.full_kv_pool), _in_buffer(buffers.swa_kv_pool)
         else:
             self._full, self._window = _in_buffer(buffers), None
+        self._states = CanaryStates(scheduler) if has_slots(scheduler) else None
         self._places = torch.arange(self._tables.req_to_token.shape[1] + 1)
         self._weights = weight(self._places)
 
@@ -94,6 +98,9 @@ class _Pools:
         read = self._full[table]
         is_inside = self._places[:longest] < lengths.unsqueeze(1)
         total = (read * self._weights[:longest] * is_inside).sum(1)
+        if self._states is not None:
+            sums = (read * self._weights[:longest]).cumsum(1)
+            total += self._states.go_on(batch, sums, lengths)
         if self._window is not None:
             self._window[self._in_window(batch.out_cache_loc)] = written
             total += self._differences(table, read, lengths)
