@@ -23,7 +23,7 @@ _FIELDS = tuple(field.name for field in fields(StepRecord))
 _RID_FIELDS = ("rids", "retracted_rids", "dropped_rids")
 _DEFAULTS = {field.name: field.default for field in fields(StepRecord)}
 # Fields that joined later: left out as long as they have their default, so that what an engine without a
-# second tier decides has the digest that it always had.
+# second tier, or without adapters, decides has the digest that it always had.
 _JOINED_LATER = (
     "host_free_tokens",
     "host_cached_tokens",
@@ -33,6 +33,9 @@ _JOINED_LATER = (
     "host_evicted_tokens",
     "load_back_wait_ns",
     "backup_wait_ns",
+    "batch_adapters",
+    "adapter_loads",
+    "held_lora_slots",
 )
 
 

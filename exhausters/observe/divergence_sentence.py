@@ -36,6 +36,9 @@ _LEVELS = (
     ("host_held_tokens", "host tokens held by pressure"),
     ("load_back_wait_ns", "modelled nanoseconds of waiting for load-backs"),
     ("backup_wait_ns", "modelled nanoseconds of waiting for backups"),
+    ("batch_adapters", "adapters in the batch"),
+    ("adapter_loads", "adapters put into a slot"),
+    ("held_lora_slots", "adapter slots held by pressure"),
     ("forward_ns", "modelled nanoseconds of the forward"),
     ("end_ns", "modelled nanoseconds at its end"),
 )

@@ -147,6 +147,27 @@ _ALL = (
     _metric(
         "host_cached_tokens_max", "tokens", DECISION, NONE, "Most tokens that the cache kept in host memory."
     ),
+    _metric(
+        "adapter_loads",
+        "loads",
+        DECISION,
+        NONE,
+        "Adapters that were put into a slot, the base model being one.",
+    ),
+    _metric(
+        "adapters_per_batch_mean",
+        "adapters",
+        DECISION,
+        NONE,
+        "Mean of different adapters in a batch, the base model being one.",
+    ),
+    _metric(
+        "adapters_per_batch_max",
+        "adapters",
+        DECISION,
+        NONE,
+        "Most different adapters in a batch, the base model being one.",
+    ),
     _metric("chunked_requests", "requests", DECISION, NONE, "Requests whose prompt was prefilled in chunks."),
     _metric("chunks", "chunks", DECISION, NONE, "Prefill chunks, over all requests that were chunked."),
     _metric("chunk_tokens_mean", "tokens", DECISION, NONE, "Mean prompt tokens of a chunk."),

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from exhausters.engine.api import BatchView, Engine, PoolSnapshot
 from exhausters.engine.clock import RealClock, VirtualClock
+from exhausters.observe.adapter_loads import AdapterLoads
 from exhausters.observe.conservation import ConservationCheck, PoolCount
 from exhausters.observe.decision_log import DecisionLog
 from exhausters.observe.emitted_tokens import computes_token_for
@@ -52,6 +53,7 @@ class Recorder:
         self._forward_time = forward_time
         self._spool = StepSpool(spool_path)
         self._host = HostTier(engine, pressure)
+        self._adapters = AdapterLoads(engine, pressure)
         self._conservation = ConservationCheck(engine, pressure)
         self._raises = raises
         self.unbalanced: tuple[PoolCount, ...] = ()
@@ -69,7 +71,7 @@ class Recorder:
         self._open_step()
 
     def start(self) -> None:
-        """Begin to count evictions, retractions and copies.
+        """Begin to count evictions, retractions, copies and loads of adapters.
 
         Raises:
             SeamError: the engine cannot be watched; nothing stays wrapped.
@@ -77,12 +79,14 @@ class Recorder:
         self._stop_watching = self._engine.watch(self)
         try:
             self._host.start()
+            self._adapters.start()
         except BaseException:
-            self._stop_watching()
+            self.stop()
             raise
 
     def stop(self) -> None:
         """Remove the wrappers; harmless when repeated."""
+        self._adapters.stop()
         self._host.stop()
         if self._stop_watching is not None:
             self._stop_watching()
@@ -180,6 +184,9 @@ class Recorder:
             host_evicted_tokens=host.evicted_tokens,
             load_back_wait_ns=host.load_back_wait_ns,
             backup_wait_ns=host.backup_wait_ns,
+            batch_adapters=batch.adapters,
+            adapter_loads=self._adapters.take_step(),
+            held_lora_slots=self._adapters.held_slots,
         )
 
     def _open_step(self) -> None:

@@ -43,6 +43,9 @@ class StepRecord:
             that were copied back, and host tokens that the cache freed.
         load_back_wait_ns, backup_wait_ns: modelled time by which load-backs, and backups that an eviction
             waits for, made the step longer.
+        batch_adapters: different adapters in the batch, the base model being one; 0 without adapters.
+        adapter_loads: adapters that were put into a slot, the base model being one.
+        held_lora_slots: slots of adapters that an exhauster keeps after the step.
     """
 
     step: int
@@ -81,3 +84,6 @@ class StepRecord:
     host_evicted_tokens: int = 0
     load_back_wait_ns: int = 0
     backup_wait_ns: int = 0
+    batch_adapters: int = 0
+    adapter_loads: int = 0
+    held_lora_slots: int = 0

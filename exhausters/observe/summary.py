@@ -27,6 +27,7 @@ def summarize(log: DecisionLog, facts: RunFacts) -> dict[str, Value]:
         **_eviction_metrics(log),
         **_cache_metrics(replay),
         **_host_tier_metrics(log),
+        **_adapter_metrics(log),
         **_chunk_metrics(replay),
         **_output_metrics(replay, facts),
         **_modelled_metrics(log, replay, facts),
@@ -51,7 +52,7 @@ class _Replay:
         self.batch_prompts: list[int] = []
         self.parked_steps = 0
         self._open_chunk: set[str] = set()
-        self._prefixes = ComputedPrefixes(facts.sequences, page_size=facts.page_size)
+        self._prefixes = ComputedPrefixes(facts.sequences, page_size=facts.page_size, adapters=facts.adapters)
         self._prefixes.add_all(facts.warm_rids)
         for record, emitted in emissions(log):
             self.outputs.update(emitted)
@@ -175,6 +176,15 @@ def _host_tier_metrics(log: DecisionLog) -> dict[str, Value]:
         "host_cached_tokens_max": max((record.host_cached_tokens for record in log), default=0),
         "load_back_wait_seconds": sum(record.load_back_wait_ns for record in log) / 1e9,
         "backup_wait_seconds": sum(record.backup_wait_ns for record in log) / 1e9,
+    }
+
+
+def _adapter_metrics(log: DecisionLog) -> dict[str, Value]:
+    sizes = [record.batch_adapters for record in log if record.batch_adapters]
+    return {
+        "adapter_loads": sum(record.adapter_loads for record in log),
+        "adapters_per_batch_mean": _mean(sizes),
+        "adapters_per_batch_max": max(sizes, default=None),
     }
 
 

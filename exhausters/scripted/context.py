@@ -10,7 +10,7 @@ from typing import Any, Literal, Protocol
 
 from exhausters.engine.api import BatchView, Engine, Submission
 from exhausters.engine.clock import RealClock, VirtualClock
-from exhausters.errors import PrefixEvictionError, UsageError
+from exhausters.errors import PrefixEvictionError, UnsupportedSettingError, UsageError
 from exhausters.observe.phases import PhaseSwitch
 from exhausters.pressure import PressureLevels, PressureSet
 from exhausters.scripted import queries
@@ -145,7 +145,16 @@ class ScriptedContext:
         return ScriptedReqHandle(rid=rid, context=self)
 
     def submit_request(self, request: Request) -> ScriptedReqHandle:
-        """Send a workload's request, decoded greedily."""
+        """Send a workload's request, decoded greedily.
+
+        Raises:
+            UnsupportedSettingError: it names an adapter, and the engine is booted without.
+        """
+        if request.adapter is not None and self.engine.adapter_slots is None:
+            raise UnsupportedSettingError(
+                f"request {request.rid!r} names the adapter {request.adapter!r}, and this engine has none; "
+                "boot it with server_args.enable_lora = [true], or leave `adapters` out of the workload"
+            )
         # Greedy: sampling would draw random numbers to find the one token that has any weight.
         sampling = {
             "max_new_tokens": request.max_new_tokens,
@@ -161,6 +170,7 @@ class ScriptedContext:
             priority=request.priority,
             return_logprob=request.logprobs_from is not None,
             logprob_start_len=request.logprobs_from,
+            lora_path=request.adapter,
         )
 
     def pause_generation(self, *, mode: Literal["retract", "in_place"]) -> None:

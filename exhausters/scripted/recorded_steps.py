@@ -30,13 +30,25 @@ def request(
     priority: int | None = None,
     logprobs_from: int | None = None,
     frequency_penalty: float = 0.0,
+    adapter: str | None = None,
 ) -> RequestKeywords:
-    """Return a request that is decoded greedily; `logprobs_from` asks for log-probabilities of the prompt."""
+    """Return a request that is decoded greedily.
+
+    `logprobs_from` asks for log-probabilities of the prompt, `adapter` names a LoRA adapter.
+    """
     sampling = {"max_new_tokens": max_new_tokens, "ignore_eos": ignore_eos, "temperature": 0.0}
     if frequency_penalty:
         sampling["frequency_penalty"] = frequency_penalty
     scored = {} if logprobs_from is None else {"return_logprob": True, "logprob_start_len": logprobs_from}
-    return {"input_ids": list(prompt), "rid": rid, "sampling": sampling, "priority": priority, **scored}
+    named = {} if adapter is None else {"lora_path": adapter}
+    return {
+        "input_ids": list(prompt),
+        "rid": rid,
+        "sampling": sampling,
+        "priority": priority,
+        **scored,
+        **named,
+    }
 
 
 def said(prompt: Sequence[int], count: int) -> list[int]:

@@ -82,6 +82,11 @@ class Feeder:
         request = self._requests.get(rid)
         return request is not None and request.logprobs_from is not None
 
+    def adapter_of(self, rid: str) -> str:
+        """The adapter that it names; empty for none."""
+        request = self._requests.get(rid)
+        return "" if request is None or request.adapter is None else request.adapter
+
     def is_prefill_only(self, rid: str) -> bool:
         """Whether it asks for no outputs."""
         request = self._requests.get(rid)

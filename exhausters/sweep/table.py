@@ -33,6 +33,12 @@ _HOST_COLUMNS = (
     ("backed_up_tokens", "backed\nup", 0),
     ("loaded_back_tokens", "loaded\nback", 0),
 )
+# Shown where adapters were in batches.
+_ADAPTER_COLUMNS = (
+    ("adapters_per_batch_mean", "adapters/\nbatch", 2),
+    ("adapter_loads", "adapter\nloads", 0),
+)
+_FURTHER_COLUMNS = (_HOST_COLUMNS, _ADAPTER_COLUMNS)
 _Columns = Sequence[tuple[str, str, int]]
 
 
@@ -41,8 +47,10 @@ def records_table(records: Sequence[RunRecord], *, title: str) -> Group:
     parts: list[RenderableType] = [Text(title, style="bold")]
     given = {name for record in records for name in record.cell.levels.given()}
     shown = [kind for kind in kinds() if kind.always_shown or kind.level_name in given]
-    has_host = any(record.result.metrics.get(_HOST_COLUMNS[0][0]) for record in records)
-    columns = _COLUMNS + _HOST_COLUMNS if has_host else _COLUMNS
+    columns: tuple[tuple[str, str, int], ...] = _COLUMNS
+    for further in _FURTHER_COLUMNS:
+        if any(record.result.metrics.get(further[0][0]) for record in records):
+            columns += further
     for heading, rows in groupby(records, key=_heading):
         table = _empty_table(heading, shown, columns)
         for record in rows:

@@ -76,6 +76,7 @@ class Request:
         frequency_penalty: taken from the logit of a token for each time it was emitted, as SGLang's sampling
             parameter of that name. The null models' logits are 100 apart, so that no text changes: the
             penalty, times the outputs, must stay below.
+        adapter: name of the LoRA adapter that it asks for; None for the base model.
 
     Raises:
         WorkloadError: names the field, the value and what was expected.
@@ -91,6 +92,7 @@ class Request:
     logprobs_from: int | None = None
     events: tuple[Event, ...] = ()
     frequency_penalty: float = 0.0
+    adapter: str | None = None
 
     def __post_init__(self) -> None:
         require_text("Request.rid", self.rid)
@@ -112,6 +114,8 @@ class Request:
         object.__setattr__(self, "events", tuple(self.events))
         if not all(isinstance(one, Event) for one in self.events):
             raise WorkloadError(f"{where}: events={self.events!r}: must be Event objects")
+        if self.adapter is not None:
+            require_text(f"{where}: adapter", self.adapter)
         self._check_penalty(where)
 
     def _check_penalty(self, where: str) -> None:

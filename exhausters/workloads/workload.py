@@ -108,6 +108,8 @@ def _canonical(request: Request) -> list[object]:
         later.append(["frequency_penalty", float(request.frequency_penalty).hex()])
     if request.events:
         later.append(["events", [[one.action, one.stage] for one in request.events]])
+    if request.adapter is not None:
+        later.append(["adapter", request.adapter])
     return [
         request.rid,
         request.arrival_seconds.hex(),

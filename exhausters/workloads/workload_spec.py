@@ -4,8 +4,8 @@
     item  = key "=" value              any argument of the builder or reader
           | path                       first item only, short for path=...
 
-Every builder and reader takes `priorities`, `frequency_penalty` and `renamed` as well (see `priorities.py`,
-`penalized.py`, `renamed.py`).
+Every builder and reader takes `priorities`, `frequency_penalty`, `renamed` and `adapters` as well (see
+`priorities.py`, `penalized.py`, `renamed.py`, `adapters.py`).
 
     shared_prefix
     agents:seed=3,turns=4
@@ -29,6 +29,9 @@ from typing import cast
 from urllib.parse import unquote
 
 from exhausters.errors import WorkloadError
+from exhausters.workloads.adapters import ARGUMENT as ADAPTERS
+from exhausters.workloads.adapters import PARAMETER as ADAPTERS_PARAMETER
+from exhausters.workloads.adapters import with_adapters
 from exhausters.workloads.azure import read_azure
 from exhausters.workloads.mooncake import read_mooncake
 from exhausters.workloads.penalized import ARGUMENT as PENALTY
@@ -52,7 +55,12 @@ READERS: Mapping[str, Builder] = MappingProxyType(
 
 # What every builder and reader takes beside its own.
 _COMMON = MappingProxyType(
-    {PRIORITIES: PRIORITIES_PARAMETER, PENALTY: PENALTY_PARAMETER, RENAMED: RENAMED_PARAMETER}
+    {
+        PRIORITIES: PRIORITIES_PARAMETER,
+        PENALTY: PENALTY_PARAMETER,
+        ADAPTERS: ADAPTERS_PARAMETER,
+        RENAMED: RENAMED_PARAMETER,
+    }
 )
 _PATH = "path"
 _ESCAPED = re.compile(r"[%,=]")
@@ -100,6 +108,8 @@ class WorkloadSpec:
             workload = with_priorities(workload, cast(int, self.arguments[PRIORITIES]))
         if PENALTY in self.arguments:
             workload = with_penalty(workload, cast(float, self.arguments[PENALTY]))
+        if ADAPTERS in self.arguments:
+            workload = with_adapters(workload, cast(int, self.arguments[ADAPTERS]))
         if self.arguments.get(RENAMED):
             workload = with_other_names(workload)
         shown = dict(self.arguments)

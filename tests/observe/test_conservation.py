@@ -27,6 +27,8 @@ _ADDS_UP = PoolSnapshot(
     window_in_use_tokens=60,
     host_free_tokens=100,
     host_cached_tokens=80,
+    empty_adapter_slots=1,
+    resident_adapters=2,
 )
 
 
@@ -34,8 +36,10 @@ def _check(pools: PoolSnapshot, *, window_total: int | None) -> None:
     kv_pool = SimpleNamespace(total_tokens=1000, window_total_tokens=window_total)
     engine: Any = SimpleNamespace(kv_pool=kv_pool, row_pool=SimpleNamespace(total_rows=8))
     engine.host_pool = SimpleNamespace(total_tokens=200)
+    engine.adapter_slots = SimpleNamespace(total_slots=4)
     pressure: Any = SimpleNamespace(holdings=lambda: PressureHoldings(held_tokens=50, held_rows=0))
     record: Any = SimpleNamespace(step=7, mode=IDLE, held_tokens=50, held_rows=0, host_held_tokens=20)
+    record.held_lora_slots = 1
     ConservationCheck(engine, pressure).check(record, pools)
 
 
@@ -58,6 +62,10 @@ def test_what_adds_up_passes(window_total: int | None) -> None:
         (
             {"host_cached_tokens": 64},
             "step 7: 16 host tokens leaked: free 100 + held 20 + cached 64 + in use 0 != total 200",
+        ),
+        (
+            {"resident_adapters": 1},
+            "step 7: 1 adapter slots leaked: free 1 + held 1 + cached 1 + in use 0 != total 4",
         ),
     ],
 )

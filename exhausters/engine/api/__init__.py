@@ -15,7 +15,15 @@ from exhausters.engine.api.engine import (
     OutputListener,
     RequestView,
 )
-from exhausters.engine.api.parts import HostListener, HostPool, KvPool, PrefixTree, RowPool
+from exhausters.engine.api.parts import (
+    AdapterListener,
+    AdapterSlots,
+    HostListener,
+    HostPool,
+    KvPool,
+    PrefixTree,
+    RowPool,
+)
 from exhausters.engine.api.records import (
     DECODE,
     EVICT,
@@ -61,6 +69,8 @@ __all__ = [
     "RETRACT",
     "RUN",
     "WRITTEN_BY_TWO",
+    "AdapterListener",
+    "AdapterSlots",
     "BatchView",
     "Boot",
     "BootFacts",

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from exhausters.engine.api.parts import HostPool, KvPool, PrefixTree, RowPool
+from exhausters.engine.api.parts import AdapterSlots, HostPool, KvPool, PrefixTree, RowPool
 from exhausters.engine.api.records import (
     BatchView,
     BootFacts,
@@ -116,6 +116,10 @@ class Engine(Protocol):
     @property
     def host_pool(self) -> HostPool | None:
         """The cache's pages in host memory; None without such a tier."""
+
+    @property
+    def adapter_slots(self) -> AdapterSlots | None:
+        """The slots of adapters; None where it is booted without adapters."""
 
     @property
     def row_pool(self) -> RowPool:

@@ -33,7 +33,7 @@ class Submission:
             engine's own default.
         priority: its priority, where the engine orders by it.
         dp_rank: the rank it is meant for.
-        lora_path: keeps its prefix apart from those of other paths.
+        lora_path: the adapter that it names; without adapters it only keeps prefixes of other paths apart.
     """
 
     rid: str
@@ -64,6 +64,7 @@ class BatchView:
         prefix_tokens: tokens of each that are in the KV pool already; empty for a decode batch.
         decoding_requests: requests at the end of a mixed batch that decode one token.
         chunked_rid: the request that is being prefilled in chunks, if any; it need not be in the batch.
+        adapters: different adapters that its requests name, the base model being one; 0 without adapters.
     """
 
     mode: str
@@ -72,6 +73,7 @@ class BatchView:
     prefix_tokens: tuple[int, ...] = ()
     decoding_requests: int = 0
     chunked_rid: str | None = None
+    adapters: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,6 +105,8 @@ class PoolSnapshot:
             of the sliding-window pool of a hybrid model; 0 for a dense one.
         host_free_tokens, host_cached_tokens: of the cache's pool in host memory, free and kept by nodes of
             the tree; 0 without one.
+        empty_adapter_slots, resident_adapters: slots of adapters with nothing in them, and adapters in the
+            others that the harness did not put there; 0 without adapters.
     """
 
     free_tokens: int
@@ -117,6 +121,8 @@ class PoolSnapshot:
     window_in_use_tokens: int = 0
     host_free_tokens: int = 0
     host_cached_tokens: int = 0
+    empty_adapter_slots: int = 0
+    resident_adapters: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -236,6 +242,7 @@ class BootFacts:
         window_pool_unchecked: why the window pool of a hybrid model is counted in no step; empty if it is
             counted.
         host_total_tokens: tokens of the cache's pool in host memory; 0 without one.
+        adapter_slots: slots of adapters; 0 without adapters.
     """
 
     pid: int
@@ -252,11 +259,12 @@ class BootFacts:
     policy: str
     window_pool_unchecked: str = ""
     host_total_tokens: int = 0
+    adapter_slots: int = 0
 
     def to_json(self) -> dict[str, Any]:
         """Return the facts by name, as records have them; without those that do not apply."""
         shown = asdict(self)
-        for name in ("window_pool_unchecked", "host_total_tokens"):
+        for name in ("window_pool_unchecked", "host_total_tokens", "adapter_slots"):
             if not shown[name]:
                 del shown[name]
         return shown

@@ -93,10 +93,12 @@ class FakeEngine:
         native: the scheduler.
         is_overlapped: always False.
         host_pool: None: there is no second tier, and a switch that asks for one is refused.
+        adapter_slots: None, likewise.
     """
 
     is_overlapped = False
     host_pool = None
+    adapter_slots = None
 
     def __init__(self, scheduler: FakeScheduler) -> None:
         self.native = scheduler

@@ -17,7 +17,7 @@ from typing import Any
 
 from exhausters.engine.api import Engine, EngineHook
 from exhausters.engine.settings import CANARIES, HostSettings
-from exhausters.engine.sglang import cpu_kernels, hicache, inbox
+from exhausters.engine.sglang import cpu_kernels, hicache, inbox, lora
 from exhausters.engine.sglang.engine import SGLangEngine
 from exhausters.engine.sglang.environment import set_environment
 from exhausters.engine.sglang.facts import require_rust_core as check
@@ -143,8 +143,11 @@ def run(
     server_args, notes = server_arguments(
         settings.engine, model_path=str(model_path), switches=settings.switches
     )
-    if hicache.is_on({**settings.engine, **settings.switches}):
+    arguments = {**settings.engine, **settings.switches}
+    if hicache.is_on(arguments):
         hicache.install()
+    if lora.is_on(arguments):
+        lora.install()
     port_args = _port_arguments(server_args)
     _install_hook(module.Scheduler, make_hook, settings)
     known: Mapping[str, Any] = {

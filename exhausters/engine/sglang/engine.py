@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -23,6 +24,7 @@ from exhausters.engine.api import (
 )
 from exhausters.engine.sglang import admission, batches, observation, outputs
 from exhausters.engine.sglang import request_messages as messages
+from exhausters.engine.sglang.adapter_slots import SGLangAdapterSlots, adapters_in, open_adapter_slots
 from exhausters.engine.sglang.carryover import Carryover
 from exhausters.engine.sglang.facts import facts, source_folders
 from exhausters.engine.sglang.holdings import Holders
@@ -77,12 +79,17 @@ class SGLangEngine:
 
     @cached_property
     def _pools(self) -> PoolReader:
-        return PoolReader(self.native, self._holders)
+        return PoolReader(self.native, self._holders, adapters=self.adapter_slots)
 
     @cached_property
     def host_pool(self) -> SGLangHostPool | None:
         """HiCache's pages in host memory."""
         return open_host_pool(self.native)
+
+    @cached_property
+    def adapter_slots(self) -> SGLangAdapterSlots | None:
+        """The slots of LoRA adapters."""
+        return open_adapter_slots(self.native)
 
     @cached_property
     def _slots(self) -> PageTables:
@@ -104,7 +111,8 @@ class SGLangEngine:
     def view_batch(self, native: Any) -> BatchView:
         """The batch that is about to run."""
         self._batch = native
-        return batches.view_batch(self.native, native)
+        view = batches.view_batch(self.native, native)
+        return view if self.adapter_slots is None else replace(view, adapters=adapters_in(native.reqs))
 
     def batch_requests(self, native: Any) -> list[SGLangRequest]:
         """The requests of a batch."""
@@ -215,6 +223,8 @@ class SGLangEngine:
     def submit(self, submission: Submission) -> None:
         """Send a request."""
         request = messages.generate_request(submission)
+        if submission.lora_path is not None and self.adapter_slots is not None:
+            self.adapter_slots.know(submission.lora_path)
         outputs = self._text.after(submission.input_ids, submission.max_new_tokens)
         self._submitted.append(submission.input_ids + outputs)
         self._inbox.put(request)
@@ -258,6 +268,8 @@ class SGLangEngine:
         if self._carryover is None:
             self._carryover = Carryover(self.native)
         self._carryover.restore()
+        if self.adapter_slots is not None:
+            self.adapter_slots.forget()
 
     def facts(self) -> BootFacts:
         """What was booted."""

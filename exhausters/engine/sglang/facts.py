@@ -10,6 +10,7 @@ from typing import Any
 from exhausters.engine.api import BootFacts, SourceFolders
 from exhausters.engine.settings import HostSettings
 from exhausters.engine.sglang import window_pool
+from exhausters.engine.sglang.adapter_slots import open_adapter_slots
 from exhausters.engine.sglang.host_pool import open_host_pool
 from exhausters.engine.sglang.source_tree import WATCHED
 from exhausters.errors import BootError
@@ -26,7 +27,7 @@ def facts(scheduler: Any) -> BootFacts:
 
     tree = scheduler.tree_cache
     core = getattr(tree, "tree_core", None)
-    host_pool = open_host_pool(scheduler)
+    host_pool, adapters = open_host_pool(scheduler), open_adapter_slots(scheduler)
     return BootFacts(
         pid=os.getpid(),
         sglang_version=str(getattr(sglang, "__version__", "unknown")),
@@ -42,6 +43,7 @@ def facts(scheduler: Any) -> BootFacts:
         policy=str(scheduler.schedule_policy),
         window_pool_unchecked=why_window_unchecked(scheduler),
         host_total_tokens=0 if host_pool is None else host_pool.total_tokens,
+        adapter_slots=0 if adapters is None else adapters.total_slots,
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from exhausters.engine.api import PoolSnapshot
+from exhausters.engine.sglang.adapter_slots import SGLangAdapterSlots
 from exhausters.engine.sglang.holdings import Holders
 from exhausters.engine.sglang.host_pool import open_host_pool
 from exhausters.engine.sglang.window_pool import WindowPool, is_hybrid
@@ -14,8 +15,11 @@ from exhausters.engine.sglang.window_pool import WindowPool, is_hybrid
 class PoolReader:
     """KV tokens and request rows of one scheduler; its pools and its cache are there from boot to end."""
 
-    def __init__(self, scheduler: Any, holders: Holders) -> None:
+    def __init__(
+        self, scheduler: Any, holders: Holders, *, adapters: SGLangAdapterSlots | None = None
+    ) -> None:
         self._holders = holders
+        self._adapters = adapters
         allocator, tree = scheduler.token_to_kv_pool_allocator, scheduler.tree_cache
         self._rows = scheduler.req_to_token_pool
         self._window = WindowPool(scheduler, holders) if is_hybrid(scheduler) else None
@@ -45,4 +49,6 @@ class PoolReader:
             window_in_use_tokens=window_in_use,
             host_free_tokens=0 if self._host is None else self._host.available_tokens(),
             host_cached_tokens=0 if self._host is None else self._host.cached_tokens(),
+            empty_adapter_slots=0 if self._adapters is None else self._adapters.empty_slots(),
+            resident_adapters=0 if self._adapters is None else self._adapters.resident_adapters(),
         )
