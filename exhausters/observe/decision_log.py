@@ -36,6 +36,7 @@ _JOINED_LATER = (
     "batch_adapters",
     "adapter_loads",
     "held_lora_slots",
+    "compiling",
 )
 
 

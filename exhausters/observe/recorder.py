@@ -187,6 +187,7 @@ class Recorder:
             batch_adapters=batch.adapters,
             adapter_loads=self._adapters.take_step(),
             held_lora_slots=self._adapters.held_slots,
+            compiling=len(self._engine.grammar_rids()),
         )
 
     def _open_step(self) -> None:

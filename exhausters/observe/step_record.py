@@ -46,6 +46,7 @@ class StepRecord:
         batch_adapters: different adapters in the batch, the base model being one; 0 without adapters.
         adapter_loads: adapters that were put into a slot, the base model being one.
         held_lora_slots: slots of adapters that an exhauster keeps after the step.
+        compiling: requests that wait for their grammar after the step, outside of the queue.
     """
 
     step: int
@@ -87,3 +88,4 @@ class StepRecord:
     batch_adapters: int = 0
     adapter_loads: int = 0
     held_lora_slots: int = 0
+    compiling: int = 0

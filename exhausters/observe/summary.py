@@ -28,6 +28,7 @@ def summarize(log: DecisionLog, facts: RunFacts) -> dict[str, Value]:
         **_cache_metrics(replay),
         **_host_tier_metrics(log),
         **_adapter_metrics(log),
+        **_grammar_metrics(log),
         **_chunk_metrics(replay),
         **_output_metrics(replay, facts),
         **_modelled_metrics(log, replay, facts),
@@ -185,6 +186,13 @@ def _adapter_metrics(log: DecisionLog) -> dict[str, Value]:
         "adapter_loads": sum(record.adapter_loads for record in log),
         "adapters_per_batch_mean": _mean(sizes),
         "adapters_per_batch_max": max(sizes, default=None),
+    }
+
+
+def _grammar_metrics(log: DecisionLog) -> dict[str, Value]:
+    return {
+        "compiling_steps": sum(record.compiling > 0 for record in log),
+        "compiling_requests_max": max((record.compiling for record in log), default=0),
     }
 
 

@@ -148,7 +148,8 @@ class ScriptedContext:
         """Send a workload's request, decoded greedily.
 
         Raises:
-            UnsupportedSettingError: it names an adapter, and the engine is booted without.
+            UnsupportedSettingError: it names an adapter, and the engine is booted without; or it has a
+                grammar, and the engine takes none.
         """
         if request.adapter is not None and self.engine.adapter_slots is None:
             raise UnsupportedSettingError(
@@ -171,6 +172,7 @@ class ScriptedContext:
             return_logprob=request.logprobs_from is not None,
             logprob_start_len=request.logprobs_from,
             lora_path=request.adapter,
+            grammar_steps=request.grammar_steps,
         )
 
     def pause_generation(self, *, mode: Literal["retract", "in_place"]) -> None:

@@ -38,7 +38,9 @@ _ADAPTER_COLUMNS = (
     ("adapters_per_batch_mean", "adapters/\nbatch", 2),
     ("adapter_loads", "adapter\nloads", 0),
 )
-_FURTHER_COLUMNS = (_HOST_COLUMNS, _ADAPTER_COLUMNS)
+# Shown where requests waited for a grammar.
+_GRAMMAR_COLUMNS = (("compiling_steps", "com-\npiling\nsteps", 0),)
+_FURTHER_COLUMNS = (_HOST_COLUMNS, _ADAPTER_COLUMNS, _GRAMMAR_COLUMNS)
 _Columns = Sequence[tuple[str, str, int]]
 
 

@@ -19,6 +19,8 @@ from exhausters.workloads.tokens import expand
 
 #: What a null model's token has more of than any other.
 LOGIT_DISTANCE = 100.0
+#: Well below what counts as a stall: nothing runs while all requests wait for a grammar.
+GRAMMAR_STEPS_MAX = 32
 #: Longest time, some 30,000 years: anything longer is a mistake.
 SECONDS_MAX = 1 << 40
 
@@ -77,6 +79,8 @@ class Request:
             parameter of that name. The null models' logits are 100 apart, so that no text changes: the
             penalty, times the outputs, must stay below.
         adapter: name of the LoRA adapter that it asks for; None for the base model.
+        grammar_steps: steps after its arrival in which its grammar is compiled, before which it may not even
+            wait in the queue, 0 to `GRAMMAR_STEPS_MAX`; None for no grammar. It allows every token.
 
     Raises:
         WorkloadError: names the field, the value and what was expected.
@@ -93,6 +97,7 @@ class Request:
     events: tuple[Event, ...] = ()
     frequency_penalty: float = 0.0
     adapter: str | None = None
+    grammar_steps: int | None = None
 
     def __post_init__(self) -> None:
         require_text("Request.rid", self.rid)
@@ -116,6 +121,10 @@ class Request:
             raise WorkloadError(f"{where}: events={self.events!r}: must be Event objects")
         if self.adapter is not None:
             require_text(f"{where}: adapter", self.adapter)
+        if self.grammar_steps is not None:
+            name = f"{where}: grammar_steps"
+            if require_int(name, self.grammar_steps, minimum=0) > GRAMMAR_STEPS_MAX:
+                raise WorkloadError(f"{name}={self.grammar_steps}: must be <= {GRAMMAR_STEPS_MAX}")
         self._check_penalty(where)
 
     def _check_penalty(self, where: str) -> None:

@@ -110,6 +110,8 @@ def _canonical(request: Request) -> list[object]:
         later.append(["events", [[one.action, one.stage] for one in request.events]])
     if request.adapter is not None:
         later.append(["adapter", request.adapter])
+    if request.grammar_steps is not None:
+        later.append(["grammar_steps", request.grammar_steps])
     return [
         request.rid,
         request.arrival_seconds.hex(),

@@ -4,8 +4,8 @@
     item  = key "=" value              any argument of the builder or reader
           | path                       first item only, short for path=...
 
-Every builder and reader takes `priorities`, `frequency_penalty`, `renamed` and `adapters` as well (see
-`priorities.py`, `penalized.py`, `renamed.py`, `adapters.py`).
+Every builder and reader takes `priorities`, `frequency_penalty`, `adapters`, `grammar_steps` and `renamed` as
+well (see `priorities.py`, `penalized.py`, `adapters.py`, `grammars.py`, `renamed.py`).
 
     shared_prefix
     agents:seed=3,turns=4
@@ -33,6 +33,9 @@ from exhausters.workloads.adapters import ARGUMENT as ADAPTERS
 from exhausters.workloads.adapters import PARAMETER as ADAPTERS_PARAMETER
 from exhausters.workloads.adapters import with_adapters
 from exhausters.workloads.azure import read_azure
+from exhausters.workloads.grammars import ARGUMENT as GRAMMAR_STEPS
+from exhausters.workloads.grammars import PARAMETER as GRAMMAR_STEPS_PARAMETER
+from exhausters.workloads.grammars import with_grammars
 from exhausters.workloads.mooncake import read_mooncake
 from exhausters.workloads.penalized import ARGUMENT as PENALTY
 from exhausters.workloads.penalized import PARAMETER as PENALTY_PARAMETER
@@ -59,6 +62,7 @@ _COMMON = MappingProxyType(
         PRIORITIES: PRIORITIES_PARAMETER,
         PENALTY: PENALTY_PARAMETER,
         ADAPTERS: ADAPTERS_PARAMETER,
+        GRAMMAR_STEPS: GRAMMAR_STEPS_PARAMETER,
         RENAMED: RENAMED_PARAMETER,
     }
 )
@@ -110,6 +114,8 @@ class WorkloadSpec:
             workload = with_penalty(workload, cast(float, self.arguments[PENALTY]))
         if ADAPTERS in self.arguments:
             workload = with_adapters(workload, cast(int, self.arguments[ADAPTERS]))
+        if GRAMMAR_STEPS in self.arguments:
+            workload = with_grammars(workload, cast(int, self.arguments[GRAMMAR_STEPS]))
         if self.arguments.get(RENAMED):
             workload = with_other_names(workload)
         shown = dict(self.arguments)

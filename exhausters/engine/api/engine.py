@@ -168,6 +168,9 @@ class Engine(Protocol):
     def waiting_count(self) -> int:
         """Return the length of the waiting queue."""
 
+    def grammar_rids(self) -> list[str]:
+        """Return those that wait for their grammar to be compiled, before they may wait in the queue."""
+
     def running_rids(self) -> list[str]:
         """Return the running batch."""
 
@@ -178,7 +181,7 @@ class Engine(Protocol):
         """Return the batch that ran last; None before the first, or when it was forgotten."""
 
     def is_idle(self) -> bool:
-        """Whether nothing waits, runs, or is being prefilled in chunks."""
+        """Whether nothing waits, in the queue or for a grammar, runs, or is being prefilled in chunks."""
 
     def is_fully_idle(self) -> bool:
         """`is_idle`, and the last batch has nothing left to be processed either."""
@@ -231,7 +234,11 @@ class Engine(Protocol):
     # Actions. Those up to `flush` are received in the iteration that follows.
 
     def submit(self, submission: Submission) -> None:
-        """Send a request."""
+        """Send a request.
+
+        Raises:
+            UnsupportedSettingError: it has a grammar, and the engine has no queue for those.
+        """
 
     def pause(self, mode: str) -> None:
         """Pause generation; `retract` gives the KV of running requests back, `in_place` keeps it."""

@@ -33,6 +33,7 @@ class Submission:
             engine's own default.
         priority: its priority, where the engine orders by it.
         dp_rank: the rank it is meant for.
+        grammar_steps: steps in which its grammar is compiled; None for no grammar.
         lora_path: the adapter that it names; without adapters it only keeps prefixes of other paths apart.
     """
 
@@ -45,6 +46,7 @@ class Submission:
     priority: int | None = None
     dp_rank: int | None = None
     lora_path: str | None = None
+    grammar_steps: int | None = None
 
     @property
     def max_new_tokens(self) -> int:

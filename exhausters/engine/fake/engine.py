@@ -39,6 +39,7 @@ from exhausters.engine.fake.pools import PagePool, RowTable
 from exhausters.engine.fake.requests import FakeBatch, FakeRequest, Retracted
 from exhausters.engine.fake.scheduler import FakeScheduler
 from exhausters.engine.wrap import wrap_calls
+from exhausters.errors import UnsupportedSettingError
 
 # Forward modes by the names that scripts know from SGLang.
 _ENGINE_MODES = {PREFILL: "EXTEND", DECODE: "DECODE"}
@@ -179,6 +180,10 @@ class FakeEngine:
         """Length of the queue."""
         return len(self.native.queue)
 
+    def grammar_rids(self) -> list[str]:
+        """None: there are no grammars here."""
+        return []
+
     def running_rids(self) -> list[str]:
         """The running batch."""
         return [request.rid for request in self.native.running.requests]
@@ -265,6 +270,8 @@ class FakeEngine:
 
     def submit(self, submission: Submission) -> None:
         """Send a request; of `sampling` only `max_new_tokens` is read."""
+        if submission.grammar_steps is not None:
+            raise UnsupportedSettingError(f"request {submission.rid!r} has a grammar: there are none here")
         self._send(
             partial(self.native.receive, submission.rid, submission.input_ids, submission.max_new_tokens)
         )

@@ -14,7 +14,7 @@ from typing import Any
 
 from exhausters.engine.api import AdapterListener
 from exhausters.engine.sglang import lora
-from exhausters.engine.sglang.requests import iter_requests
+from exhausters.engine.sglang.requests import iter_begun
 from exhausters.engine.wrap import wrap_calls
 from exhausters.errors import AllocationShortError, SeamError
 
@@ -69,12 +69,7 @@ class SGLangAdapterSlots:
 
     def _in_use(self) -> set[str | None]:
         """Adapters that requests which have begun need, in this step or the next."""
-        waiting = {id(req) for req in self._scheduler.waiting_queue}
-        return {
-            req.lora_id
-            for req in iter_requests(self._scheduler)
-            if id(req) not in waiting and not req.finished()
-        }
+        return {req.lora_id for req in iter_begun(self._scheduler) if not req.finished()}
 
     def know(self, name: str) -> None:
         """Register an adapter of this name, as SGLang's server does before it lets a request name it."""

@@ -27,6 +27,7 @@ from exhausters.engine.sglang import request_messages as messages
 from exhausters.engine.sglang.adapter_slots import SGLangAdapterSlots, adapters_in, open_adapter_slots
 from exhausters.engine.sglang.carryover import Carryover
 from exhausters.engine.sglang.facts import facts, source_folders
+from exhausters.engine.sglang.grammars import Grammars, waiting_for_grammar
 from exhausters.engine.sglang.holdings import Holders
 from exhausters.engine.sglang.host_pool import SGLangHostPool, open_host_pool
 from exhausters.engine.sglang.idle_checks import set_idle_checks
@@ -68,6 +69,7 @@ class SGLangEngine:
         # With their outputs, which are known: cores without a walk are pinned through these sequences.
         self._submitted: list[array[int]] = []
         self._carryover: Carryover | None = None
+        self._grammars = Grammars(scheduler)
         # The batch that runs next, or runs: no queue of the scheduler's has it yet.
         self._batch: Any = None
 
@@ -142,6 +144,10 @@ class SGLangEngine:
         """Length of the waiting queue."""
         return len(self.native.waiting_queue)
 
+    def grammar_rids(self) -> list[str]:
+        """The queue of those that wait for their grammar."""
+        return [req.rid for req in waiting_for_grammar(self.native)]
+
     def running_rids(self) -> list[str]:
         """The running batch."""
         running = self.native.running_batch
@@ -163,6 +169,7 @@ class SGLangEngine:
         return (
             scheduler.chunked_req is None
             and len(scheduler.waiting_queue) == 0
+            and not waiting_for_grammar(scheduler)
             and (running is None or running.is_empty())
         )
 
@@ -222,6 +229,9 @@ class SGLangEngine:
 
     def submit(self, submission: Submission) -> None:
         """Send a request."""
+        if submission.grammar_steps is not None:
+            text = self._grammars.text_for(submission.grammar_steps, submission.rid)
+            submission = replace(submission, sampling={**submission.sampling, "regex": text})
         request = messages.generate_request(submission)
         if submission.lora_path is not None and self.adapter_slots is not None:
             self.adapter_slots.know(submission.lora_path)
@@ -270,6 +280,7 @@ class SGLangEngine:
         self._carryover.restore()
         if self.adapter_slots is not None:
             self.adapter_slots.forget()
+        self._grammars.forget()
 
     def facts(self) -> BootFacts:
         """What was booted."""
