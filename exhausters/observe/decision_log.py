@@ -20,7 +20,7 @@ FORMAT_VERSION = 1
 _FORMAT_NAME = "exhausters-decision-log"
 
 _FIELDS = tuple(field.name for field in fields(StepRecord))
-_RID_FIELDS = ("rids", "retracted_rids", "dropped_rids")
+_RID_FIELDS = ("rids", "retracted_rids", "dropped_rids", "preempted_rids")
 _DEFAULTS = {field.name: field.default for field in fields(StepRecord)}
 # Fields that joined later: left out as long as they have their default, so that what an engine without a
 # second tier, or without adapters, decides has the digest that it always had.
@@ -37,6 +37,8 @@ _JOINED_LATER = (
     "adapter_loads",
     "held_lora_slots",
     "compiling",
+    "preempted_rids",
+    "preempted_tokens",
 )
 
 

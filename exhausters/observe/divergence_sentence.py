@@ -51,6 +51,8 @@ _OTHERS = {
     "decoding_requests": "how many requests of the mixed batch decode",
     "retracted_rids": "the order of retractions",
     "retracted_tokens": "the KV tokens that retractions throw away",
+    "preempted_rids": "the requests that are preempted",
+    "preempted_tokens": "the KV tokens that preemptions throw away",
     "dropped_rids": "the retracted requests that lose the token of the step before",
 }
 

@@ -112,6 +112,20 @@ _ALL = (
         "KV tokens of their own that retracted requests threw away.",
     ),
     _metric(
+        "preemptions",
+        "requests",
+        DECISION,
+        NONE,
+        "Running requests that were put back to the queue for one of higher priority.",
+    ),
+    _metric(
+        "preempted_tokens",
+        "tokens",
+        DECISION,
+        NONE,
+        "KV tokens of their own that preempted requests threw away.",
+    ),
+    _metric(
         "prefill_tokens",
         "tokens",
         DECISION,

@@ -65,6 +65,7 @@ class Recorder:
         # What is known of the step that is under way.
         self._batch = _NO_BATCH
         self._retracted: list[str] = []
+        self._preempted: list[str] = []
         self._dropped: list[str] = []
         # A step's result is looked at one step later, as far as the scheduler is concerned.
         self._is_overlapped = engine.is_overlapped
@@ -188,12 +189,14 @@ class Recorder:
             adapter_loads=self._adapters.take_step(),
             held_lora_slots=self._adapters.held_slots,
             compiling=len(self._engine.grammar_rids()),
+            preempted_rids=tuple(self._preempted),
+            preempted_tokens=self._preempted_tokens,
         )
 
     def _open_step(self) -> None:
         self._batch = _NO_BATCH
-        self._retracted, self._dropped = [], []
-        self._retracted_tokens = self._memory_aborts = 0
+        self._retracted, self._preempted, self._dropped = [], [], []
+        self._retracted_tokens = self._preempted_tokens = self._memory_aborts = 0
         self._evict_calls = self._evict_asked = self._evict_given = self._window_evicted = 0
         self._shape = _NO_FORWARD
 
@@ -245,3 +248,14 @@ class Recorder:
                 self._dropped.append(rid)
                 self.outputs[rid] -= 1
         self._memory_aborts += aborted
+
+    def on_preemption(self, *, own_tokens: Mapping[str, int]) -> None:
+        """Note one preemption; what is lost by it is what is lost by a retraction."""
+        before = computes_token_for(self._steps[-1]) if self._steps and self._is_overlapped else ()
+        for rid in own_tokens:
+            self._preempted.append(rid)
+            self._preempted_tokens += own_tokens[rid]
+            self._kv_tokens.pop(rid, None)
+            if rid in before:
+                self._dropped.append(rid)
+                self.outputs[rid] -= 1

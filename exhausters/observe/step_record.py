@@ -23,7 +23,8 @@ class StepRecord:
         chunked_rid: the request that is being prefilled in chunks, if any.
         retracted_rids: requests that were retracted while this step's batch was formed.
         retracted_tokens: KV tokens of their own that those retractions threw away; what the tree owns stays.
-        dropped_rids: those of them whose token of the step before was dropped (overlap loop only).
+        dropped_rids: those of them, and of the preempted ones, whose token of the step before was dropped
+            (overlap loop only).
         memory_aborts: requests that were given up because retracting was not enough.
         evict_calls, evict_asked_tokens, evict_given_tokens: calls of the tree cache's eviction, the tokens
             they were asked for and the tokens they freed.
@@ -46,6 +47,9 @@ class StepRecord:
         batch_adapters: different adapters in the batch, the base model being one; 0 without adapters.
         adapter_loads: adapters that were put into a slot, the base model being one.
         held_lora_slots: slots of adapters that an exhauster keeps after the step.
+        preempted_rids: requests that were put back to the queue for one of higher priority while this step's
+            batch was formed.
+        preempted_tokens: KV tokens of their own that they threw away.
         compiling: requests that wait for their grammar after the step, outside of the queue.
     """
 
@@ -89,3 +93,5 @@ class StepRecord:
     adapter_loads: int = 0
     held_lora_slots: int = 0
     compiling: int = 0
+    preempted_rids: tuple[str, ...] = ()
+    preempted_tokens: int = 0

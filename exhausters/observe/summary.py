@@ -164,6 +164,8 @@ def _eviction_metrics(log: DecisionLog) -> dict[str, Value]:
         "window_evicted_tokens": sum(record.window_evicted_tokens for record in log),
         "retractions": sum(len(record.retracted_rids) for record in log),
         "retracted_tokens": sum(record.retracted_tokens for record in log),
+        "preemptions": sum(len(record.preempted_rids) for record in log),
+        "preempted_tokens": sum(record.preempted_tokens for record in log),
         "retraction_dropped_tokens": sum(len(record.dropped_rids) for record in log),
         "memory_aborts": sum(record.memory_aborts for record in log),
     }

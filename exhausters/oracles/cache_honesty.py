@@ -47,7 +47,7 @@ class CacheHonesty(Oracle):
         """Judge the requests that were prefilled for the first time; note those that end."""
         if self.not_judged:
             return
-        if step.evict_given_tokens or step.retracted_rids or step.memory_aborts:
+        if step.evict_given_tokens or step.retracted_rids or step.preempted_rids or step.memory_aborts:
             self.not_judged = f"from step {step.step} on, where pages were evicted or given back"
             self._children.clear()
             return

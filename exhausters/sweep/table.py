@@ -40,7 +40,9 @@ _ADAPTER_COLUMNS = (
 )
 # Shown where requests waited for a grammar.
 _GRAMMAR_COLUMNS = (("compiling_steps", "com-\npiling\nsteps", 0),)
-_FURTHER_COLUMNS = (_HOST_COLUMNS, _ADAPTER_COLUMNS, _GRAMMAR_COLUMNS)
+# Shown where requests were preempted.
+_PREEMPTION_COLUMNS = (("preemptions", "pre-\nemptions", 0),)
+_FURTHER_COLUMNS = (_HOST_COLUMNS, _ADAPTER_COLUMNS, _GRAMMAR_COLUMNS, _PREEMPTION_COLUMNS)
 _Columns = Sequence[tuple[str, str, int]]
 
 

@@ -76,6 +76,13 @@ class EngineListener(Protocol):
             aborted: requests that were given up, because retracting was not enough.
         """
 
+    def on_preemption(self, *, own_tokens: Mapping[str, int]) -> None:
+        """Running requests were put back to the queue for one of higher priority.
+
+        Args:
+            own_tokens: KV tokens of their own that they threw away, by request id.
+        """
+
 
 class OutputListener(Protocol):
     """Receives the outputs of requests as they end."""

@@ -16,6 +16,7 @@ from exhausters.engine.api import (
     EngineListener,
     MethodPoint,
 )
+from exhausters.engine.sglang import preemption
 from exhausters.engine.sglang.holdings import Holders
 from exhausters.engine.wrap import wrap_calls
 
@@ -68,6 +69,8 @@ def watch(scheduler: Any, holders: Holders, listener: EngineListener) -> Callabl
 
     eviction, retraction = _eviction_point(scheduler), _retraction_point(scheduler)
     with ExitStack() as wrappers:
+        if preemption.is_on(scheduler):
+            wrappers.callback(preemption.watch(scheduler, holders, listener))
         wrappers.callback(wrap_calls(eviction.owner, eviction.name, note_eviction))
         wrappers.callback(wrap_calls(retraction.owner, retraction.name, note_retraction, note_holdings))
         return wrappers.pop_all().close
