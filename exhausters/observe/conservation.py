@@ -18,7 +18,7 @@ class PoolCount:
     Attributes:
         pool: `KV tokens`, `window tokens`, `host tokens`, `adapter slots` or `request rows`.
         total, free, held, cached, in_use: units; `cached` is evictable and protected together, 0 for rows; of
-            slots those with an adapter.
+            slots those with an adapter; `in_use` is by requests and by sessions.
     """
 
     pool: str
@@ -52,8 +52,8 @@ class ConservationCheck:
         cached = pools.evictable_tokens + pools.protected_tokens
         # Nearly every step adds up, and then nothing needs to be named.
         if (
-            pools.free_tokens + held + cached + pools.in_use_tokens == self._total_tokens
-            and pools.free_rows + record.held_rows + pools.rows_in_use == self._total_rows
+            pools.free_tokens + held + cached + _used_tokens(pools) == self._total_tokens
+            and pools.free_rows + record.held_rows + _used_rows(pools) == self._total_rows
             and self._total_window_tokens in (None, _window_tokens(pools) + held)
             and pools.host_free_tokens + record.host_held_tokens + pools.host_cached_tokens
             == self._total_host_tokens
@@ -80,7 +80,7 @@ class ConservationCheck:
             free=pools.free_tokens,
             held=record.held_tokens,
             cached=pools.evictable_tokens + pools.protected_tokens,
-            in_use=pools.in_use_tokens,
+            in_use=_used_tokens(pools),
         )
         if self._total_window_tokens is not None:
             yield PoolCount(
@@ -116,7 +116,7 @@ class ConservationCheck:
             free=pools.free_rows,
             held=record.held_rows,
             cached=0,
-            in_use=pools.rows_in_use,
+            in_use=_used_rows(pools),
         )
 
 
@@ -127,6 +127,14 @@ def describe(count: PoolCount, *, step: int) -> str:
         f"step {step}: {abs(count.missing)} {count.pool} {what}: free {count.free} + held {count.held} + "
         f"cached {count.cached} + in use {count.in_use} != total {count.total}"
     )
+
+
+def _used_tokens(pools: PoolSnapshot) -> int:
+    return pools.in_use_tokens + pools.session_tokens
+
+
+def _used_rows(pools: PoolSnapshot) -> int:
+    return pools.rows_in_use + pools.session_rows
 
 
 def _window_tokens(pools: PoolSnapshot) -> int:

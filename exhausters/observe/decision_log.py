@@ -39,6 +39,8 @@ _JOINED_LATER = (
     "compiling",
     "preempted_rids",
     "preempted_tokens",
+    "session_tokens",
+    "session_rows",
 )
 
 

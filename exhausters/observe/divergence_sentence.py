@@ -39,6 +39,8 @@ _LEVELS = (
     ("batch_adapters", "adapters in the batch"),
     ("adapter_loads", "adapters put into a slot"),
     ("held_lora_slots", "adapter slots held by pressure"),
+    ("session_tokens", "tokens that sessions keep"),
+    ("session_rows", "rows that sessions keep"),
     ("compiling", "requests that wait for a grammar"),
     ("forward_ns", "modelled nanoseconds of the forward"),
     ("end_ns", "modelled nanoseconds at its end"),

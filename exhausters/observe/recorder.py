@@ -191,6 +191,8 @@ class Recorder:
             compiling=len(self._engine.grammar_rids()),
             preempted_rids=tuple(self._preempted),
             preempted_tokens=self._preempted_tokens,
+            session_tokens=pools.session_tokens,
+            session_rows=pools.session_rows,
         )
 
     def _open_step(self) -> None:

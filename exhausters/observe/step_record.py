@@ -47,6 +47,8 @@ class StepRecord:
         batch_adapters: different adapters in the batch, the base model being one; 0 without adapters.
         adapter_loads: adapters that were put into a slot, the base model being one.
         held_lora_slots: slots of adapters that an exhauster keeps after the step.
+        session_tokens, session_rows: KV tokens, whole pages, and request rows that sessions keep after the
+            step while no turn of theirs runs.
         preempted_rids: requests that were put back to the queue for one of higher priority while this step's
             batch was formed.
         preempted_tokens: KV tokens of their own that they threw away.
@@ -95,3 +97,5 @@ class StepRecord:
     compiling: int = 0
     preempted_rids: tuple[str, ...] = ()
     preempted_tokens: int = 0
+    session_tokens: int = 0
+    session_rows: int = 0

@@ -29,6 +29,7 @@ def summarize(log: DecisionLog, facts: RunFacts) -> dict[str, Value]:
         **_host_tier_metrics(log),
         **_adapter_metrics(log),
         **_grammar_metrics(log),
+        **_session_metrics(log),
         **_chunk_metrics(replay),
         **_output_metrics(replay, facts),
         **_modelled_metrics(log, replay, facts),
@@ -195,6 +196,13 @@ def _grammar_metrics(log: DecisionLog) -> dict[str, Value]:
     return {
         "compiling_steps": sum(record.compiling > 0 for record in log),
         "compiling_requests_max": max((record.compiling for record in log), default=0),
+    }
+
+
+def _session_metrics(log: DecisionLog) -> dict[str, Value]:
+    return {
+        "session_tokens_max": max((record.session_tokens for record in log), default=0),
+        "session_rows_max": max((record.session_rows for record in log), default=0),
     }
 
 

@@ -149,7 +149,7 @@ class ScriptedContext:
 
         Raises:
             UnsupportedSettingError: it names an adapter, and the engine is booted without; or it has a
-                grammar, and the engine takes none.
+                grammar, or is a turn of a session, and the engine takes none.
         """
         if request.adapter is not None and self.engine.adapter_slots is None:
             raise UnsupportedSettingError(
@@ -164,8 +164,11 @@ class ScriptedContext:
         }
         if request.frequency_penalty:
             sampling["frequency_penalty"] = request.frequency_penalty
+        tokens, session = request.tokens(self.text), request.session
+        if session is not None and not session.has_tokens:
+            self.engine.open_session(session.name, is_streaming=session.streams)
         return self.submit(
-            request.tokens(self.text),
+            tokens if session is None else tokens[session.has_tokens :],
             rid=request.rid,
             sampling=sampling,
             priority=request.priority,
@@ -173,6 +176,8 @@ class ScriptedContext:
             logprob_start_len=request.logprobs_from,
             lora_path=request.adapter,
             grammar_steps=request.grammar_steps,
+            session_id=None if session is None else session.name,
+            session_rid=None if session is None else request.after,
         )
 
     def pause_generation(self, *, mode: Literal["retract", "in_place"]) -> None:

@@ -42,7 +42,12 @@ _ADAPTER_COLUMNS = (
 _GRAMMAR_COLUMNS = (("compiling_steps", "com-\npiling\nsteps", 0),)
 # Shown where requests were preempted.
 _PREEMPTION_COLUMNS = (("preemptions", "pre-\nemptions", 0),)
-_FURTHER_COLUMNS = (_HOST_COLUMNS, _ADAPTER_COLUMNS, _GRAMMAR_COLUMNS, _PREEMPTION_COLUMNS)
+# Shown where sessions kept anything.
+_SESSION_COLUMNS = (
+    ("session_tokens_max", "session\ntokens", 0),
+    ("cache_hit_tokens", "hit\ntokens", 0),
+)
+_FURTHER_COLUMNS = (_HOST_COLUMNS, _ADAPTER_COLUMNS, _GRAMMAR_COLUMNS, _PREEMPTION_COLUMNS, _SESSION_COLUMNS)
 _Columns = Sequence[tuple[str, str, int]]
 
 

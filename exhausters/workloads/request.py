@@ -58,6 +58,31 @@ class Segment:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Session:
+    """The session of which a request is a turn.
+
+    Args:
+        name: unique among the sessions of a workload.
+        streams: whether the engine keeps its KV and request row between two turns, beside its tokens.
+        has_tokens: tokens at the head of the prompt that the session has already, so that they are not sent;
+            0 for its first turn.
+
+    Raises:
+        WorkloadError: a value of the wrong type or sign.
+    """
+
+    name: str
+    streams: bool
+    has_tokens: int = 0
+
+    def __post_init__(self) -> None:
+        require_text("Session.name", self.name)
+        if not isinstance(self.streams, bool):
+            raise WorkloadError(f"Session.streams={self.streams!r}: must be True or False")
+        require_int("Session.has_tokens", self.has_tokens, minimum=0)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Request:
     """One generation request.
 
@@ -82,6 +107,8 @@ class Request:
         grammar_steps: steps after its arrival in which its grammar is compiled, before which it may not even
             wait in the queue, 0 to `GRAMMAR_STEPS_MAX`; None for no grammar. It allows every token.
 
+        session: of which it is a turn; None for a request of its own. Those of a session follow each other.
+
     Raises:
         WorkloadError: names the field, the value and what was expected.
     """
@@ -98,6 +125,7 @@ class Request:
     frequency_penalty: float = 0.0
     adapter: str | None = None
     grammar_steps: int | None = None
+    session: Session | None = None
 
     def __post_init__(self) -> None:
         require_text("Request.rid", self.rid)
@@ -125,7 +153,19 @@ class Request:
             name = f"{where}: grammar_steps"
             if require_int(name, self.grammar_steps, minimum=0) > GRAMMAR_STEPS_MAX:
                 raise WorkloadError(f"{name}={self.grammar_steps}: must be <= {GRAMMAR_STEPS_MAX}")
+        self._check_session(where)
         self._check_penalty(where)
+
+    def _check_session(self, where: str) -> None:
+        if self.session is None:
+            return
+        if not isinstance(self.session, Session):
+            raise WorkloadError(f"{where}: session={self.session!r}: must be a Session")
+        if self.session.has_tokens >= self.prompt_tokens or (self.session.has_tokens and not self.after):
+            raise WorkloadError(
+                f"{where}: session.has_tokens={self.session.has_tokens}: must be fewer than the prompt's "
+                f"{self.prompt_tokens}, and 0 for a request that follows none"
+            )
 
     def _check_penalty(self, where: str) -> None:
         penalty = self.frequency_penalty

@@ -4,8 +4,8 @@
     item  = key "=" value              any argument of the builder or reader
           | path                       first item only, short for path=...
 
-Every builder and reader takes `priorities`, `frequency_penalty`, `adapters`, `grammar_steps` and `renamed` as
-well (see `priorities.py`, `penalized.py`, `adapters.py`, `grammars.py`, `renamed.py`).
+Every builder and reader takes `priorities`, `frequency_penalty`, `adapters`, `grammar_steps`, `sessions` and
+`renamed` as well (see `priorities.py`, `penalized.py`, `adapters.py`, `grammars.py`, `sessions.py`).
 
     shared_prefix
     agents:seed=3,turns=4
@@ -47,6 +47,9 @@ from exhausters.workloads.renamed import ARGUMENT as RENAMED
 from exhausters.workloads.renamed import PARAMETER as RENAMED_PARAMETER
 from exhausters.workloads.renamed import with_other_names
 from exhausters.workloads.request_log import read_sglang_log
+from exhausters.workloads.sessions import ARGUMENT as SESSIONS
+from exhausters.workloads.sessions import PARAMETER as SESSIONS_PARAMETER
+from exhausters.workloads.sessions import with_sessions
 from exhausters.workloads.synthetic import BUILDERS, Builder
 from exhausters.workloads.trace_fields import exact_fraction
 from exhausters.workloads.workload import Workload
@@ -63,6 +66,7 @@ _COMMON = MappingProxyType(
         PENALTY: PENALTY_PARAMETER,
         ADAPTERS: ADAPTERS_PARAMETER,
         GRAMMAR_STEPS: GRAMMAR_STEPS_PARAMETER,
+        SESSIONS: SESSIONS_PARAMETER,
         RENAMED: RENAMED_PARAMETER,
     }
 )
@@ -116,6 +120,8 @@ class WorkloadSpec:
             workload = with_adapters(workload, cast(int, self.arguments[ADAPTERS]))
         if GRAMMAR_STEPS in self.arguments:
             workload = with_grammars(workload, cast(int, self.arguments[GRAMMAR_STEPS]))
+        if SESSIONS in self.arguments:
+            workload = with_sessions(workload, cast(str, self.arguments[SESSIONS]))
         if self.arguments.get(RENAMED):
             workload = with_other_names(workload)
         shown = dict(self.arguments)

@@ -67,6 +67,8 @@ def test_what_adds_up_passes(window_total: int | None) -> None:
             {"resident_adapters": 1},
             "step 7: 1 adapter slots leaked: free 1 + held 1 + cached 1 + in use 0 != total 4",
         ),
+        ({"session_tokens": 16}, r"step 7: 16 KV tokens counted twice .* in use 166 != total 1000"),
+        ({"session_rows": 1}, "step 7: 1 request rows counted twice"),
     ],
 )
 def test_the_pool_is_named(change: dict[str, int], said: str) -> None:

@@ -229,6 +229,7 @@ class Engine(Protocol):
         """Return what the tree keeps for each unfinished request that owns a row, by request id.
 
         Tokens at the head of its sequence that the tree owns, and the handle of the node at which they end.
+        What is kept for a session is told by the name of the session.
         """
 
     def slot_faults(self) -> Sequence[SlotFault]:
@@ -246,6 +247,19 @@ class Engine(Protocol):
         Raises:
             UnsupportedSettingError: it has a grammar, and the engine has no queue for those.
         """
+
+    def open_session(self, session_id: str, *, is_streaming: bool) -> None:
+        """Open a session; a streaming one keeps KV and a request row between two turns.
+
+        Raises:
+            UnsupportedSettingError: the engine has no such sessions, or was booted without them.
+        """
+
+    def close_session(self, session_id: str) -> None:
+        """Close a session, and give back what it keeps; harmless when it is not open."""
+
+    def open_sessions(self) -> tuple[str, ...]:
+        """Return the sessions that were opened and not closed."""
 
     def pause(self, mode: str) -> None:
         """Pause generation; `retract` gives the KV of running requests back, `in_place` keeps it."""

@@ -34,6 +34,8 @@ class Submission:
         priority: its priority, where the engine orders by it.
         dp_rank: the rank it is meant for.
         grammar_steps: steps in which its grammar is compiled; None for no grammar.
+        session_id: the session of which it is a turn; `input_ids` is then what comes behind what that has.
+        session_rid: the turn before it.
         lora_path: the adapter that it names; without adapters it only keeps prefixes of other paths apart.
     """
 
@@ -47,6 +49,8 @@ class Submission:
     dp_rank: int | None = None
     lora_path: str | None = None
     grammar_steps: int | None = None
+    session_id: str | None = None
+    session_rid: str | None = None
 
     @property
     def max_new_tokens(self) -> int:
@@ -107,6 +111,8 @@ class PoolSnapshot:
             of the sliding-window pool of a hybrid model; 0 for a dense one.
         host_free_tokens, host_cached_tokens: of the cache's pool in host memory, free and kept by nodes of
             the tree; 0 without one.
+        session_tokens, session_rows: what sessions keep while no turn of theirs runs, whole pages, without
+            what the tree owns.
         empty_adapter_slots, resident_adapters: slots of adapters with nothing in them, and adapters in the
             others that the harness did not put there; 0 without adapters.
     """
@@ -123,6 +129,8 @@ class PoolSnapshot:
     window_in_use_tokens: int = 0
     host_free_tokens: int = 0
     host_cached_tokens: int = 0
+    session_tokens: int = 0
+    session_rows: int = 0
     empty_adapter_slots: int = 0
     resident_adapters: int = 0
 

@@ -276,6 +276,17 @@ class FakeEngine:
             partial(self.native.receive, submission.rid, submission.input_ids, submission.max_new_tokens)
         )
 
+    def open_session(self, session_id: str, *, is_streaming: bool) -> None:
+        """Refuse: there are no sessions."""
+        raise UnsupportedSettingError(f"session {session_id!r}: there are none here")
+
+    def close_session(self, session_id: str) -> None:
+        """Nothing to close."""
+
+    def open_sessions(self) -> tuple[str, ...]:
+        """None."""
+        return ()
+
     def pause(self, mode: str) -> None:
         """Pause generation."""
         self._send(partial(self.native.pause, mode))

@@ -39,6 +39,7 @@ from exhausters.engine.sglang.pools import PoolReader
 from exhausters.engine.sglang.prefix_tree import SGLangTree
 from exhausters.engine.sglang.requests import SGLangRequest, iter_requests
 from exhausters.engine.sglang.row_pool import SGLangRowPool
+from exhausters.engine.sglang.sessions import Sessions
 from exhausters.workloads import DEFAULT_TEXT, EmittedText
 
 
@@ -70,6 +71,7 @@ class SGLangEngine:
         self._submitted: list[array[int]] = []
         self._carryover: Carryover | None = None
         self._grammars = Grammars(scheduler)
+        self._sessions = Sessions(scheduler, self._inbox.put)
         # The batch that runs next, or runs: no queue of the scheduler's has it yet.
         self._batch: Any = None
 
@@ -224,8 +226,8 @@ class SGLangEngine:
         self.native.running_batch.batch_is_full = False
 
     def cached_prefixes(self) -> dict[str, tuple[int, object | None]]:
-        """Tokens of each request that the tree owns, and its node."""
-        return self._holders.cached_prefixes()
+        """Tokens of each request that the tree owns, and its node; those of sessions as well."""
+        return {**self._holders.cached_prefixes(), **self._sessions.cached_prefixes(self._holders)}
 
     def submit(self, submission: Submission) -> None:
         """Send a request."""
@@ -238,6 +240,18 @@ class SGLangEngine:
         outputs = self._text.after(submission.input_ids, submission.max_new_tokens)
         self._submitted.append(submission.input_ids + outputs)
         self._inbox.put(request)
+
+    def open_session(self, session_id: str, *, is_streaming: bool) -> None:
+        """Open a session."""
+        self._sessions.open(session_id, is_streaming=is_streaming)
+
+    def close_session(self, session_id: str) -> None:
+        """Close a session."""
+        self._sessions.close(session_id)
+
+    def open_sessions(self) -> tuple[str, ...]:
+        """Sessions that are open."""
+        return self._sessions.open_ids
 
     def pause(self, mode: str) -> None:
         """Pause generation; `mode` is `retract` or `in_place`."""

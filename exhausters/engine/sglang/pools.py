@@ -9,6 +9,7 @@ from exhausters.engine.api import PoolSnapshot
 from exhausters.engine.sglang.adapter_slots import SGLangAdapterSlots
 from exhausters.engine.sglang.holdings import Holders
 from exhausters.engine.sglang.host_pool import open_host_pool
+from exhausters.engine.sglang.sessions import kept_by_sessions, slots_of
 from exhausters.engine.sglang.window_pool import WindowPool, is_hybrid
 
 
@@ -18,6 +19,8 @@ class PoolReader:
     def __init__(
         self, scheduler: Any, holders: Holders, *, adapters: SGLangAdapterSlots | None = None
     ) -> None:
+        self._scheduler = scheduler
+        self._page_size = int(scheduler.page_size)
         self._holders = holders
         self._adapters = adapters
         allocator, tree = scheduler.token_to_kv_pool_allocator, scheduler.tree_cache
@@ -32,6 +35,7 @@ class PoolReader:
     def snapshot(self) -> PoolSnapshot:
         """How full all pools are now."""
         in_use_tokens, rows_in_use = self._holders.in_use()
+        session_tokens, session_rows = self._idle_sessions()
         window_free = window_evictable = window_protected = window_in_use = 0
         if self._window is not None:
             window_free, window_evictable, window_protected = self._window.free_and_cached()
@@ -49,6 +53,16 @@ class PoolReader:
             window_in_use_tokens=window_in_use,
             host_free_tokens=0 if self._host is None else self._host.available_tokens(),
             host_cached_tokens=0 if self._host is None else self._host.cached_tokens(),
+            session_tokens=session_tokens,
+            session_rows=session_rows,
             empty_adapter_slots=0 if self._adapters is None else self._adapters.empty_slots(),
             resident_adapters=0 if self._adapters is None else self._adapters.resident_adapters(),
         )
+
+    def _idle_sessions(self) -> tuple[int, int]:
+        """KV tokens and rows that sessions keep while no turn of theirs runs."""
+        if not slots_of(self._scheduler):
+            return 0, 0
+        page, running = self._page_size, {self._holders.row(req) for req in self._holders.owners()}
+        idle = [one for one in kept_by_sessions(self._scheduler) if one.row not in running]
+        return sum(-(-one.allocated // page) * page - one.protected for one in idle), len(idle)
