@@ -41,11 +41,11 @@ _ADAPTER_COLUMNS = (
 # Shown where requests waited for a grammar.
 _GRAMMAR_COLUMNS = (("compiling_steps", "com-\npiling\nsteps", 0),)
 # Shown where requests were preempted.
-_PREEMPTION_COLUMNS = (("preemptions", "pre-\nemptions", 0),)
+_PREEMPTION_COLUMNS = (("preemptions", "preemp-\ntions", 0),)
 # Shown where sessions kept anything.
 _SESSION_COLUMNS = (
     ("session_tokens_max", "session\ntokens", 0),
-    ("cache_hit_tokens", "hit\ntokens", 0),
+    ("session_rows_max", "session\nrows", 0),
 )
 _FURTHER_COLUMNS = (_HOST_COLUMNS, _ADAPTER_COLUMNS, _GRAMMAR_COLUMNS, _PREEMPTION_COLUMNS, _SESSION_COLUMNS)
 _Columns = Sequence[tuple[str, str, int]]
@@ -56,16 +56,23 @@ def records_table(records: Sequence[RunRecord], *, title: str) -> Group:
     parts: list[RenderableType] = [Text(title, style="bold")]
     given = {name for record in records for name in record.cell.levels.given()}
     shown = [kind for kind in kinds() if kind.always_shown or kind.level_name in given]
-    columns: tuple[tuple[str, str, int], ...] = _COLUMNS
-    for further in _FURTHER_COLUMNS:
-        if any(record.result.metrics.get(further[0][0]) for record in records):
-            columns += further
-    for heading, rows in groupby(records, key=_heading):
+    for heading, group in groupby(records, key=_heading):
+        rows = list(group)
+        columns = _columns(rows)
         table = _empty_table(heading, shown, columns)
         for record in rows:
             table.add_row(*_row(record, shown, columns))
         parts.append(table)
     return Group(*parts)
+
+
+def _columns(rows: Sequence[RunRecord]) -> _Columns:
+    """The columns of every part, and those of features that show in this one."""
+    columns = list(_COLUMNS)
+    for further in _FURTHER_COLUMNS:
+        if any(record.result.metrics.get(further[0][0]) for record in rows):
+            columns += further
+    return columns
 
 
 def _heading(record: RunRecord) -> str:
