@@ -191,6 +191,7 @@ def _named(step: StepRecord, names: dict[str, str]) -> StepRecord:
         step,
         rids=tuple(names[rid] for rid in step.rids),
         retracted_rids=tuple(names[rid] for rid in step.retracted_rids),
+        preempted_rids=tuple(names[rid] for rid in step.preempted_rids),
         dropped_rids=tuple(names[rid] for rid in step.dropped_rids),
         chunked_rid=None if step.chunked_rid is None else names[step.chunked_rid],
     )

@@ -107,6 +107,8 @@ def _requests(steps: Sequence[StepRecord]) -> Iterator[Event]:
     for record in steps:
         for rid in record.retracted_rids:
             yield _instant("retract", _REQUESTS_PID, tracks[rid], record, {"step": record.step})
+        for rid in record.preempted_rids:
+            yield _instant("preempt", _REQUESTS_PID, tracks[rid], record, {"step": record.step})
         here = set(record.rids) if record.mode == DECODE else set()
         for rid in [rid for rid in decoding if rid not in here]:
             yield _decode_slice(tracks[rid], *decoding.pop(rid))
@@ -143,7 +145,9 @@ def _decode_slice(tid: int, first: StepRecord, last: StepRecord) -> Event:
 
 def _request_tracks(steps: Sequence[StepRecord]) -> dict[str, int]:
     """Numbers of the requests' tracks, in order of first appearance."""
-    rids = dict.fromkeys(rid for record in steps for rid in (*record.rids, *record.retracted_rids))
+    rids = dict.fromkeys(
+        rid for record in steps for rid in (*record.rids, *record.retracted_rids, *record.preempted_rids)
+    )
     return {rid: number for number, rid in enumerate(rids, start=1)}
 
 

@@ -16,8 +16,9 @@ class PoolCount:
     """Where every unit of one pool is.
 
     Attributes:
-        pool: `KV tokens`, `window tokens`, `host tokens`, `mamba slots` or `request rows`.
-        total, free, held, cached, in_use: units; `cached` is evictable and protected together, 0 for rows.
+        pool: `KV tokens`, `window tokens`, `host tokens`, `mamba slots`, `adapter slots` or `request rows`.
+        total, free, held, cached, in_use: units; `cached` is evictable and protected together, 0 for rows; of
+            adapters' slots those with an adapter; `in_use` is by requests and by sessions.
     """
 
     pool: str
@@ -44,6 +45,7 @@ class ConservationCheck:
         self._total_window_tokens = engine.kv_pool.window_total_tokens
         self._total_host_tokens = 0 if engine.host_pool is None else engine.host_pool.total_tokens
         self._total_mamba_slots = 0 if engine.mamba_pool is None else engine.mamba_pool.total_slots
+        self._total_slots = 0 if engine.adapter_slots is None else engine.adapter_slots.total_slots
 
     def broken(self, record: StepRecord, pools: PoolSnapshot) -> tuple[PoolCount, ...]:
         """Return the pools that do not add up after one step; empty when all do."""
@@ -51,12 +53,14 @@ class ConservationCheck:
         cached = pools.evictable_tokens + pools.protected_tokens
         # Nearly every step adds up, and then nothing needs to be named.
         if (
-            pools.free_tokens + held + cached + pools.in_use_tokens == self._total_tokens
-            and pools.free_rows + record.held_rows + pools.rows_in_use == self._total_rows
+            pools.free_tokens + held + cached + _used_tokens(pools) == self._total_tokens
+            and pools.free_rows + record.held_rows + _used_rows(pools) == self._total_rows
             and self._total_window_tokens in (None, _window_tokens(pools) + held + record.window_held_tokens)
             and pools.host_free_tokens + record.host_held_tokens + pools.host_cached_tokens
             == self._total_host_tokens
             and _mamba_slots(pools) + record.mamba_held_slots == self._total_mamba_slots
+            and pools.empty_adapter_slots + record.held_lora_slots + pools.resident_adapters
+            == self._total_slots
         ):
             return ()
         return tuple(count for count in self._counts(record, pools) if count.missing)
@@ -78,7 +82,7 @@ class ConservationCheck:
             free=pools.free_tokens,
             held=record.held_tokens,
             cached=pools.evictable_tokens + pools.protected_tokens,
-            in_use=pools.in_use_tokens,
+            in_use=_used_tokens(pools),
         )
         if self._total_window_tokens is not None:
             yield PoolCount(
@@ -108,13 +112,22 @@ class ConservationCheck:
                 cached=pools.mamba_evictable_slots + pools.mamba_protected_slots,
                 in_use=pools.mamba_in_use_slots,
             )
+        if self._total_slots:
+            yield PoolCount(
+                pool="adapter slots",
+                total=self._total_slots,
+                free=pools.empty_adapter_slots,
+                held=record.held_lora_slots,
+                cached=pools.resident_adapters,
+                in_use=0,
+            )
         yield PoolCount(
             pool="request rows",
             total=self._total_rows,
             free=pools.free_rows,
             held=record.held_rows,
             cached=0,
-            in_use=pools.rows_in_use,
+            in_use=_used_rows(pools),
         )
 
 
@@ -125,6 +138,14 @@ def describe(count: PoolCount, *, step: int) -> str:
         f"step {step}: {abs(count.missing)} {count.pool} {what}: free {count.free} + held {count.held} + "
         f"cached {count.cached} + in use {count.in_use} != total {count.total}"
     )
+
+
+def _used_tokens(pools: PoolSnapshot) -> int:
+    return pools.in_use_tokens + pools.session_tokens
+
+
+def _used_rows(pools: PoolSnapshot) -> int:
+    return pools.rows_in_use + pools.session_rows
 
 
 def _window_tokens(pools: PoolSnapshot) -> int:

@@ -20,10 +20,10 @@ FORMAT_VERSION = 1
 _FORMAT_NAME = "exhausters-decision-log"
 
 _FIELDS = tuple(field.name for field in fields(StepRecord))
-_RID_FIELDS = ("rids", "retracted_rids", "dropped_rids")
+_RID_FIELDS = ("rids", "retracted_rids", "dropped_rids", "preempted_rids")
 _DEFAULTS = {field.name: field.default for field in fields(StepRecord)}
 # Fields that joined later: left out as long as they have their default, so that what an engine without a
-# second tier, or without a pool of states, decides has the digest that it always had.
+# second tier, without a pool of states or adapters, decides has the digest that it always had.
 _JOINED_LATER = (
     "host_free_tokens",
     "host_cached_tokens",
@@ -40,6 +40,14 @@ _JOINED_LATER = (
     "mamba_held_slots",
     "mamba_in_use_slots",
     "mamba_evicted_slots",
+    "batch_adapters",
+    "adapter_loads",
+    "held_lora_slots",
+    "compiling",
+    "preempted_rids",
+    "preempted_tokens",
+    "session_tokens",
+    "session_rows",
 )
 
 

@@ -43,6 +43,12 @@ _LEVELS = (
     ("host_held_tokens", "host tokens held by pressure"),
     ("load_back_wait_ns", "modelled nanoseconds of waiting for load-backs"),
     ("backup_wait_ns", "modelled nanoseconds of waiting for backups"),
+    ("batch_adapters", "adapters in the batch"),
+    ("adapter_loads", "adapters put into a slot"),
+    ("held_lora_slots", "adapter slots held by pressure"),
+    ("session_tokens", "tokens that sessions keep"),
+    ("session_rows", "rows that sessions keep"),
+    ("compiling", "requests that wait for a grammar"),
     ("forward_ns", "modelled nanoseconds of the forward"),
     ("end_ns", "modelled nanoseconds at its end"),
 )
@@ -54,6 +60,8 @@ _OTHERS = {
     "decoding_requests": "how many requests of the mixed batch decode",
     "retracted_rids": "the order of retractions",
     "retracted_tokens": "the KV tokens that retractions throw away",
+    "preempted_rids": "the requests that are preempted",
+    "preempted_tokens": "the KV tokens that preemptions throw away",
     "dropped_rids": "the retracted requests that lose the token of the step before",
 }
 

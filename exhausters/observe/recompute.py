@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 
 _NO_TOKENS = array("q")
+_NOBODY: Mapping[str, str] = MappingProxyType({})
 
 
 class ComputedPrefixes:
@@ -16,9 +18,20 @@ class ComputedPrefixes:
     computed it side by side). Only full pages can be shared, because SGLang caches only those.
     """
 
-    def __init__(self, sequences: Mapping[str, array[int]], *, page_size: int) -> None:
-        """Follow the requests of `sequences`: prompt and outputs, token ids, by request id."""
+    def __init__(
+        self,
+        sequences: Mapping[str, array[int]],
+        *,
+        page_size: int,
+        adapters: Mapping[str, str] = _NOBODY,
+    ) -> None:
+        """Follow the requests of `sequences`: prompt and outputs, token ids, by request id.
+
+        Those of `adapters` share with those of the same adapter alone.
+        """
         self._sequences = sequences
+        numbers = {name: place for place, name in enumerate(dict.fromkeys(adapters.values()), start=1)}
+        self._apart = {rid: numbers[name] for rid, name in adapters.items()}
         self._page = page_size
         self._known: set[int] = set()
         self._keys: dict[str, list[int]] = {}
@@ -64,7 +77,8 @@ class ComputedPrefixes:
         """A key for each full page of the sequence, which stands for the page and all before it."""
         keys = self._keys.get(rid)
         if keys is None:
-            tokens, page, key = self._sequences.get(rid, _NO_TOKENS), self._page, 0
+            tokens, page = self._sequences.get(rid, _NO_TOKENS), self._page
+            key = self._apart.get(rid, 0)
             keys = self._keys[rid] = []
             for start in range(0, len(tokens) - page + 1, page):
                 # Tuples of integers hash alike in every process.

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from exhausters.engine.api import BatchView, Engine, PoolSnapshot
 from exhausters.engine.clock import RealClock, VirtualClock
+from exhausters.observe.adapter_loads import AdapterLoads
 from exhausters.observe.conservation import ConservationCheck, PoolCount
 from exhausters.observe.decision_log import DecisionLog
 from exhausters.observe.emitted_tokens import computes_token_for
@@ -54,6 +55,7 @@ class Recorder:
         self._spool = StepSpool(spool_path)
         self._host = HostTier(engine, pressure)
         self._hybrid = HybridPools(engine, pressure)
+        self._adapters = AdapterLoads(engine, pressure)
         self._conservation = ConservationCheck(engine, pressure)
         self._raises = raises
         self.unbalanced: tuple[PoolCount, ...] = ()
@@ -65,13 +67,14 @@ class Recorder:
         # What is known of the step that is under way.
         self._batch = _NO_BATCH
         self._retracted: list[str] = []
+        self._preempted: list[str] = []
         self._dropped: list[str] = []
         # A step's result is looked at one step later, as far as the scheduler is concerned.
         self._is_overlapped = engine.is_overlapped
         self._open_step()
 
     def start(self) -> None:
-        """Begin to count evictions, retractions and copies.
+        """Begin to count evictions, retractions, copies and loads of adapters.
 
         Raises:
             SeamError: the engine cannot be watched; nothing stays wrapped.
@@ -80,12 +83,14 @@ class Recorder:
         try:
             self._host.start()
             self._hybrid.start()
+            self._adapters.start()
         except BaseException:
             self.stop()
             raise
 
     def stop(self) -> None:
         """Remove the wrappers; harmless when repeated."""
+        self._adapters.stop()
         self._hybrid.stop()
         self._host.stop()
         if self._stop_watching is not None:
@@ -191,12 +196,20 @@ class Recorder:
             mamba_held_slots=hybrid.mamba_held_slots,
             mamba_in_use_slots=pools.mamba_in_use_slots,
             mamba_evicted_slots=hybrid.mamba_evicted_slots,
+            batch_adapters=batch.adapters,
+            adapter_loads=self._adapters.take_step(),
+            held_lora_slots=self._adapters.held_slots,
+            compiling=len(self._engine.grammar_rids()),
+            preempted_rids=tuple(self._preempted),
+            preempted_tokens=self._preempted_tokens,
+            session_tokens=pools.session_tokens,
+            session_rows=pools.session_rows,
         )
 
     def _open_step(self) -> None:
         self._batch = _NO_BATCH
-        self._retracted, self._dropped = [], []
-        self._retracted_tokens = self._memory_aborts = 0
+        self._retracted, self._preempted, self._dropped = [], [], []
+        self._retracted_tokens = self._preempted_tokens = self._memory_aborts = 0
         self._evict_calls = self._evict_asked = self._evict_given = self._window_evicted = 0
         self._shape = _NO_FORWARD
 
@@ -248,3 +261,14 @@ class Recorder:
                 self._dropped.append(rid)
                 self.outputs[rid] -= 1
         self._memory_aborts += aborted
+
+    def on_preemption(self, *, own_tokens: Mapping[str, int]) -> None:
+        """Note one preemption; what is lost by it is what is lost by a retraction."""
+        before = computes_token_for(self._steps[-1]) if self._steps and self._is_overlapped else ()
+        for rid in own_tokens:
+            self._preempted.append(rid)
+            self._preempted_tokens += own_tokens[rid]
+            self._kv_tokens.pop(rid, None)
+            if rid in before:
+                self._dropped.append(rid)
+                self.outputs[rid] -= 1

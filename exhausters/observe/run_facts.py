@@ -14,6 +14,9 @@ from typing import Any
 from exhausters.errors import LogFormatError
 from exhausters.observe.latency import GoodputLimits
 
+# They follow from the workload.
+_NEVER_STORED = ("sequences", "adapters")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunFacts:
@@ -28,6 +31,7 @@ class RunFacts:
         arrival_ns: modelled time at which each request arrived, by request id.
         sequences: token ids of prompt and outputs, by request id; without them only what a request computed
             itself is known to be recomputed. Never stored: they follow from the workload.
+        adapters: the adapter that each request names, by request id, where it names one. Never stored either.
         warm_rids: requests of the warm-up, whose sequences were computed before the run.
         page_size: tokens per page, the unit in which prefixes can be shared.
         emitted_token: the token id that the null model emitted; None when it is not known, or when its text
@@ -41,6 +45,7 @@ class RunFacts:
     shortened_outputs: Mapping[str, int] = field(default_factory=dict)
     arrival_ns: Mapping[str, int] = field(default_factory=dict)
     sequences: Mapping[str, array[int]] = field(default_factory=dict)
+    adapters: Mapping[str, str] = field(default_factory=dict)
     warm_rids: tuple[str, ...] = ()
     page_size: int = 1
     emitted_token: int | None = None
@@ -48,11 +53,11 @@ class RunFacts:
 
     def without_sequences(self) -> RunFacts:
         """Return what is sent to the parent and stored."""
-        return replace(self, sequences={})
+        return replace(self, sequences={}, adapters={})
 
     def to_bytes(self) -> bytes:
-        """Return the facts without the sequences as compressed JSON; equal facts give equal bytes."""
-        values = {one.name: getattr(self, one.name) for one in fields(self) if one.name != "sequences"}
+        """Return the facts that are stored as compressed JSON; equal facts give equal bytes."""
+        values = {one.name: getattr(self, one.name) for one in fields(self) if one.name not in _NEVER_STORED}
         limits = {one.name: getattr(self.goodput, one.name) for one in fields(self.goodput)}
         text = json.dumps({**values, "goodput": limits}, separators=(",", ":"))
         return gzip.compress(text.encode(), mtime=0)

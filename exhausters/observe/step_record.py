@@ -23,7 +23,8 @@ class StepRecord:
         chunked_rid: the request that is being prefilled in chunks, if any.
         retracted_rids: requests that were retracted while this step's batch was formed.
         retracted_tokens: KV tokens of their own that those retractions threw away; what the tree owns stays.
-        dropped_rids: those of them whose token of the step before was dropped (overlap loop only).
+        dropped_rids: those of them, and of the preempted ones, whose token of the step before was dropped
+            (overlap loop only).
         memory_aborts: requests that were given up because retracting was not enough.
         evict_calls, evict_asked_tokens, evict_given_tokens: calls of the tree cache's eviction, the tokens
             they were asked for and the tokens they freed.
@@ -49,6 +50,15 @@ class StepRecord:
             slots of recurrent states after the step: free, of cached states that are unlocked and locked,
             withheld by an exhauster, and of requests; 0 without linear-attention layers.
         mamba_evicted_slots: slots of cached states that evictions freed.
+        batch_adapters: different adapters in the batch, the base model being one; 0 without adapters.
+        adapter_loads: adapters that were put into a slot, the base model being one.
+        held_lora_slots: slots of adapters that an exhauster keeps after the step.
+        session_tokens, session_rows: KV tokens, whole pages, and request rows that sessions keep after the
+            step while no turn of theirs runs.
+        preempted_rids: requests that were put back to the queue for one of higher priority while this step's
+            batch was formed.
+        preempted_tokens: KV tokens of their own that they threw away.
+        compiling: requests that wait for their grammar after the step, outside of the queue.
     """
 
     step: int
@@ -94,3 +104,11 @@ class StepRecord:
     mamba_held_slots: int = 0
     mamba_in_use_slots: int = 0
     mamba_evicted_slots: int = 0
+    batch_adapters: int = 0
+    adapter_loads: int = 0
+    held_lora_slots: int = 0
+    compiling: int = 0
+    preempted_rids: tuple[str, ...] = ()
+    preempted_tokens: int = 0
+    session_tokens: int = 0
+    session_rows: int = 0

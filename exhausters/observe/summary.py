@@ -28,6 +28,9 @@ def summarize(log: DecisionLog, facts: RunFacts) -> dict[str, Value]:
         **_cache_metrics(replay),
         **_host_tier_metrics(log),
         **_hybrid_metrics(log),
+        **_adapter_metrics(log),
+        **_grammar_metrics(log),
+        **_session_metrics(log),
         **_chunk_metrics(replay),
         **_output_metrics(replay, facts),
         **_modelled_metrics(log, replay, facts),
@@ -52,7 +55,7 @@ class _Replay:
         self.batch_prompts: list[int] = []
         self.parked_steps = 0
         self._open_chunk: set[str] = set()
-        self._prefixes = ComputedPrefixes(facts.sequences, page_size=facts.page_size)
+        self._prefixes = ComputedPrefixes(facts.sequences, page_size=facts.page_size, adapters=facts.adapters)
         self._prefixes.add_all(facts.warm_rids)
         for record, emitted in emissions(log):
             self.outputs.update(emitted)
@@ -163,6 +166,8 @@ def _eviction_metrics(log: DecisionLog) -> dict[str, Value]:
         "window_evicted_tokens": sum(record.window_evicted_tokens for record in log),
         "retractions": sum(len(record.retracted_rids) for record in log),
         "retracted_tokens": sum(record.retracted_tokens for record in log),
+        "preemptions": sum(len(record.preempted_rids) for record in log),
+        "preempted_tokens": sum(record.preempted_tokens for record in log),
         "retraction_dropped_tokens": sum(len(record.dropped_rids) for record in log),
         "memory_aborts": sum(record.memory_aborts for record in log),
     }
@@ -176,6 +181,29 @@ def _host_tier_metrics(log: DecisionLog) -> dict[str, Value]:
         "host_cached_tokens_max": max((record.host_cached_tokens for record in log), default=0),
         "load_back_wait_seconds": sum(record.load_back_wait_ns for record in log) / 1e9,
         "backup_wait_seconds": sum(record.backup_wait_ns for record in log) / 1e9,
+    }
+
+
+def _adapter_metrics(log: DecisionLog) -> dict[str, Value]:
+    sizes = [record.batch_adapters for record in log if record.batch_adapters]
+    return {
+        "adapter_loads": sum(record.adapter_loads for record in log),
+        "adapters_per_batch_mean": _mean(sizes),
+        "adapters_per_batch_max": max(sizes, default=None),
+    }
+
+
+def _grammar_metrics(log: DecisionLog) -> dict[str, Value]:
+    return {
+        "compiling_steps": sum(record.compiling > 0 for record in log),
+        "compiling_requests_max": max((record.compiling for record in log), default=0),
+    }
+
+
+def _session_metrics(log: DecisionLog) -> dict[str, Value]:
+    return {
+        "session_tokens_max": max((record.session_tokens for record in log), default=0),
+        "session_rows_max": max((record.session_rows for record in log), default=0),
     }
 
 

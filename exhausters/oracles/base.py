@@ -84,6 +84,9 @@ class Requests(Protocol):
     def is_scored(self, rid: str) -> bool:
         """Whether it asks for log-probabilities of its prompt: it may take no prefix from the cache."""
 
+    def adapter_of(self, rid: str) -> str:
+        """The adapter that it names; empty for none. What one adapter computed no other can use."""
+
     def is_prefill_only(self, rid: str) -> bool:
         """Whether it asks for no outputs: then nothing is sampled, and what it emits is no token."""
 

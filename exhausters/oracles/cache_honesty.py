@@ -30,6 +30,7 @@ class CacheHonesty(Oracle):
         super().__init__(world)
         self._page = world.facts.page_size
         self._children: dict[tuple[int, tuple[int, ...]], int] = {}
+        self._adapters = {"": 0}
         self._seen: set[str] = set()
         self._refused: set[str] = set()
         self._emitted: Counter[str] = Counter()
@@ -48,7 +49,7 @@ class CacheHonesty(Oracle):
         """Judge the requests that were prefilled for the first time; note those that end."""
         if self.not_judged:
             return
-        if step.evict_given_tokens or step.retracted_rids or step.memory_aborts:
+        if step.evict_given_tokens or step.retracted_rids or step.preempted_rids or step.memory_aborts:
             self.not_judged = f"from step {step.step} on, where pages were evicted or given back"
             self._children.clear()
             return
@@ -97,7 +98,7 @@ class CacheHonesty(Oracle):
                 self._refused.add(rid)
                 continue
             self.judged += 1
-            ceiling = self._matched(prompt[:-1])
+            ceiling = self._matched(prompt[:-1], self.world.requests.adapter_of(rid))
             if hit < ceiling:
                 self.found(
                     f"{rid} hits {hit:,} of {len(prompt):,} prompt tokens, and finished requests have left "
@@ -110,18 +111,22 @@ class CacheHonesty(Oracle):
         prompt = self.world.requests.prompt(rid)
         outputs = self.world.text.after(prompt, self.world.requests.wanted_outputs_of(rid) - 1)
         sequence = [*prompt, *outputs]
-        node = 0
+        node = self._root(self.world.requests.adapter_of(rid))
         for page in self._pages(sequence):
             node = self._children.setdefault((node, page), len(self._children) + 1)
 
-    def _matched(self, tokens: Sequence[int]) -> int:
-        node: int | None = 0
+    def _root(self, adapter: str) -> int:
+        """Where the prefixes of an adapter begin; 0 for the base model."""
+        return -self._adapters.setdefault(adapter, len(self._adapters))
+
+    def _matched(self, tokens: Sequence[int], adapter: str) -> int:
+        node = self._root(adapter)
         pages = 0
         for page in self._pages(tokens):
-            node = self._children.get((node or 0, page))
-            if node is None:
+            found = self._children.get((node, page))
+            if found is None:
                 break
-            pages += 1
+            node, pages = found, pages + 1
         return pages * self._page
 
     def _pages(self, tokens: Sequence[int]) -> Iterator[tuple[int, ...]]:

@@ -19,7 +19,7 @@ class Conservation(Oracle):
     name = "conservation"
     wants = (
         "after every step free, held, cached and used units of each pool (KV tokens, window tokens, host "
-        "tokens, mamba slots, request rows) add up to its total"
+        "tokens, mamba slots, adapter slots, request rows) add up to its total"
     )
 
     def __init__(self, world: World) -> None:

@@ -62,7 +62,8 @@ class Liveness(Oracle):
             f"being prefilled in chunks; in the last {len(recent)} steps {forwards} forwards and {retracted} "
             f"retractions; {last.free_tokens:,} + {last.evictable_tokens:,} evictable KV tokens and "
             f"{last.free_rows} rows are free, {last.in_use_tokens:,} tokens are held by "
-            f"{', '.join(running) or 'none'}",
+            f"{', '.join(running) or 'none'}"
+            + (f"; idle sessions keep {last.session_tokens:,}" if last.session_tokens else ""),
             step=last.step,
             first_step=released_step,
             rids=(starved or tuple(waiting or running))[:3],

@@ -10,7 +10,15 @@ import sys
 from contextlib import suppress
 
 from exhausters.errors import LevelError, UsageError
-from exhausters.pressure import host_pool, kv_pool, lock_refs, mamba_slots, req_rows, window_tokens
+from exhausters.pressure import (
+    host_pool,
+    kv_pool,
+    lock_refs,
+    lora_slots,
+    mamba_slots,
+    req_rows,
+    window_tokens,
+)
 from exhausters.pressure.kind import ExhausterKind
 from exhausters.worker import extensions
 from exhausters.worker.find_script import find_object
@@ -25,6 +33,7 @@ _KINDS: list[ExhausterKind] = [
     host_pool.KIND,
     window_tokens.KIND,
     mamba_slots.KIND,
+    lora_slots.KIND,
 ]
 
 

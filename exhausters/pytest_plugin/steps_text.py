@@ -22,6 +22,8 @@ def _line(step: StepRecord) -> str:
         parts.append(f"in chunks: {step.chunked_rid}")
     if step.retracted_rids:
         parts.append(f"retracted: {', '.join(step.retracted_rids)}")
+    if step.preempted_rids:
+        parts.append(f"preempted: {', '.join(step.preempted_rids)}")
     if step.evict_calls:
         parts.append(f"evicted {step.evict_given_tokens:,} tokens")
     tokens = f"{step.free_tokens:,} free, {step.evictable_tokens:,} evictable, {step.held_tokens:,} held"

@@ -10,7 +10,7 @@ from typing import Any, Literal, Protocol
 
 from exhausters.engine.api import BatchView, Engine, Submission
 from exhausters.engine.clock import RealClock, VirtualClock
-from exhausters.errors import PrefixEvictionError, UsageError
+from exhausters.errors import PrefixEvictionError, UnsupportedSettingError, UsageError
 from exhausters.observe.phases import PhaseSwitch
 from exhausters.pressure import PressureLevels, PressureSet
 from exhausters.scripted import queries
@@ -145,7 +145,17 @@ class ScriptedContext:
         return ScriptedReqHandle(rid=rid, context=self)
 
     def submit_request(self, request: Request) -> ScriptedReqHandle:
-        """Send a workload's request, decoded greedily."""
+        """Send a workload's request, decoded greedily.
+
+        Raises:
+            UnsupportedSettingError: it names an adapter, and the engine is booted without; or it has a
+                grammar, or is a turn of a session, and the engine takes none.
+        """
+        if request.adapter is not None and self.engine.adapter_slots is None:
+            raise UnsupportedSettingError(
+                f"request {request.rid!r} names the adapter {request.adapter!r}, and this engine has none; "
+                "boot it with server_args.enable_lora = [true], or leave `adapters` out of the workload"
+            )
         # Greedy: sampling would draw random numbers to find the one token that has any weight.
         sampling = {
             "max_new_tokens": request.max_new_tokens,
@@ -154,13 +164,20 @@ class ScriptedContext:
         }
         if request.frequency_penalty:
             sampling["frequency_penalty"] = request.frequency_penalty
+        tokens, session = request.tokens(self.text), request.session
+        if session is not None and not session.has_tokens:
+            self.engine.open_session(session.name, is_streaming=session.streams)
         return self.submit(
-            request.tokens(self.text),
+            tokens if session is None else tokens[session.has_tokens :],
             rid=request.rid,
             sampling=sampling,
             priority=request.priority,
             return_logprob=request.logprobs_from is not None,
             logprob_start_len=request.logprobs_from,
+            lora_path=request.adapter,
+            grammar_steps=request.grammar_steps,
+            session_id=None if session is None else session.name,
+            session_rid=None if session is None else request.after,
         )
 
     def pause_generation(self, *, mode: Literal["retract", "in_place"]) -> None:

@@ -99,6 +99,10 @@ class JudgedRun:
         """Whether it asks for log-probabilities of its prompt: none does here."""
         return False
 
+    def adapter_of(self, rid: str) -> str:
+        """The adapter that it names: none does here."""
+        return ""
+
     def is_prefill_only(self, rid: str) -> bool:
         """Whether it asks for no outputs."""
         return self._wanted.get(rid) == 0

@@ -35,6 +35,9 @@ class _Submitted:
     def is_scored(self, rid: str) -> bool:
         return bool(self._requests.get(rid, {}).get("return_logprob", False))
 
+    def adapter_of(self, rid: str) -> str:
+        return str(self._requests.get(rid, {}).get("lora_path") or "")
+
     def is_prefill_only(self, rid: str) -> bool:
         return rid in self._requests and self._requests[rid]["sampling"]["max_new_tokens"] == 0
 

@@ -42,7 +42,7 @@ class RequestQueries:
 
     def status(self, rid: str) -> str:
         """Return `waiting`, `running`, `finished` or `unknown`."""
-        if rid in self._engine.waiting_rids():
+        if rid in self._engine.waiting_rids() or rid in self._engine.grammar_rids():
             return "waiting"
         request = self.find(rid)
         if request is not None:

@@ -30,13 +30,28 @@ def request(
     priority: int | None = None,
     logprobs_from: int | None = None,
     frequency_penalty: float = 0.0,
+    adapter: str | None = None,
+    grammar_steps: int | None = None,
 ) -> RequestKeywords:
-    """Return a request that is decoded greedily; `logprobs_from` asks for log-probabilities of the prompt."""
+    """Return a request that is decoded greedily.
+
+    `logprobs_from` asks for log-probabilities of the prompt, `adapter` names a LoRA adapter, and
+    `grammar_steps` gives it a grammar that is compiled in so many steps.
+    """
     sampling = {"max_new_tokens": max_new_tokens, "ignore_eos": ignore_eos, "temperature": 0.0}
     if frequency_penalty:
         sampling["frequency_penalty"] = frequency_penalty
     scored = {} if logprobs_from is None else {"return_logprob": True, "logprob_start_len": logprobs_from}
-    return {"input_ids": list(prompt), "rid": rid, "sampling": sampling, "priority": priority, **scored}
+    further = {"lora_path": adapter, "grammar_steps": grammar_steps}
+    given = {name: value for name, value in further.items() if value is not None}
+    return {
+        "input_ids": list(prompt),
+        "rid": rid,
+        "sampling": sampling,
+        "priority": priority,
+        **scored,
+        **given,
+    }
 
 
 def said(prompt: Sequence[int], count: int) -> list[int]:

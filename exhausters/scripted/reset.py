@@ -38,6 +38,11 @@ def reset_engine(context: ScriptedContext) -> Iterator[None]:
             f"the scheduler did not become fully idle within {DRAIN_MAX_STEPS} steps after an abort of all "
             f"requests: {engine.waiting_count()} wait, {len(context.list_active_reqs())} are active"
         )
+    if engine.open_sessions():
+        # What a session keeps would be handed out anew by the flush.
+        for name in engine.open_sessions():
+            engine.close_session(name)
+        yield
     context.flush_cache()
     yield
     context.expect_balance()

@@ -10,6 +10,7 @@ from exhausters.workloads import Request
 from exhausters.workloads.event import (
     ABORT,
     CHUNKED,
+    COMPILING,
     FINISHED,
     PAUSE_RETRACT,
     PAUSED_STEPS,
@@ -72,11 +73,14 @@ class Events:
             set(engine.running_rids()),
             engine.chunked_rid(),
         )
+        compiling = set(engine.grammar_rids())
         found: dict[str, tuple[str, ...]] = {}
         for request, _ in self._pending:
             rid = request.rid
             if outputs[rid] >= wanted_outputs[rid]:
                 found[rid] = (FINISHED,)
+            elif rid in compiling:
+                found[rid] = (COMPILING,)
             elif rid == chunked:
                 found[rid] = (CHUNKED,)
             elif rid in waiting:

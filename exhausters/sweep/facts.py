@@ -23,6 +23,7 @@ def planned_facts(cell: Cell, workload: Workload, *, goodput: GoodputLimits, tex
         submitted_steps={},
         wanted_outputs={request.rid: request.output_tokens for request in workload.requests},
         sequences=_sequences(workload, text),
+        adapters=_adapters(workload),
         warm_rids=tuple(request.rid for request in workload.warmup_requests),
         page_size=cell.engine.page_size,
         emitted_token=text.fixed_token,
@@ -56,7 +57,7 @@ def resummarize(record: RunRecord) -> dict[str, Value]:
             "use the harness and the trace that it was swept with"
         )
     sequences = _sequences(workload, text)
-    return summarize(record.result.log, replace(facts, sequences=sequences))
+    return summarize(record.result.log, replace(facts, sequences=sequences, adapters=_adapters(workload)))
 
 
 def _text_of(cell: Cell, facts: RunFacts) -> EmittedText | None:
@@ -64,6 +65,10 @@ def _text_of(cell: Cell, facts: RunFacts) -> EmittedText | None:
     if cell.engine.model in CANARIES:
         return CanaryText()
     return None if facts.emitted_token is None else FixedToken(facts.emitted_token)
+
+
+def _adapters(workload: Workload) -> Mapping[str, str]:
+    return {one.rid: one.adapter for one in workload.requests if one.adapter is not None}
 
 
 def _sequences(workload: Workload, text: EmittedText) -> Mapping[str, array[int]]:

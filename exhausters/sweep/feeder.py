@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from exhausters.observe.recorder import Recorder
 from exhausters.scripted.context import ScriptedContext
 from exhausters.sweep.events import Events
+from exhausters.sweep.sessions import SessionsOfRun
 from exhausters.workloads import Request
 
 
@@ -44,12 +45,13 @@ class Feeder:
         self.submitted_steps: dict[str, int] = {}
         self.arrival_ns: dict[str, int] = {}
         self.events = Events(context, requests, recorder)
+        self._sessions = SessionsOfRun(context, requests)
 
     @property
     def is_done(self) -> bool:
         """Whether everything was submitted; what waits for an aborted request never will be."""
         self._release_followers(all_idle=True)
-        return not self._due
+        return not self._due and self._sessions.close_all()
 
     @property
     def unfinished_rids(self) -> list[str]:
@@ -82,6 +84,11 @@ class Feeder:
         request = self._requests.get(rid)
         return request is not None and request.logprobs_from is not None
 
+    def adapter_of(self, rid: str) -> str:
+        """The adapter that it names; empty for none."""
+        request = self._requests.get(rid)
+        return "" if request is None or request.adapter is None else request.adapter
+
     def is_prefill_only(self, rid: str) -> bool:
         """Whether it asks for no outputs."""
         request = self._requests.get(rid)
@@ -93,7 +100,8 @@ class Feeder:
         return [self._requests[rid] for rid in self.unfinished_rids]
 
     def submit_due(self) -> None:
-        """Submit what is due now."""
+        """Submit what is due now, and close the sessions whose last turn has ended."""
+        self._sessions.close_ended(self._has_ended)
         if self._followers:
             self._release_followers(all_idle=False)
         now = self._now_ns()
@@ -133,6 +141,10 @@ class Feeder:
             if ended or self._recorder.outputs[rid] >= self.wanted_outputs[rid]:
                 for position, request in self._followers.pop(rid):
                     heapq.heappush(self._due, (now + _ns(request.arrival_seconds), position, request))
+
+    def _has_ended(self, rid: str) -> bool:
+        """Whether a request has emitted all that it is to emit."""
+        return rid in self.submitted_steps and self._recorder.outputs[rid] >= self.wanted_outputs[rid]
 
     def _now_ns(self) -> int:
         return self._context.clock.elapsed_ns - self._start_ns

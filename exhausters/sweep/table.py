@@ -38,6 +38,21 @@ _COLUMNS_OF_LEVELS = {
     "leave_window_tokens": ("window_evicted_tokens", "window\nevicted", 0),
     "leave_mamba_slots": ("mamba_evicted_slots", "slots\nevicted", 0),
 }
+# Shown where adapters were in batches.
+_ADAPTER_COLUMNS = (
+    ("adapters_per_batch_mean", "adapters/\nbatch", 2),
+    ("adapter_loads", "adapter\nloads", 0),
+)
+# Shown where requests waited for a grammar.
+_GRAMMAR_COLUMNS = (("compiling_steps", "com-\npiling\nsteps", 0),)
+# Shown where requests were preempted.
+_PREEMPTION_COLUMNS = (("preemptions", "preemp-\ntions", 0),)
+# Shown where sessions kept anything.
+_SESSION_COLUMNS = (
+    ("session_tokens_max", "session\ntokens", 0),
+    ("session_rows_max", "session\nrows", 0),
+)
+_FURTHER_COLUMNS = (_HOST_COLUMNS, _ADAPTER_COLUMNS, _GRAMMAR_COLUMNS, _PREEMPTION_COLUMNS, _SESSION_COLUMNS)
 _Columns = Sequence[tuple[str, str, int]]
 
 
@@ -46,15 +61,24 @@ def records_table(records: Sequence[RunRecord], *, title: str) -> Group:
     parts: list[RenderableType] = [Text(title, style="bold")]
     given = {name for record in records for name in record.cell.levels.given()}
     shown = [kind for kind in kinds() if kind.always_shown or kind.level_name in given]
-    has_host = any(record.result.metrics.get(_HOST_COLUMNS[0][0]) for record in records)
     of_levels = [column for level, column in _COLUMNS_OF_LEVELS.items() if level in given]
-    columns = [*_COLUMNS, *(_HOST_COLUMNS if has_host else ()), *of_levels]
-    for heading, rows in groupby(records, key=_heading):
+    for heading, group in groupby(records, key=_heading):
+        rows = list(group)
+        columns = [*_columns(rows), *of_levels]
         table = _empty_table(heading, shown, columns)
         for record in rows:
             table.add_row(*_row(record, shown, columns))
         parts.append(table)
     return Group(*parts)
+
+
+def _columns(rows: Sequence[RunRecord]) -> _Columns:
+    """The columns of every part, and those of features that show in this one."""
+    columns = list(_COLUMNS)
+    for further in _FURTHER_COLUMNS:
+        if any(record.result.metrics.get(further[0][0]) for record in rows):
+            columns += further
+    return columns
 
 
 def _heading(record: RunRecord) -> str:

@@ -164,6 +164,8 @@ def _requests(requests: Sequence[Request], tokens: PromptTokens, *, indent: int)
         keywords += [f"priority={one.priority}"] if one.priority is not None else []
         keywords += [f"logprobs_from={one.logprobs_from}"] if one.logprobs_from is not None else []
         keywords += [f"frequency_penalty={one.frequency_penalty}"] if one.frequency_penalty else []
+        keywords += [f"adapter={literal(one.adapter)}"] if one.adapter is not None else []
+        keywords += [f"grammar_steps={one.grammar_steps}"] if one.grammar_steps is not None else []
         arguments = [literal(one.rid), tokens.prompt(one), *keywords]
         yield f"{' ' * indent}request({', '.join(arguments)}),"
 

@@ -25,8 +25,13 @@ class Scenario:
 
     @classmethod
     def of(cls, workload: Workload, levels: PressureLevels) -> Scenario:
-        """Return a whole workload under these levels."""
-        return cls(warmup=workload.warmup_requests, requests=workload.requests, levels=levels)
+        """Return a whole workload under these levels, without sessions.
+
+        A turn of a session is nothing without the turns before it, which a smaller scenario leaves out: here
+        each request sends its whole prompt.
+        """
+        requests = tuple(replace(one, session=None) for one in workload.requests)
+        return cls(warmup=workload.warmup_requests, requests=requests, levels=levels)
 
     def workload(self, name: str) -> Workload:
         """Return it as a workload; raises WorkloadError when no request is left."""

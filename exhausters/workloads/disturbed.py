@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from exhausters.errors import WorkloadError
 from exhausters.workloads.draw import Draw, require_positive
-from exhausters.workloads.event import ABORT, ACTIONS, CHUNKED, STAGES, WAITING, Event
+from exhausters.workloads.event import ABORT, ACTIONS, CHUNKED, COMPILING, STAGES, WAITING, Event
 from exhausters.workloads.request import Request, require_int
 from exhausters.workloads.workload import Workload
 
@@ -31,12 +31,14 @@ def disturbed(
     Every `every`-th request has an event: the five stages in turn, or always `stage`, and with `pauses` the
     three actions. Every third request is long: it is prefilled in chunks. All have outputs of one length, so
     that under pressure they are retracted: the stage `retracted` comes up in no other way, and seldom for
-    one that was chosen before.
+    one that was chosen before. The stage `compiling`, which only requests with a grammar have, is none of the
+    five.
     """
     draw = Draw("disturbed", seed)
     require_positive(requests=requests, every=every, output_tokens=output_tokens)
-    if stage not in (_EVERY_STAGE, *STAGES):
-        raise WorkloadError(f"stage={stage!r}: must be one of {', '.join((_EVERY_STAGE, *STAGES))}")
+    known = (_EVERY_STAGE, *STAGES, COMPILING)
+    if stage not in known:
+        raise WorkloadError(f"stage={stage!r}: must be one of {', '.join(known)}")
     stages = STAGES if stage == _EVERY_STAGE else (stage,)
     actions = ACTIONS if pauses else (ABORT,)
     listed, clock, number = [], 0.0, 0

@@ -9,6 +9,8 @@ from exhausters.errors import WorkloadError
 # Stages of a request's life, in order. `retracted` is in the queue again after it ran.
 WAITING, CHUNKED, RUNNING, RETRACTED, FINISHED = "waiting", "chunked", "running", "retracted", "finished"
 STAGES = (WAITING, CHUNKED, RUNNING, RETRACTED, FINISHED)
+# Before all of them, for a request with a grammar: it waits for that to be compiled.
+COMPILING = "compiling"
 # Abort it; pause the engine and give the KV of running requests back; pause it and keep that.
 ABORT, PAUSE_RETRACT, PAUSE_IN_PLACE = "abort", "pause_retract", "pause_in_place"
 ACTIONS = (ABORT, PAUSE_RETRACT, PAUSE_IN_PLACE)
@@ -26,7 +28,7 @@ class Event:
 
     Args:
         action: one of `ACTIONS`; a pause stops the whole engine for `PAUSED_STEPS` steps.
-        stage: one of `STAGES`.
+        stage: one of `STAGES`, or `COMPILING`.
 
     Raises:
         WorkloadError: neither of them is known.
@@ -36,6 +38,9 @@ class Event:
     stage: str
 
     def __post_init__(self) -> None:
-        for name, value, known in (("action", self.action, ACTIONS), ("stage", self.stage, STAGES)):
+        for name, value, known in (
+            ("action", self.action, ACTIONS),
+            ("stage", self.stage, (*STAGES, COMPILING)),
+        ):
             if value not in known:
                 raise WorkloadError(f"Event.{name}={value!r}: must be one of {', '.join(known)}")

@@ -13,6 +13,7 @@ Two counts of the same thing:
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
@@ -91,19 +92,19 @@ def token_hits(workload: Workload, *, page_size: int = 1) -> TokenHits:
     """Prompt tokens that an infinite radix cache would serve, at a page size in tokens (>= 1).
 
     The warm-up and each request, with its output but for the last token, are in the cache before
-    the next request of the list is looked up. Real runs hit less: requests overlap and pages are
-    evicted.
+    the next request of the list is looked up. What one adapter has computed no other can use. Real runs hit
+    less: requests overlap and pages are evicted.
 
     Raises:
         WorkloadError: a page size that is not a positive integer.
     """
     require_int("page_size", page_size, minimum=1)
-    root = _Node()
+    roots: dict[str | None, _Node] = defaultdict(_Node)
     for request in workload.warmup_requests:
-        _insert(root, _cached_parts(request))
+        _insert(roots[request.adapter], _cached_parts(request))
     prompt_tokens = hit_tokens = 0
     for request in workload.requests:
-        length = request.prompt_tokens
+        root, length = roots[request.adapter], request.prompt_tokens
         matched = min(_match(root, _merged(request.prompt)), length - 1)
         prompt_tokens += length
         hit_tokens += matched - matched % page_size

@@ -13,11 +13,13 @@ ARGUMENT = "renamed"
 PARAMETER = Parameter(ARGUMENT, Parameter.KEYWORD_ONLY, default=False, annotation=bool)
 
 
-def with_other_names(workload: Workload) -> Workload:
+def with_other_names(workload: Workload, wanted: bool = True) -> Workload:
     """Return the workload with other request ids, whose alphabetical order is the reverse of their arrival.
 
-    A scheduler's decisions must not depend on them.
+    A scheduler's decisions must not depend on them. Without `wanted` the workload as it is.
     """
+    if not wanted:
+        return workload
     every = (*workload.warmup_requests, *workload.requests)
     names = {one.rid: f"renamed-{len(every) - place:06d}" for place, one in enumerate(every)}
 

@@ -19,6 +19,8 @@ from exhausters.workloads.tokens import expand
 
 #: What a null model's token has more of than any other.
 LOGIT_DISTANCE = 100.0
+#: Well below what counts as a stall: nothing runs while all requests wait for a grammar.
+GRAMMAR_STEPS_MAX = 32
 #: Longest time, some 30,000 years: anything longer is a mistake.
 SECONDS_MAX = 1 << 40
 
@@ -56,6 +58,31 @@ class Segment:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Session:
+    """The session of which a request is a turn.
+
+    Args:
+        name: unique among the sessions of a workload.
+        streams: whether the engine keeps its KV and request row between two turns, beside its tokens.
+        has_tokens: tokens at the head of the prompt that the session has already, so that they are not sent;
+            0 for its first turn.
+
+    Raises:
+        WorkloadError: a value of the wrong type or sign.
+    """
+
+    name: str
+    streams: bool
+    has_tokens: int = 0
+
+    def __post_init__(self) -> None:
+        require_text("Session.name", self.name)
+        if not isinstance(self.streams, bool):
+            raise WorkloadError(f"Session.streams={self.streams!r}: must be True or False")
+        require_int("Session.has_tokens", self.has_tokens, minimum=0)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Request:
     """One generation request.
 
@@ -76,6 +103,11 @@ class Request:
         frequency_penalty: taken from the logit of a token for each time it was emitted, as SGLang's sampling
             parameter of that name. The null models' logits are 100 apart, so that no text changes: the
             penalty, times the outputs, must stay below.
+        adapter: name of the LoRA adapter that it asks for; None for the base model.
+        grammar_steps: steps after its arrival in which its grammar is compiled, before which it may not even
+            wait in the queue, 0 to `GRAMMAR_STEPS_MAX`; None for no grammar. It allows every token.
+
+        session: of which it is a turn; None for a request of its own. Those of a session follow each other.
 
     Raises:
         WorkloadError: names the field, the value and what was expected.
@@ -91,6 +123,9 @@ class Request:
     logprobs_from: int | None = None
     events: tuple[Event, ...] = ()
     frequency_penalty: float = 0.0
+    adapter: str | None = None
+    grammar_steps: int | None = None
+    session: Session | None = None
 
     def __post_init__(self) -> None:
         require_text("Request.rid", self.rid)
@@ -112,7 +147,25 @@ class Request:
         object.__setattr__(self, "events", tuple(self.events))
         if not all(isinstance(one, Event) for one in self.events):
             raise WorkloadError(f"{where}: events={self.events!r}: must be Event objects")
+        if self.adapter is not None:
+            require_text(f"{where}: adapter", self.adapter)
+        if self.grammar_steps is not None:
+            name = f"{where}: grammar_steps"
+            if require_int(name, self.grammar_steps, minimum=0) > GRAMMAR_STEPS_MAX:
+                raise WorkloadError(f"{name}={self.grammar_steps}: must be <= {GRAMMAR_STEPS_MAX}")
+        self._check_session(where)
         self._check_penalty(where)
+
+    def _check_session(self, where: str) -> None:
+        if self.session is None:
+            return
+        if not isinstance(self.session, Session):
+            raise WorkloadError(f"{where}: session={self.session!r}: must be a Session")
+        if self.session.has_tokens >= self.prompt_tokens or (self.session.has_tokens and not self.after):
+            raise WorkloadError(
+                f"{where}: session.has_tokens={self.session.has_tokens}: must be fewer than the prompt's "
+                f"{self.prompt_tokens}, and 0 for a request that follows none"
+            )
 
     def _check_penalty(self, where: str) -> None:
         penalty = self.frequency_penalty

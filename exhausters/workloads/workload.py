@@ -108,6 +108,13 @@ def _canonical(request: Request) -> list[object]:
         later.append(["frequency_penalty", float(request.frequency_penalty).hex()])
     if request.events:
         later.append(["events", [[one.action, one.stage] for one in request.events]])
+    if request.adapter is not None:
+        later.append(["adapter", request.adapter])
+    if request.grammar_steps is not None:
+        later.append(["grammar_steps", request.grammar_steps])
+    if request.session is not None:
+        session = request.session
+        later.append(["session", [session.name, session.streams, session.has_tokens]])
     return [
         request.rid,
         request.arrival_seconds.hex(),

@@ -4,8 +4,7 @@
     item  = key "=" value              any argument of the builder or reader
           | path                       first item only, short for path=...
 
-Every builder and reader takes `priorities`, `frequency_penalty` and `renamed` as well (see `priorities.py`,
-`penalized.py`, `renamed.py`).
+Every builder and reader takes the arguments of `_COMMON` as well.
 
     shared_prefix
     agents:seed=3,turns=4
@@ -25,21 +24,12 @@ from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 from types import MappingProxyType
-from typing import cast
 from urllib.parse import unquote
 
 from exhausters.errors import WorkloadError
+from exhausters.workloads import adapters, grammars, penalized, priorities, renamed, scored, sessions
 from exhausters.workloads.azure import read_azure
 from exhausters.workloads.mooncake import read_mooncake
-from exhausters.workloads.penalized import ARGUMENT as PENALTY
-from exhausters.workloads.penalized import PARAMETER as PENALTY_PARAMETER
-from exhausters.workloads.penalized import with_penalty
-from exhausters.workloads.priorities import ARGUMENT as PRIORITIES
-from exhausters.workloads.priorities import PARAMETER as PRIORITIES_PARAMETER
-from exhausters.workloads.priorities import with_priorities
-from exhausters.workloads.renamed import ARGUMENT as RENAMED
-from exhausters.workloads.renamed import PARAMETER as RENAMED_PARAMETER
-from exhausters.workloads.renamed import with_other_names
 from exhausters.workloads.request_log import read_sglang_log
 from exhausters.workloads.synthetic import BUILDERS, Builder
 from exhausters.workloads.trace_fields import exact_fraction
@@ -50,9 +40,18 @@ READERS: Mapping[str, Builder] = MappingProxyType(
     {"azure": read_azure, "mooncake": read_mooncake, "sglang_log": read_sglang_log}
 )
 
-# What every builder and reader takes beside its own.
-_COMMON = MappingProxyType(
-    {PRIORITIES: PRIORITIES_PARAMETER, PENALTY: PENALTY_PARAMETER, RENAMED: RENAMED_PARAMETER}
+# What every builder and reader takes beside its own, in the order in which it is applied: the parameter, and
+# what makes a workload with it of one without.
+_COMMON: Mapping[str, tuple[inspect.Parameter, Callable[..., Workload]]] = MappingProxyType(
+    {
+        priorities.ARGUMENT: (priorities.PARAMETER, priorities.with_priorities),
+        penalized.ARGUMENT: (penalized.PARAMETER, penalized.with_penalty),
+        scored.ARGUMENT: (scored.PARAMETER, scored.with_logprobs),
+        adapters.ARGUMENT: (adapters.PARAMETER, adapters.with_adapters),
+        grammars.ARGUMENT: (grammars.PARAMETER, grammars.with_grammars),
+        sessions.ARGUMENT: (sessions.PARAMETER, sessions.with_sessions),
+        renamed.ARGUMENT: (renamed.PARAMETER, renamed.with_other_names),
+    }
 )
 _PATH = "path"
 _ESCAPED = re.compile(r"[%,=]")
@@ -96,12 +95,9 @@ class WorkloadSpec:
         """
         own = {key: value for key, value in self.arguments.items() if key not in _COMMON}
         workload = _builder(self.name)(**own)
-        if PRIORITIES in self.arguments:
-            workload = with_priorities(workload, cast(int, self.arguments[PRIORITIES]))
-        if PENALTY in self.arguments:
-            workload = with_penalty(workload, cast(float, self.arguments[PENALTY]))
-        if self.arguments.get(RENAMED):
-            workload = with_other_names(workload)
+        for name, (_, applied) in _COMMON.items():
+            if name in self.arguments:
+                workload = applied(workload, self.arguments[name])
         shown = dict(self.arguments)
         if _PATH in shown:
             shown[_PATH] = Path(str(shown[_PATH])).name
@@ -157,7 +153,7 @@ def _builder(name: str) -> Builder:
 
 def _parameters(name: str) -> Mapping[str, inspect.Parameter]:
     own = inspect.signature(_builder(name), eval_str=True).parameters
-    return {**own, **_COMMON}
+    return {**own, **{name: parameter for name, (parameter, _) in _COMMON.items()}}
 
 
 def _kind(name: str, parameters: Mapping[str, inspect.Parameter], key: str) -> type:

@@ -31,6 +31,8 @@ _ADDS_UP = PoolSnapshot(
     mamba_evictable_slots=2,
     mamba_protected_slots=1,
     mamba_in_use_slots=4,
+    empty_adapter_slots=1,
+    resident_adapters=2,
 )
 
 
@@ -39,6 +41,7 @@ def _check(pools: PoolSnapshot, *, window_total: int | None) -> None:
     engine: Any = SimpleNamespace(kv_pool=kv_pool, row_pool=SimpleNamespace(total_rows=8))
     engine.host_pool = SimpleNamespace(total_tokens=200)
     engine.mamba_pool = SimpleNamespace(total_slots=15)
+    engine.adapter_slots = SimpleNamespace(total_slots=4)
     pressure: Any = SimpleNamespace(holdings=lambda: PressureHoldings(held_tokens=50, held_rows=0))
     record: Any = SimpleNamespace(
         step=7,
@@ -48,6 +51,7 @@ def _check(pools: PoolSnapshot, *, window_total: int | None) -> None:
         host_held_tokens=20,
         window_held_tokens=32,
         mamba_held_slots=5,
+        held_lora_slots=1,
     )
     ConservationCheck(engine, pressure).check(record, pools)
 
@@ -76,6 +80,12 @@ def test_what_adds_up_passes(window_total: int | None) -> None:
             {"host_cached_tokens": 64},
             "step 7: 16 host tokens leaked: free 100 + held 20 + cached 64 + in use 0 != total 200",
         ),
+        (
+            {"resident_adapters": 1},
+            "step 7: 1 adapter slots leaked: free 1 + held 1 + cached 1 + in use 0 != total 4",
+        ),
+        ({"session_tokens": 16}, r"step 7: 16 KV tokens counted twice .* in use 166 != total 1000"),
+        ({"session_rows": 1}, "step 7: 1 request rows counted twice"),
     ],
 )
 def test_the_pool_is_named(change: dict[str, int], said: str) -> None:

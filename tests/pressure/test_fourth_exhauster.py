@@ -177,7 +177,7 @@ def test_unknown_levels_list_what_there_is() -> None:
         a_grid(leave_page=[1])
     with pytest.raises(LevelError, match="is registered already"):
         register(KIND)
-    assert axis_names()[:9] == (
+    assert axis_names()[:10] == (
         "workload",
         "leave_pages",
         "leave_refs",
@@ -185,6 +185,7 @@ def test_unknown_levels_list_what_there_is() -> None:
         "leave_host_pages",
         "leave_window_tokens",
         "leave_mamba_slots",
+        "leave_lora_slots",
         "leave_budget",
         "held",
     )

@@ -177,8 +177,8 @@ def test_a_file_is_read_like_a_built_in_grid(tmp_path: Path) -> None:
 def test_axes_are_the_documented_ones() -> None:
     """The axes are the workload, the levels, `held` and every engine setting."""
     axes = axis_names()
-    assert axes[:5] == ("workload", "leave_pages", "leave_refs", "leave_rows", "leave_host_pages")
-    assert axes[5:8] == ("leave_window_tokens", "leave_mamba_slots", "held")
+    levels = ("leave_pages", "leave_refs", "leave_rows", "leave_host_pages", "leave_window_tokens")
+    assert axes[:9] == ("workload", *levels, "leave_mamba_slots", "leave_lora_slots", "held")
     assert {"page_size", "policy", "overlap", "tree_core"} <= set(axes)
 
 

@@ -56,7 +56,7 @@ def test_any_path_survives(path: str) -> None:
         ("agents:mean_gap_seconds=x", "mean_gap_seconds='x': must be of type float"),
         ("agents:mean_gap_seconds=nan", "nan: must be finite"),
         ("agents:turns=none", "turns=None: must be an integer"),
-        ("agents:size=4", "size: is unknown; the arguments are conversations"),
+        ("agents:size=4", "size: is unknown; the arguments are adapters, conversations"),
         ("mooncake", "path: is missing"),
         ("mooncake:a,b", "'b': must be key=value"),
         ("mooncake:a,skip_bad_lines=yes", "skip_bad_lines='yes': must be true or false"),

@@ -16,6 +16,8 @@ from exhausters.engine.api.engine import (
     RequestView,
 )
 from exhausters.engine.api.parts import (
+    AdapterListener,
+    AdapterSlots,
     HostListener,
     HostPool,
     KvPool,
@@ -70,6 +72,8 @@ __all__ = [
     "RETRACT",
     "RUN",
     "WRITTEN_BY_TWO",
+    "AdapterListener",
+    "AdapterSlots",
     "BatchView",
     "Boot",
     "BootFacts",

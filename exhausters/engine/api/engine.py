@@ -6,7 +6,15 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from exhausters.engine.api.parts import HostPool, KvPool, MambaPool, PrefixTree, RowPool, WindowPool
+from exhausters.engine.api.parts import (
+    AdapterSlots,
+    HostPool,
+    KvPool,
+    MambaPool,
+    PrefixTree,
+    RowPool,
+    WindowPool,
+)
 from exhausters.engine.api.records import (
     BatchView,
     BootFacts,
@@ -76,6 +84,13 @@ class EngineListener(Protocol):
             aborted: requests that were given up, because retracting was not enough.
         """
 
+    def on_preemption(self, *, own_tokens: Mapping[str, int]) -> None:
+        """Running requests were put back to the queue for one of higher priority.
+
+        Args:
+            own_tokens: KV tokens of their own that they threw away, by request id.
+        """
+
 
 class OutputListener(Protocol):
     """Receives the outputs of requests as they end."""
@@ -126,6 +141,10 @@ class Engine(Protocol):
         """The slots of recurrent states; None without such layers, or where they cannot be counted."""
 
     @property
+    def adapter_slots(self) -> AdapterSlots | None:
+        """The slots of adapters; None where it is booted without adapters."""
+
+    @property
     def row_pool(self) -> RowPool:
         """The request rows."""
 
@@ -172,6 +191,9 @@ class Engine(Protocol):
     def waiting_count(self) -> int:
         """Return the length of the waiting queue."""
 
+    def grammar_rids(self) -> list[str]:
+        """Return those that wait for their grammar to be compiled, before they may wait in the queue."""
+
     def running_rids(self) -> list[str]:
         """Return the running batch."""
 
@@ -182,7 +204,7 @@ class Engine(Protocol):
         """Return the batch that ran last; None before the first, or when it was forgotten."""
 
     def is_idle(self) -> bool:
-        """Whether nothing waits, runs, or is being prefilled in chunks."""
+        """Whether nothing waits, in the queue or for a grammar, runs, or is being prefilled in chunks."""
 
     def is_fully_idle(self) -> bool:
         """`is_idle`, and the last batch has nothing left to be processed either."""
@@ -223,6 +245,7 @@ class Engine(Protocol):
         """Return what the tree keeps for each unfinished request that owns a row, by request id.
 
         Tokens at the head of its sequence that the tree owns, and the handle of the node at which they end.
+        What is kept for a session is told by the name of the session.
         """
 
     def slot_faults(self) -> Sequence[SlotFault]:
@@ -235,7 +258,24 @@ class Engine(Protocol):
     # Actions. Those up to `flush` are received in the iteration that follows.
 
     def submit(self, submission: Submission) -> None:
-        """Send a request."""
+        """Send a request.
+
+        Raises:
+            UnsupportedSettingError: it has a grammar, and the engine has no queue for those.
+        """
+
+    def open_session(self, session_id: str, *, is_streaming: bool) -> None:
+        """Open a session; a streaming one keeps KV and a request row between two turns.
+
+        Raises:
+            UnsupportedSettingError: the engine has no such sessions, or was booted without them.
+        """
+
+    def close_session(self, session_id: str) -> None:
+        """Close a session, and give back what it keeps; harmless when it is not open."""
+
+    def open_sessions(self) -> tuple[str, ...]:
+        """Return the sessions that were opened and not closed."""
 
     def pause(self, mode: str) -> None:
         """Pause generation; `retract` gives the KV of running requests back, `in_place` keeps it."""

@@ -190,6 +190,54 @@ class MambaPool(Protocol):
         """
 
 
+class AdapterListener(Protocol):
+    """Receives what is put into the adapter slots while they are watched; plain arguments."""
+
+    def on_adapter_load(self) -> None:
+        """An adapter, or the base model, was put into a slot."""
+
+
+class AdapterSlots(Protocol):
+    """The slots of adapters of a model's weights (SGLang: LoRA): a batch needs one for each that it names.
+
+    The base model, for requests that name no adapter, needs a slot as an adapter does.
+    """
+
+    @property
+    def total_slots(self) -> int:
+        """Slots in all."""
+
+    @property
+    def never_taken_slots(self) -> int:
+        """Slots that the engine lets nobody keep."""
+
+    def free_slots(self) -> int:
+        """Slots that no running request needs and nobody keeps, whatever is in them."""
+
+    def empty_slots(self) -> int:
+        """Slots with nothing in them."""
+
+    def resident_adapters(self) -> int:
+        """Adapters in a slot that the harness did not put there, with the base model."""
+
+    def take(self, count: int) -> object:
+        """Keep slots, all or nothing.
+
+        Raises:
+            AllocationShortError: the engine refused; it got back what it had given.
+        """
+
+    def give_back(self, taking: object) -> None:
+        """Return one taking."""
+
+    def watch(self, listener: AdapterListener) -> Callable[[], None]:
+        """Tell `listener` of each load; returns what ends that, harmless when repeated.
+
+        Raises:
+            SeamError: the engine has no such method.
+        """
+
+
 class RowPool(Protocol):
     """The request rows: each running request owns one."""
 

@@ -33,7 +33,10 @@ class Submission:
             engine's own default.
         priority: its priority, where the engine orders by it.
         dp_rank: the rank it is meant for.
-        lora_path: keeps its prefix apart from those of other paths.
+        grammar_steps: steps in which its grammar is compiled; None for no grammar.
+        session_id: the session of which it is a turn; `input_ids` is then what comes behind what that has.
+        session_rid: the turn before it.
+        lora_path: the adapter that it names; without adapters it only keeps prefixes of other paths apart.
     """
 
     rid: str
@@ -45,6 +48,9 @@ class Submission:
     priority: int | None = None
     dp_rank: int | None = None
     lora_path: str | None = None
+    grammar_steps: int | None = None
+    session_id: str | None = None
+    session_rid: str | None = None
 
     @property
     def max_new_tokens(self) -> int:
@@ -64,6 +70,7 @@ class BatchView:
         prefix_tokens: tokens of each that are in the KV pool already; empty for a decode batch.
         decoding_requests: requests at the end of a mixed batch that decode one token.
         chunked_rid: the request that is being prefilled in chunks, if any; it need not be in the batch.
+        adapters: different adapters that its requests name, the base model being one; 0 without adapters.
     """
 
     mode: str
@@ -72,6 +79,7 @@ class BatchView:
     prefix_tokens: tuple[int, ...] = ()
     decoding_requests: int = 0
     chunked_rid: str | None = None
+    adapters: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,6 +114,10 @@ class PoolSnapshot:
         mamba_free_slots, mamba_evictable_slots, mamba_protected_slots, mamba_in_use_slots: slots of recurrent
             states that are free, that unlocked and locked cached states have, and that requests have; 0
             without such layers.
+        session_tokens, session_rows: what sessions keep while no turn of theirs runs, whole pages, without
+            what the tree owns.
+        empty_adapter_slots, resident_adapters: slots of adapters with nothing in them, and adapters in the
+            others that the harness did not put there; 0 without adapters.
     """
 
     free_tokens: int
@@ -124,6 +136,10 @@ class PoolSnapshot:
     mamba_evictable_slots: int = 0
     mamba_protected_slots: int = 0
     mamba_in_use_slots: int = 0
+    session_tokens: int = 0
+    session_rows: int = 0
+    empty_adapter_slots: int = 0
+    resident_adapters: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -233,6 +249,7 @@ _WHERE_THERE_IS_ONE = (
     "host_total_tokens",
     "mamba_total_slots",
     "mamba_slots_unchecked",
+    "adapter_slots",
 )
 
 
@@ -255,6 +272,7 @@ class BootFacts:
         mamba_total_slots: slots of recurrent states; 0 without such layers.
         mamba_slots_unchecked: why those slots are counted in no step; empty if they are counted, or not
             there.
+        adapter_slots: slots of adapters; 0 without adapters.
     """
 
     pid: int
@@ -273,6 +291,7 @@ class BootFacts:
     host_total_tokens: int = 0
     mamba_total_slots: int = 0
     mamba_slots_unchecked: str = ""
+    adapter_slots: int = 0
 
     def to_json(self) -> dict[str, Any]:
         """Return the facts by name, as records have them; without those that do not apply."""

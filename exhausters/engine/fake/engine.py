@@ -39,6 +39,7 @@ from exhausters.engine.fake.pools import PagePool, RowTable, StateSlots
 from exhausters.engine.fake.requests import FakeBatch, FakeRequest, Retracted
 from exhausters.engine.fake.scheduler import FakeScheduler
 from exhausters.engine.wrap import wrap_calls
+from exhausters.errors import UnsupportedSettingError
 
 # Forward modes by the names that scripts know from SGLang.
 _ENGINE_MODES = {PREFILL: "EXTEND", DECODE: "DECODE"}
@@ -94,11 +95,13 @@ class FakeEngine:
         is_overlapped: always False.
         host_pool: None: there is no second tier, and a switch that asks for one is refused.
         window_pool: None: no layer has a sliding window.
+        adapter_slots: None, likewise.
     """
 
     is_overlapped = False
     host_pool = None
     window_pool = None
+    adapter_slots = None
 
     def __init__(self, scheduler: FakeScheduler) -> None:
         self.native = scheduler
@@ -186,6 +189,10 @@ class FakeEngine:
         """Length of the queue."""
         return len(self.native.queue)
 
+    def grammar_rids(self) -> list[str]:
+        """None: there are no grammars here."""
+        return []
+
     def running_rids(self) -> list[str]:
         """The running batch."""
         return [request.rid for request in self.native.running.requests]
@@ -272,9 +279,22 @@ class FakeEngine:
 
     def submit(self, submission: Submission) -> None:
         """Send a request; of `sampling` only `max_new_tokens` is read."""
+        if submission.grammar_steps is not None:
+            raise UnsupportedSettingError(f"request {submission.rid!r} has a grammar: there are none here")
         self._send(
             partial(self.native.receive, submission.rid, submission.input_ids, submission.max_new_tokens)
         )
+
+    def open_session(self, session_id: str, *, is_streaming: bool) -> None:
+        """Refuse: there are no sessions."""
+        raise UnsupportedSettingError(f"session {session_id!r}: there are none here")
+
+    def close_session(self, session_id: str) -> None:
+        """Nothing to close."""
+
+    def open_sessions(self) -> tuple[str, ...]:
+        """None."""
+        return ()
 
     def pause(self, mode: str) -> None:
         """Pause generation."""

@@ -18,7 +18,7 @@ from typing import Any
 
 from exhausters.engine.api import BootFacts, Engine, EngineHook
 from exhausters.engine.settings import CANARIES, HostSettings
-from exhausters.engine.sglang import cpu_kernels, hicache, inbox, kernel_package, mamba, unhooked
+from exhausters.engine.sglang import cpu_kernels, hicache, inbox, kernel_package, lora, mamba, unhooked
 from exhausters.engine.sglang.engine import SGLangEngine
 from exhausters.engine.sglang.environment import set_environment
 from exhausters.engine.sglang.facts import require_rust_core
@@ -167,8 +167,11 @@ def run(
     server_args, notes = server_arguments(
         settings.engine, model_path=str(model_path), switches=settings.switches, model=settings.model
     )
-    if hicache.is_on({**settings.engine, **settings.switches}):
+    arguments = {**settings.engine, **settings.switches}
+    if hicache.is_on(arguments):
         hicache.install()
+    if lora.is_on(arguments):
+        lora.install()
     port_args = _port_arguments(server_args)
     _install_hook(module, make_hook, settings)
     known: Mapping[str, Any] = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -23,8 +24,10 @@ from exhausters.engine.api import (
 )
 from exhausters.engine.sglang import admission, batches, observation, outputs
 from exhausters.engine.sglang import request_messages as messages
+from exhausters.engine.sglang.adapter_slots import SGLangAdapterSlots, adapters_in, open_adapter_slots
 from exhausters.engine.sglang.carryover import Carryover
 from exhausters.engine.sglang.facts import facts, source_folders
+from exhausters.engine.sglang.grammars import Grammars, waiting_for_grammar
 from exhausters.engine.sglang.holdings import Holders
 from exhausters.engine.sglang.host_pool import SGLangHostPool, open_host_pool
 from exhausters.engine.sglang.idle_checks import set_idle_checks
@@ -37,6 +40,7 @@ from exhausters.engine.sglang.pools import PoolReader
 from exhausters.engine.sglang.prefix_tree import SGLangTree
 from exhausters.engine.sglang.requests import SGLangRequest, iter_requests
 from exhausters.engine.sglang.row_pool import SGLangRowPool
+from exhausters.engine.sglang.sessions import Sessions
 from exhausters.engine.sglang.window_tokens import SGLangWindowPool, open_window_pool
 from exhausters.workloads import DEFAULT_TEXT, EmittedText
 
@@ -68,6 +72,8 @@ class SGLangEngine:
         # With their outputs, which are known: cores without a walk are pinned through these sequences.
         self._submitted: list[array[int]] = []
         self._carryover: Carryover | None = None
+        self._grammars = Grammars(scheduler)
+        self._sessions = Sessions(scheduler, self._inbox.put)
         # The batch that runs next, or runs: no queue of the scheduler's has it yet.
         self._batch: Any = None
 
@@ -79,7 +85,7 @@ class SGLangEngine:
 
     @cached_property
     def _pools(self) -> PoolReader:
-        return PoolReader(self.native, self._holders)
+        return PoolReader(self.native, self._holders, adapters=self.adapter_slots)
 
     @cached_property
     def host_pool(self) -> SGLangHostPool | None:
@@ -95,6 +101,11 @@ class SGLangEngine:
     def mamba_pool(self) -> SGLangMambaPool | None:
         """The slots of recurrent states."""
         return open_mamba_pool(self.native, self._holders)
+
+    @cached_property
+    def adapter_slots(self) -> SGLangAdapterSlots | None:
+        """The slots of LoRA adapters."""
+        return open_adapter_slots(self.native)
 
     @cached_property
     def _slots(self) -> PageTables:
@@ -116,7 +127,8 @@ class SGLangEngine:
     def view_batch(self, native: Any) -> BatchView:
         """The batch that is about to run."""
         self._batch = native
-        return batches.view_batch(self.native, native)
+        view = batches.view_batch(self.native, native)
+        return view if self.adapter_slots is None else replace(view, adapters=adapters_in(native.reqs))
 
     def batch_requests(self, native: Any) -> list[SGLangRequest]:
         """The requests of a batch."""
@@ -146,6 +158,10 @@ class SGLangEngine:
         """Length of the waiting queue."""
         return len(self.native.waiting_queue)
 
+    def grammar_rids(self) -> list[str]:
+        """The queue of those that wait for their grammar."""
+        return [req.rid for req in waiting_for_grammar(self.native)]
+
     def running_rids(self) -> list[str]:
         """The running batch."""
         running = self.native.running_batch
@@ -167,6 +183,7 @@ class SGLangEngine:
         return (
             scheduler.chunked_req is None
             and len(scheduler.waiting_queue) == 0
+            and not waiting_for_grammar(scheduler)
             and (running is None or running.is_empty())
         )
 
@@ -224,15 +241,32 @@ class SGLangEngine:
         self.native.running_batch.batch_is_full = False
 
     def cached_prefixes(self) -> dict[str, tuple[int, object | None]]:
-        """Tokens of each request that the tree owns, and its node."""
-        return self._holders.cached_prefixes()
+        """Tokens of each request that the tree owns, and its node; those of sessions as well."""
+        return {**self._holders.cached_prefixes(), **self._sessions.cached_prefixes(self._holders)}
 
     def submit(self, submission: Submission) -> None:
         """Send a request."""
+        if submission.grammar_steps is not None:
+            text = self._grammars.text_for(submission.grammar_steps, submission.rid)
+            submission = replace(submission, sampling={**submission.sampling, "regex": text})
         request = messages.generate_request(submission)
+        if submission.lora_path is not None and self.adapter_slots is not None:
+            self.adapter_slots.know(submission.lora_path)
         outputs = self._text.after(submission.input_ids, submission.max_new_tokens)
         self._submitted.append(submission.input_ids + outputs)
         self._inbox.put(request)
+
+    def open_session(self, session_id: str, *, is_streaming: bool) -> None:
+        """Open a session."""
+        self._sessions.open(session_id, is_streaming=is_streaming)
+
+    def close_session(self, session_id: str) -> None:
+        """Close a session."""
+        self._sessions.close(session_id)
+
+    def open_sessions(self) -> tuple[str, ...]:
+        """Sessions that are open."""
+        return self._sessions.open_ids
 
     def pause(self, mode: str) -> None:
         """Pause generation; `mode` is `retract` or `in_place`."""
@@ -273,6 +307,9 @@ class SGLangEngine:
         if self._carryover is None:
             self._carryover = Carryover(self.native)
         self._carryover.restore()
+        if self.adapter_slots is not None:
+            self.adapter_slots.forget()
+        self._grammars.forget()
 
     def facts(self) -> BootFacts:
         """What was booted."""

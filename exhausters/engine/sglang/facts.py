@@ -10,6 +10,7 @@ from typing import Any
 from exhausters.engine.api import BootFacts, SourceFolders
 from exhausters.engine.settings import HostSettings
 from exhausters.engine.sglang import mamba_pool, window_pool
+from exhausters.engine.sglang.adapter_slots import open_adapter_slots
 from exhausters.engine.sglang.holdings import Holders
 from exhausters.engine.sglang.host_pool import open_host_pool
 from exhausters.engine.sglang.source_tree import WATCHED
@@ -27,7 +28,7 @@ def facts(scheduler: Any) -> BootFacts:
 
     tree = scheduler.tree_cache
     core = getattr(tree, "tree_core", None)
-    host_pool = open_host_pool(scheduler)
+    host_pool, adapters = open_host_pool(scheduler), open_adapter_slots(scheduler)
     slots = mamba_pool.open_mamba_pool(scheduler, Holders(scheduler))
     return BootFacts(
         pid=os.getpid(),
@@ -46,6 +47,7 @@ def facts(scheduler: Any) -> BootFacts:
         host_total_tokens=0 if host_pool is None else host_pool.total_tokens,
         mamba_total_slots=0 if slots is None else slots.total_slots,
         mamba_slots_unchecked=mamba_pool.why_uncounted(scheduler),
+        adapter_slots=0 if adapters is None else adapters.total_slots,
     )
 
 

@@ -17,7 +17,7 @@ from exhausters.engine.api import (
     EngineListener,
     MethodPoint,
 )
-from exhausters.engine.sglang import window_pool
+from exhausters.engine.sglang import preemption, window_pool
 from exhausters.engine.sglang.holdings import Holders
 from exhausters.engine.wrap import wrap_calls
 
@@ -73,6 +73,8 @@ def watch(scheduler: Any, holders: Holders, listener: EngineListener) -> Callabl
 
     before = None if told is None else told.note
     with ExitStack() as wrappers:
+        if preemption.is_on(scheduler):
+            wrappers.callback(preemption.watch(scheduler, holders, listener))
         wrappers.callback(wrap_calls(eviction.owner, eviction.name, note_eviction, before))
         wrappers.callback(wrap_calls(retraction.owner, retraction.name, note_retraction, note_holdings))
         return wrappers.pop_all().close

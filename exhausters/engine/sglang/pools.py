@@ -6,17 +6,24 @@ from collections.abc import Callable
 from typing import Any
 
 from exhausters.engine.api import PoolSnapshot
+from exhausters.engine.sglang.adapter_slots import SGLangAdapterSlots
 from exhausters.engine.sglang.holdings import Holders
 from exhausters.engine.sglang.host_pool import open_host_pool
 from exhausters.engine.sglang.mamba_pool import has_slots, open_mamba_pool
+from exhausters.engine.sglang.sessions import kept_by_sessions, slots_of
 from exhausters.engine.sglang.window_pool import WindowPool, is_hybrid
 
 
 class PoolReader:
     """KV tokens and request rows of one scheduler; its pools and its cache are there from boot to end."""
 
-    def __init__(self, scheduler: Any, holders: Holders) -> None:
+    def __init__(
+        self, scheduler: Any, holders: Holders, *, adapters: SGLangAdapterSlots | None = None
+    ) -> None:
+        self._scheduler = scheduler
+        self._page_size = int(scheduler.page_size)
         self._holders = holders
+        self._adapters = adapters
         allocator, tree = scheduler.token_to_kv_pool_allocator, scheduler.tree_cache
         self._rows = scheduler.req_to_token_pool
         self._window = WindowPool(scheduler, holders) if is_hybrid(scheduler) else None
@@ -32,6 +39,7 @@ class PoolReader:
     def snapshot(self) -> PoolSnapshot:
         """How full all pools are now."""
         in_use_tokens, rows_in_use = self._holders.in_use()
+        session_tokens, session_rows = self._idle_sessions()
         window_free = window_evictable = window_protected = window_in_use = 0
         if self._window is not None:
             window_free, window_evictable, window_protected = self._window.free_and_cached()
@@ -54,4 +62,16 @@ class PoolReader:
             mamba_evictable_slots=0 if mamba is None else mamba.evictable_slots(),
             mamba_protected_slots=0 if mamba is None else mamba.protected_slots(),
             mamba_in_use_slots=0 if mamba is None else mamba.in_use_slots(),
+            session_tokens=session_tokens,
+            session_rows=session_rows,
+            empty_adapter_slots=0 if self._adapters is None else self._adapters.empty_slots(),
+            resident_adapters=0 if self._adapters is None else self._adapters.resident_adapters(),
         )
+
+    def _idle_sessions(self) -> tuple[int, int]:
+        """KV tokens and rows that sessions keep while no turn of theirs runs."""
+        if not slots_of(self._scheduler):
+            return 0, 0
+        page, running = self._page_size, {self._holders.row(req) for req in self._holders.owners()}
+        idle = [one for one in kept_by_sessions(self._scheduler) if one.row not in running]
+        return sum(-(-one.allocated // page) * page - one.protected for one in idle), len(idle)

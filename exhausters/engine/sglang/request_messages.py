@@ -81,8 +81,32 @@ def generate_request(submission: Submission) -> Any:
             "routed_dp_rank": submission.dp_rank,
             # Without adapters the path only keeps prefixes apart, as an adapter's id does.
             "lora_id": submission.lora_path,
+            "session_params": _session_params(submission),
         },
     )
+
+
+def _session_params(submission: Submission) -> Any:
+    if submission.session_id is None:
+        return None
+    from sglang.srt.managers.io_struct import SessionParams
+
+    return construct(SessionParams, {"id": submission.session_id, "rid": submission.session_rid})
+
+
+def open_session(session_id: str, *, is_streaming: bool, capacity: int) -> Any:
+    """Return the control that opens a session."""
+    from sglang.srt.managers.io_struct import OpenSessionReqInput
+
+    wanted = {"session_id": session_id, "streaming": is_streaming, "capacity_of_str_len": capacity}
+    return construct(OpenSessionReqInput, wanted)
+
+
+def close_session(session_id: str) -> Any:
+    """Return the control that closes a session."""
+    from sglang.srt.managers.io_struct import CloseSessionReqInput
+
+    return construct(CloseSessionReqInput, {"session_id": session_id})
 
 
 def pause_generation(mode: str) -> Any:

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from exhausters.engine.sglang.grammars import waiting_for_grammar
+
 
 @dataclass(frozen=True, slots=True)
 class SGLangRequest:
@@ -64,6 +66,18 @@ def iter_requests(scheduler: Any) -> Iterator[Any]:
     if scheduler.chunked_req is not None:
         yield scheduler.chunked_req
     yield from scheduler.waiting_queue
+    yield from waiting_for_grammar(scheduler)
+    yield from _in_batches(scheduler)
+
+
+def iter_begun(scheduler: Any) -> Iterator[Any]:
+    """Yield those of them that run or are being prefilled."""
+    if scheduler.chunked_req is not None:
+        yield scheduler.chunked_req
+    yield from _in_batches(scheduler)
+
+
+def _in_batches(scheduler: Any) -> Iterator[Any]:
     for batch in (scheduler.running_batch, scheduler.last_batch):
         if batch is not None:
             yield from batch.reqs

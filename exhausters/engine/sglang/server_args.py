@@ -7,7 +7,7 @@ import inspect
 from collections.abc import Mapping
 from typing import Any
 
-from exhausters.engine.sglang import hicache, mamba
+from exhausters.engine.sglang import hicache, lora, mamba
 from exhausters.engine.sglang.reserved import FORCED, SINGLE_RANK, is_meaningless
 from exhausters.engine.sglang.switches import require_switches
 from exhausters.errors import UsageError
@@ -62,9 +62,10 @@ def server_arguments(
     arguments = {**wanted, **FORCED, "model_path": model_path}
     taken = {name: value for name, value in arguments.items() if name in known}
     given = switches or {}
-    # What HiCache needs beside the switches of a grid must be there when SGLang is asked about them.
+    # What a feature needs beside the switches of a grid must be there when SGLang is asked about them.
     taken |= hicache.completed({**taken, **given}, known=known)
     taken |= mamba.completed(model, {**taken, **given}, known=known)
+    taken |= lora.completed({**taken, **given}, known=known)
     checked = require_switches(ServerArgs, given, known=known, others=taken)
     taken |= checked
     if mamba.is_on(model):
