@@ -16,6 +16,7 @@ from exhausters.errors import WorkloadError
 from exhausters.workloads.emitted import EmittedText
 from exhausters.workloads.event import Event
 from exhausters.workloads.tokens import expand
+from exhausters.workloads.transfer import Transfer
 
 #: What a null model's token has more of than any other.
 LOGIT_DISTANCE = 100.0
@@ -76,6 +77,7 @@ class Request:
         frequency_penalty: taken from the logit of a token for each time it was emitted, as SGLang's sampling
             parameter of that name. The null models' logits are 100 apart, so that no text changes: the
             penalty, times the outputs, must stay below.
+        transfer: how its KV travels, where it is sent to an engine of a disaggregated pair.
 
     Raises:
         WorkloadError: names the field, the value and what was expected.
@@ -91,6 +93,7 @@ class Request:
     logprobs_from: int | None = None
     events: tuple[Event, ...] = ()
     frequency_penalty: float = 0.0
+    transfer: Transfer | None = None
 
     def __post_init__(self) -> None:
         require_text("Request.rid", self.rid)
@@ -112,6 +115,8 @@ class Request:
         object.__setattr__(self, "events", tuple(self.events))
         if not all(isinstance(one, Event) for one in self.events):
             raise WorkloadError(f"{where}: events={self.events!r}: must be Event objects")
+        if self.transfer is not None and not isinstance(self.transfer, Transfer):
+            raise WorkloadError(f"{where}: transfer={self.transfer!r}: must be a Transfer or None")
         self._check_penalty(where)
 
     def _check_penalty(self, where: str) -> None:

@@ -108,6 +108,8 @@ def _canonical(request: Request) -> list[object]:
         later.append(["frequency_penalty", float(request.frequency_penalty).hex()])
     if request.events:
         later.append(["events", [[one.action, one.stage] for one in request.events]])
+    if request.transfer is not None:
+        later.append(["transfer", request.transfer.to_list()])
     return [
         request.rid,
         request.arrival_seconds.hex(),

@@ -5,7 +5,7 @@
           | path                       first item only, short for path=...
 
 Every builder and reader takes `priorities`, `frequency_penalty` and `renamed` as well (see `priorities.py`,
-`penalized.py`, `renamed.py`).
+`penalized.py`, `renamed.py`), and, for engines of a disaggregated pair, the arguments of `transferred.py`.
 
     shared_prefix
     agents:seed=3,turns=4
@@ -43,6 +43,8 @@ from exhausters.workloads.renamed import with_other_names
 from exhausters.workloads.request_log import read_sglang_log
 from exhausters.workloads.synthetic import BUILDERS, Builder
 from exhausters.workloads.trace_fields import exact_fraction
+from exhausters.workloads.transferred import PARAMETERS as TRANSFER_PARAMETERS
+from exhausters.workloads.transferred import with_transfers
 from exhausters.workloads.workload import Workload
 
 #: The trace readers by name; all take `path` first.
@@ -52,7 +54,12 @@ READERS: Mapping[str, Builder] = MappingProxyType(
 
 # What every builder and reader takes beside its own.
 _COMMON = MappingProxyType(
-    {PRIORITIES: PRIORITIES_PARAMETER, PENALTY: PENALTY_PARAMETER, RENAMED: RENAMED_PARAMETER}
+    {
+        PRIORITIES: PRIORITIES_PARAMETER,
+        PENALTY: PENALTY_PARAMETER,
+        RENAMED: RENAMED_PARAMETER,
+        **TRANSFER_PARAMETERS,
+    }
 )
 _PATH = "path"
 _ESCAPED = re.compile(r"[%,=]")
@@ -102,6 +109,9 @@ class WorkloadSpec:
             workload = with_penalty(workload, cast(float, self.arguments[PENALTY]))
         if self.arguments.get(RENAMED):
             workload = with_other_names(workload)
+        transfers = {key: value for key, value in self.arguments.items() if key in TRANSFER_PARAMETERS}
+        if transfers:
+            workload = with_transfers(workload, **cast(Mapping[str, int], transfers))
         shown = dict(self.arguments)
         if _PATH in shown:
             shown[_PATH] = Path(str(shown[_PATH])).name
