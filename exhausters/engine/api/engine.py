@@ -19,6 +19,7 @@ from exhausters.engine.api.records import (
     SourceFolders,
     Submission,
 )
+from exhausters.engine.api.transfers import Transfers
 from exhausters.engine.settings import HostSettings
 from exhausters.errors import UnsupportedSettingError
 
@@ -118,6 +119,10 @@ class Engine(Protocol):
         """The cache's pages in host memory; None without such a tier."""
 
     @property
+    def transfers(self) -> Transfers | None:
+        """What it exchanges with the other engine of a disaggregated pair; None for one that runs alone."""
+
+    @property
     def row_pool(self) -> RowPool:
         """The request rows."""
 
@@ -159,10 +164,10 @@ class Engine(Protocol):
         """
 
     def waiting_rids(self) -> list[str]:
-        """Return the waiting queue."""
+        """Return the waiting queue, and those of a disaggregated pair that hold no pages yet."""
 
     def waiting_count(self) -> int:
-        """Return the length of the waiting queue."""
+        """Return the length of the waiting queue, without the other queues of a disaggregated pair."""
 
     def running_rids(self) -> list[str]:
         """Return the running batch."""
@@ -227,7 +232,11 @@ class Engine(Protocol):
     # Actions. Those up to `flush` are received in the iteration that follows.
 
     def submit(self, submission: Submission) -> None:
-        """Send a request."""
+        """Send a request.
+
+        Raises:
+            UnsupportedSettingError: it is to be transferred, and the engine transfers nothing.
+        """
 
     def pause(self, mode: str) -> None:
         """Pause generation; `retract` gives the KV of running requests back, `in_place` keeps it."""

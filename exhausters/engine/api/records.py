@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from exhausters.workloads.transfer import Transfer
+
 # Forward modes of a step. `idle` steps run no forward.
 PREFILL, DECODE, MIXED, IDLE = "prefill", "decode", "mixed", "idle"
 MODES = (PREFILL, DECODE, MIXED, IDLE)
@@ -34,6 +36,7 @@ class Submission:
         priority: its priority, where the engine orders by it.
         dp_rank: the rank it is meant for.
         lora_path: keeps its prefix apart from those of other paths.
+        transfer: how its KV travels; None for at once, or for an engine that transfers nothing.
     """
 
     rid: str
@@ -45,6 +48,7 @@ class Submission:
     priority: int | None = None
     dp_rank: int | None = None
     lora_path: str | None = None
+    transfer: Transfer | None = None
 
     @property
     def max_new_tokens(self) -> int:
@@ -103,6 +107,8 @@ class PoolSnapshot:
             of the sliding-window pool of a hybrid model; 0 for a dense one.
         host_free_tokens, host_cached_tokens: of the cache's pool in host memory, free and kept by nodes of
             the tree; 0 without one.
+        free_prealloc_slots, prealloc_slots_in_use: slots for transfers that are free, and that requests own;
+            0 for an engine that is no part of a disaggregated pair.
     """
 
     free_tokens: int
@@ -117,6 +123,8 @@ class PoolSnapshot:
     window_in_use_tokens: int = 0
     host_free_tokens: int = 0
     host_cached_tokens: int = 0
+    free_prealloc_slots: int = 0
+    prealloc_slots_in_use: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -236,6 +244,7 @@ class BootFacts:
         window_pool_unchecked: why the window pool of a hybrid model is counted in no step; empty if it is
             counted.
         host_total_tokens: tokens of the cache's pool in host memory; 0 without one.
+        role: `prefill` or `decode` for an engine of a disaggregated pair; else empty.
     """
 
     pid: int
@@ -252,11 +261,12 @@ class BootFacts:
     policy: str
     window_pool_unchecked: str = ""
     host_total_tokens: int = 0
+    role: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """Return the facts by name, as records have them; without those that do not apply."""
         shown = asdict(self)
-        for name in ("window_pool_unchecked", "host_total_tokens"):
+        for name in ("window_pool_unchecked", "host_total_tokens", "role"):
             if not shown[name]:
                 del shown[name]
         return shown

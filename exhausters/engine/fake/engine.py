@@ -39,6 +39,7 @@ from exhausters.engine.fake.pools import PagePool, RowTable
 from exhausters.engine.fake.requests import FakeBatch, FakeRequest, Retracted
 from exhausters.engine.fake.scheduler import FakeScheduler
 from exhausters.engine.wrap import wrap_calls
+from exhausters.errors import UnsupportedSettingError
 
 # Forward modes by the names that scripts know from SGLang.
 _ENGINE_MODES = {PREFILL: "EXTEND", DECODE: "DECODE"}
@@ -93,10 +94,12 @@ class FakeEngine:
         native: the scheduler.
         is_overlapped: always False.
         host_pool: None: there is no second tier, and a switch that asks for one is refused.
+        transfers: None: it runs alone, and a switch that asks for another role is refused.
     """
 
     is_overlapped = False
     host_pool = None
+    transfers = None
 
     def __init__(self, scheduler: FakeScheduler) -> None:
         self.native = scheduler
@@ -263,6 +266,10 @@ class FakeEngine:
 
     def submit(self, submission: Submission) -> None:
         """Send a request; of `sampling` only `max_new_tokens` is read."""
+        if submission.transfer is not None:
+            raise UnsupportedSettingError(
+                f"{submission.rid}: {submission.transfer}: the fake engine transfers nothing; drop it"
+            )
         self._send(
             partial(self.native.receive, submission.rid, submission.input_ids, submission.max_new_tokens)
         )

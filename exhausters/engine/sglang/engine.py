@@ -35,7 +35,11 @@ from exhausters.engine.sglang.page_tables import PageTables
 from exhausters.engine.sglang.pools import PoolReader
 from exhausters.engine.sglang.prefix_tree import SGLangTree
 from exhausters.engine.sglang.requests import SGLangRequest, iter_requests
+from exhausters.engine.sglang.rooms import Rooms
 from exhausters.engine.sglang.row_pool import SGLangRowPool
+from exhausters.engine.sglang.transfer_queues import QueueReader, open_queues
+from exhausters.engine.sglang.transfers import SGLangTransfers
+from exhausters.errors import UnsupportedSettingError
 from exhausters.workloads import DEFAULT_TEXT, EmittedText
 
 
@@ -48,7 +52,12 @@ class SGLangEngine:
     """
 
     def __init__(
-        self, scheduler: Any, *, inbox: Inbox | None = None, text: EmittedText = DEFAULT_TEXT
+        self,
+        scheduler: Any,
+        *,
+        inbox: Inbox | None = None,
+        text: EmittedText = DEFAULT_TEXT,
+        rooms: Rooms | None = None,
     ) -> None:
         """Wrap `scheduler`.
 
@@ -56,6 +65,7 @@ class SGLangEngine:
             scheduler: SGLang's scheduler; may still be in its constructor.
             inbox: what it receives from.
             text: what the null model emits.
+            rooms: those of its null transfer engine; None for a scheduler that runs alone.
         """
         self.native = scheduler
         self.kv_pool = SGLangKvPool(scheduler)
@@ -63,6 +73,7 @@ class SGLangEngine:
         self.tree = SGLangTree(scheduler, lambda: self._submitted)
         self._inbox = Inbox() if inbox is None else inbox
         self._text = text
+        self._rooms = rooms
         # With their outputs, which are known: cores without a walk are pinned through these sequences.
         self._submitted: list[array[int]] = []
         self._carryover: Carryover | None = None
@@ -83,6 +94,17 @@ class SGLangEngine:
     def host_pool(self) -> SGLangHostPool | None:
         """HiCache's pages in host memory."""
         return open_host_pool(self.native)
+
+    @cached_property
+    def _queues(self) -> QueueReader | None:
+        return open_queues(self.native)
+
+    @cached_property
+    def transfers(self) -> SGLangTransfers | None:
+        """What it exchanges with the other engine of a pair."""
+        if self._rooms is None or self._queues is None:
+            return None
+        return SGLangTransfers(self.native, self._queues, self._rooms, self._holders)
 
     @cached_property
     def _slots(self) -> PageTables:
@@ -127,8 +149,9 @@ class SGLangEngine:
         return {str(rid): int(limit) for rid, limit in limits.items() if limit is not None}
 
     def waiting_rids(self) -> list[str]:
-        """The waiting queue."""
-        return [req.rid for req in self.native.waiting_queue]
+        """The waiting queue, and who holds no pages in the queues of a pair."""
+        waiting = [req.rid for req in self.native.waiting_queue]
+        return waiting if self._queues is None else [*self._queues.queues().not_admitted, *waiting]
 
     def waiting_count(self) -> int:
         """Length of the waiting queue."""
@@ -149,13 +172,14 @@ class SGLangEngine:
         return batches.last_batch(self.native)
 
     def is_idle(self) -> bool:
-        """Whether nothing waits, runs, or is being prefilled in chunks."""
+        """Whether nothing waits, runs, is transferred, or is being prefilled in chunks."""
         scheduler = self.native
         running = scheduler.running_batch
         return (
             scheduler.chunked_req is None
             and len(scheduler.waiting_queue) == 0
             and (running is None or running.is_empty())
+            and (self._queues is None or not any(self._queues.requests()))
         )
 
     def is_fully_idle(self) -> bool:
@@ -217,10 +241,26 @@ class SGLangEngine:
 
     def submit(self, submission: Submission) -> None:
         """Send a request."""
-        request = messages.generate_request(submission)
+        request = messages.generate_request(submission, room=self._open_room(submission))
         outputs = self._text.after(submission.input_ids, submission.max_new_tokens)
         self._submitted.append(submission.input_ids + outputs)
         self._inbox.put(request)
+
+    def _open_room(self, submission: Submission) -> int | None:
+        """The room in which it meets the other engine of a pair; None for a scheduler that runs alone."""
+        if self._rooms is not None:
+            return self._rooms.add(
+                submission.rid,
+                submission.transfer,
+                kv_tokens=len(submission.input_ids),
+                first_token=self._text.after(submission.input_ids, 1)[0],
+            )
+        if submission.transfer is not None:
+            raise UnsupportedSettingError(
+                f"{submission.rid}: {submission.transfer}: this engine transfers nothing; boot it with "
+                'server_args.disaggregation_mode = ["prefill"] or ["decode"], or drop the transfers'
+            )
+        return None
 
     def pause(self, mode: str) -> None:
         """Pause generation; `mode` is `retract` or `in_place`."""
@@ -255,6 +295,8 @@ class SGLangEngine:
         """Forget what earlier scripts submitted and ran."""
         self._submitted.clear()
         self._batch = None
+        if self._rooms is not None:
+            self._rooms.clear()
 
     def restore_carryover(self) -> None:
         """Put counters back; the first call only remembers them."""

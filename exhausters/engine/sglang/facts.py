@@ -12,6 +12,7 @@ from exhausters.engine.settings import HostSettings
 from exhausters.engine.sglang import window_pool
 from exhausters.engine.sglang.host_pool import open_host_pool
 from exhausters.engine.sglang.source_tree import WATCHED
+from exhausters.engine.sglang.transfer_queues import role_of
 from exhausters.errors import BootError
 
 _RUST = "rust"
@@ -42,6 +43,7 @@ def facts(scheduler: Any) -> BootFacts:
         policy=str(scheduler.schedule_policy),
         window_pool_unchecked=why_window_unchecked(scheduler),
         host_total_tokens=0 if host_pool is None else host_pool.total_tokens,
+        role=role_of(scheduler),
     )
 
 

@@ -8,6 +8,8 @@ from typing import Any
 from exhausters.engine.api import PoolSnapshot
 from exhausters.engine.sglang.holdings import Holders
 from exhausters.engine.sglang.host_pool import open_host_pool
+from exhausters.engine.sglang.transfer_queues import open_queues
+from exhausters.engine.sglang.transfers import MetadataSlots
 from exhausters.engine.sglang.window_pool import WindowPool, is_hybrid
 
 
@@ -20,6 +22,8 @@ class PoolReader:
         self._rows = scheduler.req_to_token_pool
         self._window = WindowPool(scheduler, holders) if is_hybrid(scheduler) else None
         self._host = open_host_pool(scheduler)
+        queues = open_queues(scheduler)
+        self._prealloc_slots = None if queues is None else MetadataSlots(scheduler, queues)
         prefix = "full_" if self._window else ""
         self._free: Callable[[], Any] = getattr(allocator, f"{prefix}available_size")
         self._evictable: Callable[[], Any] = getattr(tree, f"{prefix}evictable_size")
@@ -32,6 +36,7 @@ class PoolReader:
         if self._window is not None:
             window_free, window_evictable, window_protected = self._window.free_and_cached()
             window_in_use = self._window.in_use(in_use_tokens)
+        slots = self._prealloc_slots
         return PoolSnapshot(
             free_tokens=int(self._free()),
             evictable_tokens=int(self._evictable()),
@@ -45,4 +50,6 @@ class PoolReader:
             window_in_use_tokens=window_in_use,
             host_free_tokens=0 if self._host is None else self._host.available_tokens(),
             host_cached_tokens=0 if self._host is None else self._host.cached_tokens(),
+            free_prealloc_slots=0 if slots is None else slots.available_slots(),
+            prealloc_slots_in_use=0 if slots is None else slots.in_use_slots(),
         )

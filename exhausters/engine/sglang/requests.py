@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from exhausters.engine.sglang.transfer_queues import open_queues
+
 
 @dataclass(frozen=True, slots=True)
 class SGLangRequest:
@@ -67,3 +69,6 @@ def iter_requests(scheduler: Any) -> Iterator[Any]:
     for batch in (scheduler.running_batch, scheduler.last_batch):
         if batch is not None:
             yield from batch.reqs
+    queues = open_queues(scheduler)
+    if queues is not None:
+        yield from queues.requests()
