@@ -16,8 +16,9 @@ class PoolCount:
     """Where every unit of one pool is.
 
     Attributes:
-        pool: `KV tokens`, `window tokens`, `host tokens` or `request rows`.
-        total, free, held, cached, in_use: units; `cached` is evictable and protected together, 0 for rows.
+        pool: `KV tokens`, `window tokens`, `host tokens`, `request rows` or `prealloc slots`.
+        total, free, held, cached, in_use: units; `cached` is evictable and protected together, 0 for rows
+            and slots.
     """
 
     pool: str
@@ -43,6 +44,7 @@ class ConservationCheck:
         # None: there is no window pool, or none that can be counted.
         self._total_window_tokens = engine.kv_pool.window_total_tokens
         self._total_host_tokens = 0 if engine.host_pool is None else engine.host_pool.total_tokens
+        self._total_slots = 0 if engine.transfers is None else engine.transfers.slots.total_slots
 
     def broken(self, record: StepRecord, pools: PoolSnapshot) -> tuple[PoolCount, ...]:
         """Return the pools that do not add up after one step; empty when all do."""
@@ -55,6 +57,8 @@ class ConservationCheck:
             and self._total_window_tokens in (None, _window_tokens(pools) + held)
             and pools.host_free_tokens + record.host_held_tokens + pools.host_cached_tokens
             == self._total_host_tokens
+            and pools.free_prealloc_slots + record.held_prealloc_slots + pools.prealloc_slots_in_use
+            == self._total_slots
         ):
             return ()
         return tuple(count for count in self._counts(record, pools) if count.missing)
@@ -105,6 +109,15 @@ class ConservationCheck:
             cached=0,
             in_use=pools.rows_in_use,
         )
+        if self._total_slots:
+            yield PoolCount(
+                pool="prealloc slots",
+                total=self._total_slots,
+                free=pools.free_prealloc_slots,
+                held=record.held_prealloc_slots,
+                cached=0,
+                in_use=pools.prealloc_slots_in_use,
+            )
 
 
 def describe(count: PoolCount, *, step: int) -> str:

@@ -147,6 +147,41 @@ _ALL = (
     _metric(
         "host_cached_tokens_max", "tokens", DECISION, NONE, "Most tokens that the cache kept in host memory."
     ),
+    _metric(
+        "transferred_tokens",
+        "tokens",
+        DECISION,
+        NONE,
+        "KV tokens whose transfer between the engines of a disaggregated pair has ended.",
+    ),
+    _metric(
+        "transfer_wait_steps",
+        "steps",
+        DECISION,
+        NONE,
+        "Steps that requests were in transfer, added up over all requests.",
+    ),
+    _metric(
+        "prealloc_wait_steps",
+        "steps",
+        DECISION,
+        NONE,
+        "Steps that requests waited for the other engine, a slot or reserved pages, over all requests.",
+    ),
+    _metric(
+        "transfer_tokens_max",
+        "tokens",
+        DECISION,
+        NONE,
+        "Most KV tokens that requests in transfer held of their own.",
+    ),
+    _metric(
+        "failed_transfers",
+        "requests",
+        DECISION,
+        LOWER,
+        "Requests that were lost because their transfer failed.",
+    ),
     _metric("chunked_requests", "requests", DECISION, NONE, "Requests whose prompt was prefilled in chunks."),
     _metric("chunks", "chunks", DECISION, NONE, "Prefill chunks, over all requests that were chunked."),
     _metric("chunk_tokens_mean", "tokens", DECISION, NONE, "Mean prompt tokens of a chunk."),

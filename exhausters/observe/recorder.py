@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from exhausters.engine.api import BatchView, Engine, PoolSnapshot
+from exhausters.engine.api import DECODE_ROLE, PREFILL_ROLE, BatchView, Engine, PoolSnapshot
 from exhausters.engine.clock import RealClock, VirtualClock
 from exhausters.observe.conservation import ConservationCheck, PoolCount
 from exhausters.observe.decision_log import DecisionLog
@@ -14,6 +14,7 @@ from exhausters.observe.emitted_tokens import computes_token_for
 from exhausters.observe.forward_time import ForwardShape, ForwardTimeModel
 from exhausters.observe.host_tier import HostStep, HostTier
 from exhausters.observe.step_record import DECODE, IDLE, StepRecord
+from exhausters.observe.transfer_watch import TransferStep, TransferWatch
 from exhausters.pressure import PressureSet
 from exhausters.worker.spool import StepSpool
 
@@ -29,6 +30,7 @@ class Recorder:
 
     Attributes:
         outputs: output tokens emitted so far, by request id.
+        failed_transfers: requests that were lost because their transfer failed.
         unbalanced: pools that do not add up after the newest step, of a recorder that does not raise.
     """
 
@@ -52,6 +54,8 @@ class Recorder:
         self._forward_time = forward_time
         self._spool = StepSpool(spool_path)
         self._host = HostTier(engine, pressure)
+        self._transfers = TransferWatch(engine, pressure)
+        self._role = self._transfers.role
         self._conservation = ConservationCheck(engine, pressure)
         self._raises = raises
         self.unbalanced: tuple[PoolCount, ...] = ()
@@ -59,6 +63,7 @@ class Recorder:
         self._steps: list[StepRecord] = []
         self._kv_tokens: Counter[str] = Counter()
         self.outputs: Counter[str] = Counter()
+        self.failed_transfers: set[str] = set()
         self._stop_watching: Callable[[], None] | None = None
         # What is known of the step that is under way.
         self._batch = _NO_BATCH
@@ -75,6 +80,7 @@ class Recorder:
             SeamError: the engine cannot be watched; nothing stays wrapped.
         """
         self._stop_watching = self._engine.watch(self)
+        self._transfers.start()
         try:
             self._host.start()
         except BaseException:
@@ -115,6 +121,8 @@ class Recorder:
     def on_run_batch(self, batch: BatchView) -> None:
         """Note the batch that is about to run."""
         self._batch = batch
+        if self._role:
+            self._note_arrivals()
         if batch.mode == DECODE:
             self._note_decode(batch)
         elif batch.mode != IDLE:
@@ -132,7 +140,10 @@ class Recorder:
         forward_ns += host.load_back_wait_ns + host.backup_wait_ns
         self._clock.advance_ns(forward_ns)
         pools = self._engine.snapshot()
-        record = self._record(forward_ns, pools, host)
+        self._note_arrivals()
+        transfers = self._transfers.take_step()
+        self.failed_transfers.update(transfers.failed_rids)
+        record = self._record(forward_ns, pools, host, transfers)
         self._steps.append(record)
         self._spool.offer(self._steps)
         self._open_step()
@@ -141,7 +152,9 @@ class Recorder:
         else:
             self.unbalanced = self._conservation.broken(record, pools)
 
-    def _record(self, forward_ns: int, pools: PoolSnapshot, host: HostStep) -> StepRecord:
+    def _record(
+        self, forward_ns: int, pools: PoolSnapshot, host: HostStep, transfers: TransferStep
+    ) -> StepRecord:
         batch, pressure = self._batch, self._pressure
         return StepRecord(
             step=len(self._steps),
@@ -180,6 +193,16 @@ class Recorder:
             host_evicted_tokens=host.evicted_tokens,
             load_back_wait_ns=host.load_back_wait_ns,
             backup_wait_ns=host.backup_wait_ns,
+            role=transfers.role,
+            bootstrapping=transfers.bootstrapping,
+            preallocating=transfers.preallocating,
+            transferring=transfers.transferring,
+            transfer_tokens=transfers.transfer_tokens,
+            free_prealloc_slots=pools.free_prealloc_slots,
+            held_prealloc_slots=transfers.held_prealloc_slots,
+            arrived_rids=transfers.arrived_rids,
+            arrived_tokens=transfers.arrived_tokens,
+            failed_transfer_rids=transfers.failed_rids,
         )
 
     def _open_step(self) -> None:
@@ -206,7 +229,7 @@ class Recorder:
             read += length
             # Each computed token attends to the cached ones and, causally, to those before it and itself.
             pairs += computed * cached + computed * (computed + 1) // 2
-            if rid != batch.chunked_rid:
+            if rid != batch.chunked_rid and self._role != PREFILL_ROLE:
                 self.outputs[rid] += 1
         self._shape = ForwardShape(
             prefill_tokens=sum(batch.tokens) - batch.decoding_requests,
@@ -214,6 +237,14 @@ class Recorder:
             kv_tokens_read=read,
             attended_pairs=pairs,
         )
+
+    def _note_arrivals(self) -> None:
+        """First tokens count when their transfer has ended; a decode engine has the KV from then on."""
+        for one in self._transfers.collect():
+            if one.brings_token:
+                self.outputs[one.rid] += 1
+                if self._role == DECODE_ROLE:
+                    self._kv_tokens[one.rid] = one.kv_tokens
 
     def _forward_ns(self) -> int:
         return self.idle_step_ns if self._batch.mode == IDLE else self._forward_time.forward_ns(self._shape)
@@ -232,7 +263,8 @@ class Recorder:
         for rid in own_tokens:
             self._retracted.append(rid)
             self._retracted_tokens += own_tokens[rid]
-            self._kv_tokens.pop(rid, None)
+            if self._role != DECODE_ROLE:  # which backs the KV up and brings it back
+                self._kv_tokens.pop(rid, None)
             if rid in before:
                 self._dropped.append(rid)
                 self.outputs[rid] -= 1

@@ -43,6 +43,15 @@ class StepRecord:
             that were copied back, and host tokens that the cache freed.
         load_back_wait_ns, backup_wait_ns: modelled time by which load-backs, and backups that an eviction
             waits for, made the step longer.
+        role: of an engine of a disaggregated pair, `prefill` or `decode`; else empty, and what follows is 0.
+        bootstrapping, preallocating, transferring: requests after the step that wait for the other engine to
+            answer, for pages to be reserved, and for the end of their transfer.
+        transfer_tokens: KV tokens of their own that those in transfer hold, whole pages.
+        free_prealloc_slots, held_prealloc_slots: slots for transfers after the step: free, and withheld by an
+            exhauster.
+        arrived_rids: requests whose first output token counts from this step on: their transfer has ended.
+        arrived_tokens: KV tokens whose transfer ended in the step.
+        failed_transfer_rids: requests that were lost because their transfer failed.
     """
 
     step: int
@@ -81,3 +90,13 @@ class StepRecord:
     host_evicted_tokens: int = 0
     load_back_wait_ns: int = 0
     backup_wait_ns: int = 0
+    role: str = ""
+    bootstrapping: int = 0
+    preallocating: int = 0
+    transferring: int = 0
+    transfer_tokens: int = 0
+    free_prealloc_slots: int = 0
+    held_prealloc_slots: int = 0
+    arrived_rids: tuple[str, ...] = ()
+    arrived_tokens: int = 0
+    failed_transfer_rids: tuple[str, ...] = ()

@@ -27,6 +27,7 @@ def summarize(log: DecisionLog, facts: RunFacts) -> dict[str, Value]:
         **_eviction_metrics(log),
         **_cache_metrics(replay),
         **_host_tier_metrics(log),
+        **_transfer_metrics(log),
         **_chunk_metrics(replay),
         **_output_metrics(replay, facts),
         **_modelled_metrics(log, replay, facts),
@@ -175,6 +176,16 @@ def _host_tier_metrics(log: DecisionLog) -> dict[str, Value]:
         "host_cached_tokens_max": max((record.host_cached_tokens for record in log), default=0),
         "load_back_wait_seconds": sum(record.load_back_wait_ns for record in log) / 1e9,
         "backup_wait_seconds": sum(record.backup_wait_ns for record in log) / 1e9,
+    }
+
+
+def _transfer_metrics(log: DecisionLog) -> dict[str, Value]:
+    return {
+        "transferred_tokens": sum(record.arrived_tokens for record in log),
+        "transfer_wait_steps": sum(record.transferring for record in log),
+        "prealloc_wait_steps": sum(record.bootstrapping + record.preallocating for record in log),
+        "transfer_tokens_max": max((record.transfer_tokens for record in log), default=0),
+        "failed_transfers": sum(len(record.failed_transfer_rids) for record in log),
     }
 
 

@@ -10,7 +10,7 @@ import sys
 from contextlib import suppress
 
 from exhausters.errors import LevelError, UsageError
-from exhausters.pressure import host_pool, kv_pool, lock_refs, req_rows
+from exhausters.pressure import host_pool, kv_pool, lock_refs, prealloc_slots, req_rows
 from exhausters.pressure.kind import ExhausterKind
 from exhausters.worker import extensions
 from exhausters.worker.find_script import find_object
@@ -23,6 +23,7 @@ _KINDS: list[ExhausterKind] = [
     lock_refs.KIND,
     req_rows.KIND,
     host_pool.KIND,
+    prealloc_slots.KIND,
 ]
 
 

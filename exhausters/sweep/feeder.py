@@ -6,6 +6,7 @@ import heapq
 from collections import defaultdict
 from collections.abc import Sequence
 
+from exhausters.engine.api import outputs_owed
 from exhausters.observe.recorder import Recorder
 from exhausters.scripted.context import ScriptedContext
 from exhausters.sweep.events import Events
@@ -29,7 +30,8 @@ class Feeder:
         self._recorder = recorder
         self._start_ns = context.clock.elapsed_ns
         self._requests = {request.rid: request for request in requests}
-        self.wanted_outputs = {request.rid: request.output_tokens for request in requests}
+        transfers = context.engine.transfers
+        self.wanted_outputs = {one.rid: outputs_owed(transfers, one.output_tokens) for one in requests}
         self.shortened_outputs: dict[str, int] = {}
         self._unread: list[str] = []
         # (due in ns, position, request): the position keeps the workload's order among equal times. Whole

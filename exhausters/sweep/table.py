@@ -33,6 +33,12 @@ _HOST_COLUMNS = (
     ("backed_up_tokens", "backed\nup", 0),
     ("loaded_back_tokens", "loaded\nback", 0),
 )
+# Each of them where it is not 0 everywhere: engines of a disaggregated pair.
+_TRANSFER_COLUMNS = (
+    ("transfer_wait_steps", "transf.\nwait", 0),
+    ("prealloc_wait_steps", "prealloc\nwait", 0),
+    ("failed_transfers", "failed", 0),
+)
 _Columns = Sequence[tuple[str, str, int]]
 
 
@@ -41,8 +47,12 @@ def records_table(records: Sequence[RunRecord], *, title: str) -> Group:
     parts: list[RenderableType] = [Text(title, style="bold")]
     given = {name for record in records for name in record.cell.levels.given()}
     shown = [kind for kind in kinds() if kind.always_shown or kind.level_name in given]
-    has_host = any(record.result.metrics.get(_HOST_COLUMNS[0][0]) for record in records)
-    columns = _COLUMNS + _HOST_COLUMNS if has_host else _COLUMNS
+    columns: tuple[tuple[str, str, int], ...] = _COLUMNS
+    if any(record.result.metrics.get(_HOST_COLUMNS[0][0]) for record in records):
+        columns += _HOST_COLUMNS
+    columns += tuple(
+        one for one in _TRANSFER_COLUMNS if any(record.result.metrics.get(one[0]) for record in records)
+    )
     for heading, rows in groupby(records, key=_heading):
         table = _empty_table(heading, shown, columns)
         for record in rows:

@@ -27,6 +27,8 @@ _ADDS_UP = PoolSnapshot(
     window_in_use_tokens=60,
     host_free_tokens=100,
     host_cached_tokens=80,
+    free_prealloc_slots=20,
+    prealloc_slots_in_use=9,
 )
 
 
@@ -34,8 +36,11 @@ def _check(pools: PoolSnapshot, *, window_total: int | None) -> None:
     kv_pool = SimpleNamespace(total_tokens=1000, window_total_tokens=window_total)
     engine: Any = SimpleNamespace(kv_pool=kv_pool, row_pool=SimpleNamespace(total_rows=8))
     engine.host_pool = SimpleNamespace(total_tokens=200)
+    engine.transfers = SimpleNamespace(slots=SimpleNamespace(total_slots=32))
     pressure: Any = SimpleNamespace(holdings=lambda: PressureHoldings(held_tokens=50, held_rows=0))
-    record: Any = SimpleNamespace(step=7, mode=IDLE, held_tokens=50, held_rows=0, host_held_tokens=20)
+    record: Any = SimpleNamespace(
+        step=7, mode=IDLE, held_tokens=50, held_rows=0, host_held_tokens=20, held_prealloc_slots=3
+    )
     ConservationCheck(engine, pressure).check(record, pools)
 
 
@@ -55,6 +60,7 @@ def test_what_adds_up_passes(window_total: int | None) -> None:
         ({"window_in_use_tokens": 61}, r"step 7: 1 window tokens counted twice .* != total 500"),
         ({"free_tokens": 484}, "step 7: 16 KV tokens leaked"),
         ({"rows_in_use": 3}, "step 7: 1 request rows counted twice"),
+        ({"prealloc_slots_in_use": 8}, "step 7: 1 prealloc slots leaked: free 20 + held 3"),
         (
             {"host_cached_tokens": 64},
             "step 7: 16 host tokens leaked: free 100 + held 20 + cached 64 + in use 0 != total 200",

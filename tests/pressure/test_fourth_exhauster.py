@@ -177,12 +177,13 @@ def test_unknown_levels_list_what_there_is() -> None:
         a_grid(leave_page=[1])
     with pytest.raises(LevelError, match="is registered already"):
         register(KIND)
-    assert axis_names()[:7] == (
+    assert axis_names()[:8] == (
         "workload",
         "leave_pages",
         "leave_refs",
         "leave_rows",
         "leave_host_pages",
+        "leave_prealloc_slots",
         "leave_budget",
         "held",
     )

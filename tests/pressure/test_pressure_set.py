@@ -10,7 +10,13 @@ from exhausters.pressure.base import Exhauster
 from tests.engine.sglang.shapes import FakeAllocator, FakeRowPool, FakeScheduler, random_tree
 
 NOTHING = PressureHoldings(
-    held_tokens=0, held_pages=0, pinned_nodes=0, pinned_tokens=0, held_rows=0, held_host_tokens=0
+    held_tokens=0,
+    held_pages=0,
+    pinned_nodes=0,
+    pinned_tokens=0,
+    held_rows=0,
+    held_host_tokens=0,
+    held_prealloc_slots=0,
 )
 
 
@@ -35,6 +41,7 @@ def test_applies_every_level_and_reports_it() -> None:
             pinned_tokens=sum(len(node.key) for node in scheduler.tree_cache.nodes.values()),
             held_rows=6,
             held_host_tokens=0,
+            held_prealloc_slots=0,
         )
     assert pressure.holdings() == NOTHING
     assert scheduler.token_to_kv_pool_allocator.available_size() == 64
@@ -97,7 +104,8 @@ def test_releases_in_reverse_order_and_each_once(monkeypatch: pytest.MonkeyPatch
     scheduler.token_to_kv_pool_allocator.fails_to_free = True
     with pytest.raises(PressureError, match=r"releasing pressure failed 1 time.*free failed"):
         pressure.release()
-    assert order == ["leave_host_pages", "leave_rows", "leave_pages", "leave_refs"]
+    others = ["leave_prealloc_slots", "leave_host_pages", "leave_rows"]
+    assert order == [*others, "leave_pages", "leave_refs"]
     assert scheduler.req_to_token_pool.available_size() == 8
     assert set(scheduler.tree_cache.locks().values()) == {0}
     pressure.release()

@@ -177,8 +177,8 @@ def test_a_file_is_read_like_a_built_in_grid(tmp_path: Path) -> None:
 def test_axes_are_the_documented_ones() -> None:
     """The axes are the workload, the levels, `held` and every engine setting."""
     axes = axis_names()
-    assert axes[:5] == ("workload", "leave_pages", "leave_refs", "leave_rows", "leave_host_pages")
-    assert axes[5] == "held"
+    levels = ("leave_pages", "leave_refs", "leave_rows", "leave_host_pages", "leave_prealloc_slots")
+    assert axes[:7] == ("workload", *levels, "held")
     assert {"page_size", "policy", "overlap", "tree_core"} <= set(axes)
 
 
