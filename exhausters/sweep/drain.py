@@ -252,7 +252,7 @@ def one_pass(
     Raises:
         ScriptFailedError, PressureError, ConservationError: as `run_cell`.
     """
-    yield from _warm_up(context, workload, options.limits)
+    yield from warm_up(context, workload, options.limits)
     context.apply_pressure(cell.levels)
     recorder = Recorder(
         engine=context.engine,
@@ -379,9 +379,8 @@ def _events(feeder: Feeder) -> dict[str, object]:
     return {"events": dict(events.counts), EVENT_STEPS: list(events.acts)} if events.counts else {}
 
 
-def _warm_up(
-    context: ScriptedContext, workload: Workload, limits: DrainLimits
-) -> Generator[None, None, None]:
+def warm_up(context: ScriptedContext, workload: Workload, limits: DrainLimits) -> Generator[None, None, None]:
+    """Run the requests of the warm-up to their end; raises ScriptFailedError when they do not drain."""
     for request in workload.warmup_requests:
         context.submit_request(request)
     for _ in range(limits.max_steps):

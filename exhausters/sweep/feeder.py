@@ -118,6 +118,11 @@ class Feeder:
                 self.wanted_outputs[rid], self.shortened_outputs[rid] = limits[rid], asked
         self._unread.clear()
 
+    @property
+    def next_due_ns(self) -> int | None:
+        """When the next request is due, since the start; None when none is known to come."""
+        return self._due[0][0] if self._due else None
+
     def skip_to_next_arrival(self) -> None:
         """Move the clock to the next arrival: nothing runs or waits until then."""
         if self._due:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from exhausters.errors import WorkloadError
 
 # How a transfer ends.
-ARRIVES, STALLS, UNANSWERED, FAILS = "arrives", "stalls", "unanswered", "fails"
-FATES = (ARRIVES, STALLS, UNANSWERED, FAILS)
+ARRIVES, STALLS, UNANSWERED, DRIVEN, FAILS = "arrives", "stalls", "unanswered", "driven", "fails"
+FATES = (ARRIVES, STALLS, UNANSWERED, DRIVEN, FAILS)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -21,7 +21,7 @@ class Transfer:
         handshake_steps: from the request's arrival until the other side has answered; before that nothing is
             reserved or computed for it.
         fate: ARRIVES; FAILS, after its steps; STALLS until a script lets it go on; UNANSWERED: the handshake
-            stalls likewise.
+            stalls likewise; DRIVEN: both do.
 
     Raises:
         WorkloadError: steps that are no integer >= 0, or an unknown fate.

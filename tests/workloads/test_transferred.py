@@ -41,5 +41,5 @@ def test_a_bad_number_is_refused(text: str, said: str) -> None:
 
 def test_a_fate_that_is_none_is_refused() -> None:
     """A fate that there is not is refused with those that there are."""
-    with pytest.raises(WorkloadError, match="must be one of arrives, stalls, unanswered, fails"):
+    with pytest.raises(WorkloadError, match="must be one of arrives, stalls, unanswered, driven, fails"):
         Transfer(fate="explodes")

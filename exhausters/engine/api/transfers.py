@@ -123,6 +123,9 @@ class Transfers(Protocol):
     def stall(self, rid: str) -> None:
         """Let a transfer go no further, also one that has not begun."""
 
+    def answer(self, rid: str) -> None:
+        """Let the handshake of an unanswered request go on; what comes behind it stalls as before."""
+
     def let_go(self, rid: str) -> None:
         """Let a stalled one go on: the steps that have passed count."""
 

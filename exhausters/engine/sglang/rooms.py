@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from exhausters.engine.api import Arrival, TransferEvents
 from exhausters.errors import UsageError
-from exhausters.workloads.transfer import FAILS, STALLS, UNANSWERED, Transfer
+from exhausters.workloads.transfer import DRIVEN, FAILS, STALLS, UNANSWERED, Transfer
 
 # What a poll says.
 BOOTSTRAPPING, WAITING, TRANSFERRING, ARRIVED, FAILED = (
@@ -113,8 +113,8 @@ class Rooms:
             kv_tokens=kv_tokens,
             first_token=first_token,
             transfer=planned,
-            is_stalled=planned.fate == STALLS,
-            is_unanswered=planned.fate == UNANSWERED,
+            is_stalled=planned.fate in (STALLS, DRIVEN),
+            is_unanswered=planned.fate in (UNANSWERED, DRIVEN),
         )
         self._by_number[room.number] = self._by_rid[rid] = room
         return room.number

@@ -108,6 +108,10 @@ class SGLangTransfers:
         """Let a transfer go no further."""
         self._rooms.named(rid).is_stalled = True
 
+    def answer(self, rid: str) -> None:
+        """Let the other engine answer a request."""
+        self._rooms.named(rid).is_unanswered = False
+
     def let_go(self, rid: str) -> None:
         """Let a stalled one go on."""
         room = self._rooms.named(rid)
