@@ -35,8 +35,8 @@ _HOST_COLUMNS = (
 )
 # Each of them where it is not 0 everywhere: engines of a disaggregated pair.
 _TRANSFER_COLUMNS = (
-    ("transfer_wait_steps", "transf.\nwait", 0),
-    ("prealloc_wait_steps", "prealloc\nwait", 0),
+    ("transfer_wait_steps", "trans\nwait", 0),
+    ("prealloc_wait_steps", "alloc\nwait", 0),
     ("failed_transfers", "failed", 0),
 )
 _Columns = Sequence[tuple[str, str, int]]

@@ -77,4 +77,4 @@ def test_transfers_are_shown_where_they_are() -> None:
     rows = [line.split() for line in text.splitlines() if "drained" in line]
     assert [row[-2:] for row in rows] == [["3", "–"], ["–", "4"]]
     assert "failed" not in text
-    assert not any(word in _rendered([a_record(plain)]) for word in ("transf", "prealloc", "slots"))
+    assert not any(word in _rendered([a_record(plain)]) for word in ("trans", "alloc", "slots"))
