@@ -38,6 +38,7 @@ _ALL = {
         "Request",
         "Segment",
         "TokenHits",
+        "Transfer",
         "Workload",
         "WorkloadSpec",
         "WorkloadSummary",

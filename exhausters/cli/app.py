@@ -17,6 +17,7 @@ from exhausters.cli.compare import compare
 from exhausters.cli.conformance import conformance
 from exhausters.cli.doctor import doctor
 from exhausters.cli.growth import growth
+from exhausters.cli.joined import joined
 from exhausters.cli.mirror import mirror
 from exhausters.cli.pair import pair
 from exhausters.cli.reach_cover import reach_cover
@@ -37,6 +38,7 @@ app = typer.Typer(
 app.command(rich_help_panel="Measure")(doctor)
 app.command(rich_help_panel="Measure")(sweep)
 app.command(rich_help_panel="Measure")(pair)
+app.command(rich_help_panel="Measure")(joined)
 app.command(rich_help_panel="Measure")(replay)
 app.command(rich_help_panel="Measure")(bisect)
 app.command(rich_help_panel="Measure")(reach_map)

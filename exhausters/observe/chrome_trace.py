@@ -96,6 +96,12 @@ def _counters(steps: Sequence[StepRecord]) -> Iterator[Event]:
         }
         if any(slots.values()):
             counters["mamba slots"] = slots
+        if record.role:
+            counters["transfers"] = {
+                "bootstrapping": record.bootstrapping,
+                "preallocating": record.preallocating,
+                "transferring": record.transferring,
+            }
         for name, values in counters.items():
             yield {"ph": "C", "name": name, "pid": _ENGINE_PID, "ts": record.end_ns / 1e3, "args": values}
 

@@ -16,9 +16,11 @@ class PoolCount:
     """Where every unit of one pool is.
 
     Attributes:
-        pool: `KV tokens`, `window tokens`, `host tokens`, `mamba slots`, `adapter slots` or `request rows`.
-        total, free, held, cached, in_use: units; `cached` is evictable and protected together, 0 for rows; of
-            adapters' slots those with an adapter; `in_use` is by requests and by sessions.
+        pool: `KV tokens`, `window tokens`, `host tokens`, `mamba slots`, `adapter slots`, `request rows` or
+            `prealloc slots`.
+        total, free, held, cached, in_use: units; `cached` is evictable and protected together, 0 for rows and
+            for slots of transfers; of adapters' slots those with an adapter; `in_use` is by requests and by
+            sessions.
     """
 
     pool: str
@@ -45,7 +47,8 @@ class ConservationCheck:
         self._total_window_tokens = engine.kv_pool.window_total_tokens
         self._total_host_tokens = 0 if engine.host_pool is None else engine.host_pool.total_tokens
         self._total_mamba_slots = 0 if engine.mamba_pool is None else engine.mamba_pool.total_slots
-        self._total_slots = 0 if engine.adapter_slots is None else engine.adapter_slots.total_slots
+        self._total_adapter_slots = 0 if engine.adapter_slots is None else engine.adapter_slots.total_slots
+        self._total_slots = 0 if engine.transfers is None else engine.transfers.slots.total_slots
 
     def broken(self, record: StepRecord, pools: PoolSnapshot) -> tuple[PoolCount, ...]:
         """Return the pools that do not add up after one step; empty when all do."""
@@ -60,6 +63,8 @@ class ConservationCheck:
             == self._total_host_tokens
             and _mamba_slots(pools) + record.mamba_held_slots == self._total_mamba_slots
             and pools.empty_adapter_slots + record.held_lora_slots + pools.resident_adapters
+            == self._total_adapter_slots
+            and pools.free_prealloc_slots + record.held_prealloc_slots + pools.prealloc_slots_in_use
             == self._total_slots
         ):
             return ()
@@ -112,10 +117,10 @@ class ConservationCheck:
                 cached=pools.mamba_evictable_slots + pools.mamba_protected_slots,
                 in_use=pools.mamba_in_use_slots,
             )
-        if self._total_slots:
+        if self._total_adapter_slots:
             yield PoolCount(
                 pool="adapter slots",
-                total=self._total_slots,
+                total=self._total_adapter_slots,
                 free=pools.empty_adapter_slots,
                 held=record.held_lora_slots,
                 cached=pools.resident_adapters,
@@ -129,6 +134,15 @@ class ConservationCheck:
             cached=0,
             in_use=_used_rows(pools),
         )
+        if self._total_slots:
+            yield PoolCount(
+                pool="prealloc slots",
+                total=self._total_slots,
+                free=pools.free_prealloc_slots,
+                held=record.held_prealloc_slots,
+                cached=0,
+                in_use=pools.prealloc_slots_in_use,
+            )
 
 
 def describe(count: PoolCount, *, step: int) -> str:

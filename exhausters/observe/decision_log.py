@@ -20,10 +20,17 @@ FORMAT_VERSION = 1
 _FORMAT_NAME = "exhausters-decision-log"
 
 _FIELDS = tuple(field.name for field in fields(StepRecord))
-_RID_FIELDS = ("rids", "retracted_rids", "dropped_rids", "preempted_rids")
+_RID_FIELDS = (
+    "rids",
+    "retracted_rids",
+    "dropped_rids",
+    "preempted_rids",
+    "arrived_rids",
+    "failed_transfer_rids",
+)
 _DEFAULTS = {field.name: field.default for field in fields(StepRecord)}
 # Fields that joined later: left out as long as they have their default, so that what an engine without a
-# second tier, without a pool of states or adapters, decides has the digest that it always had.
+# second tier, pools of states or adapters, and in no pair, decides has the digest that it always had.
 _JOINED_LATER = (
     "host_free_tokens",
     "host_cached_tokens",
@@ -48,6 +55,16 @@ _JOINED_LATER = (
     "preempted_tokens",
     "session_tokens",
     "session_rows",
+    "role",
+    "bootstrapping",
+    "preallocating",
+    "transferring",
+    "transfer_tokens",
+    "free_prealloc_slots",
+    "held_prealloc_slots",
+    "arrived_rids",
+    "arrived_tokens",
+    "failed_transfer_rids",
 )
 
 
@@ -76,7 +93,7 @@ class DecisionLog:
         """
         names: dict[str, int] = {}
         out = io.StringIO()
-        before: dict[str, object] = {name: _DEFAULTS[name] for name in _JOINED_LATER}
+        before: dict[str, object] = {name: _packed(_DEFAULTS[name]) for name in _JOINED_LATER}
         for record in self.steps:
             values = _encode(record, names)
             line = {name: value for name, value in values.items() if before.get(name, _MISSING) != value}
@@ -142,6 +159,11 @@ def _encode(record: StepRecord, names: dict[str, int]) -> dict[str, object]:
             value = _pack(value)
         values[name] = value
     return values
+
+
+def _packed(default: object) -> object:
+    """A default as `_encode` gives it."""
+    return list(default) if isinstance(default, tuple) else default
 
 
 def _pack(numbers: tuple[int, ...]) -> list[int] | list[list[int]]:

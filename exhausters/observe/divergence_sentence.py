@@ -41,6 +41,13 @@ _LEVELS = (
     ("host_free_tokens", "free host tokens"),
     ("host_cached_tokens", "cached host tokens"),
     ("host_held_tokens", "host tokens held by pressure"),
+    ("bootstrapping", "requests that wait for the other engine"),
+    ("preallocating", "requests to be preallocated"),
+    ("transferring", "requests in transfer"),
+    ("transfer_tokens", "tokens that requests in transfer hold"),
+    ("arrived_tokens", "transferred tokens"),
+    ("free_prealloc_slots", "free slots for transfers"),
+    ("held_prealloc_slots", "slots for transfers held by pressure"),
     ("load_back_wait_ns", "modelled nanoseconds of waiting for load-backs"),
     ("backup_wait_ns", "modelled nanoseconds of waiting for backups"),
     ("batch_adapters", "adapters in the batch"),
@@ -63,6 +70,8 @@ _OTHERS = {
     "preempted_rids": "the requests that are preempted",
     "preempted_tokens": "the KV tokens that preemptions throw away",
     "dropped_rids": "the retracted requests that lose the token of the step before",
+    "arrived_rids": "the requests whose transfer has ended",
+    "failed_transfer_rids": "the requests whose transfer has failed",
 }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from exhausters.engine.api import PREFILL_ROLE
 from exhausters.observe.decision_log import DecisionLog
 from exhausters.observe.step_record import DECODE, IDLE, StepRecord
 
@@ -12,8 +13,9 @@ def computes_token_for(record: StepRecord) -> tuple[str, ...]:
     """Return the requests for which the step's forward computes an output token.
 
     A decode computes one for each request; so does a prefill, except for the request that has chunks left.
+    What the prefill engine of a pair computes counts when its transfer has ended: `StepRecord.arrived_rids`.
     """
-    if record.mode == IDLE:
+    if record.mode == IDLE or record.role == PREFILL_ROLE:
         return ()
     if record.mode == DECODE or record.chunked_rid is None:
         return record.rids
@@ -31,4 +33,5 @@ def emissions(log: DecisionLog) -> Iterator[tuple[StepRecord, tuple[str, ...]]]:
         after = log.steps[position + 1] if position + 1 < len(log.steps) else None
         if after is not None and after.dropped_rids:
             computed = tuple(rid for rid in computed if rid not in after.dropped_rids)
-        yield record, computed
+        # What has come from another engine is dropped by no retraction.
+        yield record, (record.arrived_rids + computed if record.arrived_rids else computed)

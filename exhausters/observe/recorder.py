@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from exhausters.engine.api import BatchView, Engine, PoolSnapshot
+from exhausters.engine.api import DECODE_ROLE, PREFILL_ROLE, BatchView, Engine, PoolSnapshot
 from exhausters.engine.clock import RealClock, VirtualClock
 from exhausters.observe.adapter_loads import AdapterLoads
 from exhausters.observe.conservation import ConservationCheck, PoolCount
@@ -16,6 +16,7 @@ from exhausters.observe.forward_time import ForwardShape, ForwardTimeModel
 from exhausters.observe.host_tier import HostStep, HostTier
 from exhausters.observe.hybrid_pools import HybridPools, HybridStep
 from exhausters.observe.step_record import DECODE, IDLE, StepRecord
+from exhausters.observe.transfer_watch import TransferStep, TransferWatch
 from exhausters.pressure import PressureSet
 from exhausters.worker.spool import StepSpool
 
@@ -31,6 +32,7 @@ class Recorder:
 
     Attributes:
         outputs: output tokens emitted so far, by request id.
+        failed_transfers: requests that were lost because their transfer failed.
         unbalanced: pools that do not add up after the newest step, of a recorder that does not raise.
     """
 
@@ -56,6 +58,8 @@ class Recorder:
         self._host = HostTier(engine, pressure)
         self._hybrid = HybridPools(engine, pressure)
         self._adapters = AdapterLoads(engine, pressure)
+        self._transfers = TransferWatch(engine, pressure)
+        self._role = self._transfers.role
         self._conservation = ConservationCheck(engine, pressure)
         self._raises = raises
         self.unbalanced: tuple[PoolCount, ...] = ()
@@ -63,6 +67,7 @@ class Recorder:
         self._steps: list[StepRecord] = []
         self._kv_tokens: Counter[str] = Counter()
         self.outputs: Counter[str] = Counter()
+        self.failed_transfers: set[str] = set()
         self._stop_watching: Callable[[], None] | None = None
         # What is known of the step that is under way.
         self._batch = _NO_BATCH
@@ -80,6 +85,7 @@ class Recorder:
             SeamError: the engine cannot be watched; nothing stays wrapped.
         """
         self._stop_watching = self._engine.watch(self)
+        self._transfers.start()
         try:
             self._host.start()
             self._hybrid.start()
@@ -124,6 +130,8 @@ class Recorder:
     def on_run_batch(self, batch: BatchView) -> None:
         """Note the batch that is about to run."""
         self._batch = batch
+        if self._role:
+            self._note_arrivals()
         if batch.mode == DECODE:
             self._note_decode(batch)
         elif batch.mode != IDLE:
@@ -141,7 +149,10 @@ class Recorder:
         forward_ns += host.load_back_wait_ns + host.backup_wait_ns
         self._clock.advance_ns(forward_ns)
         pools = self._engine.snapshot()
-        record = self._record(forward_ns, pools, host, self._hybrid.take_step())
+        self._note_arrivals()
+        transfers = self._transfers.take_step()
+        self.failed_transfers.update(transfers.failed_rids)
+        record = self._record(forward_ns, pools, host, self._hybrid.take_step(), transfers)
         self._steps.append(record)
         self._spool.offer(self._steps)
         self._open_step()
@@ -150,7 +161,14 @@ class Recorder:
         else:
             self.unbalanced = self._conservation.broken(record, pools)
 
-    def _record(self, forward_ns: int, pools: PoolSnapshot, host: HostStep, hybrid: HybridStep) -> StepRecord:
+    def _record(
+        self,
+        forward_ns: int,
+        pools: PoolSnapshot,
+        host: HostStep,
+        hybrid: HybridStep,
+        transfers: TransferStep,
+    ) -> StepRecord:
         batch, pressure = self._batch, self._pressure
         return StepRecord(
             step=len(self._steps),
@@ -204,6 +222,16 @@ class Recorder:
             preempted_tokens=self._preempted_tokens,
             session_tokens=pools.session_tokens,
             session_rows=pools.session_rows,
+            role=transfers.role,
+            bootstrapping=transfers.bootstrapping,
+            preallocating=transfers.preallocating,
+            transferring=transfers.transferring,
+            transfer_tokens=transfers.transfer_tokens,
+            free_prealloc_slots=pools.free_prealloc_slots,
+            held_prealloc_slots=transfers.held_prealloc_slots,
+            arrived_rids=transfers.arrived_rids,
+            arrived_tokens=transfers.arrived_tokens,
+            failed_transfer_rids=transfers.failed_rids,
         )
 
     def _open_step(self) -> None:
@@ -230,7 +258,7 @@ class Recorder:
             read += length
             # Each computed token attends to the cached ones and, causally, to those before it and itself.
             pairs += computed * cached + computed * (computed + 1) // 2
-            if rid != batch.chunked_rid:
+            if rid != batch.chunked_rid and self._role != PREFILL_ROLE:
                 self.outputs[rid] += 1
         self._shape = ForwardShape(
             prefill_tokens=sum(batch.tokens) - batch.decoding_requests,
@@ -238,6 +266,14 @@ class Recorder:
             kv_tokens_read=read,
             attended_pairs=pairs,
         )
+
+    def _note_arrivals(self) -> None:
+        """First tokens count when their transfer has ended; a decode engine has the KV from then on."""
+        for one in self._transfers.collect():
+            if one.brings_token:
+                self.outputs[one.rid] += 1
+                if self._role == DECODE_ROLE:
+                    self._kv_tokens[one.rid] = one.kv_tokens
 
     def _forward_ns(self) -> int:
         return self.idle_step_ns if self._batch.mode == IDLE else self._forward_time.forward_ns(self._shape)
@@ -256,7 +292,8 @@ class Recorder:
         for rid in own_tokens:
             self._retracted.append(rid)
             self._retracted_tokens += own_tokens[rid]
-            self._kv_tokens.pop(rid, None)
+            if self._role != DECODE_ROLE:  # which backs the KV up and brings it back
+                self._kv_tokens.pop(rid, None)
             if rid in before:
                 self._dropped.append(rid)
                 self.outputs[rid] -= 1

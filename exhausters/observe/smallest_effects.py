@@ -78,11 +78,12 @@ OUTCOMES: Mapping[str, SmallestEffect] = MappingProxyType(
         ),
         "memory_aborts": _LOST,
         "unfinished_requests": _LOST,
+        "failed_transfers": _LOST,
         "shortened_requests": replace(_LOST, reason="Each one is an answer that its user gets cut off."),
     }
 )
 # Each is a request whose user got less than was asked for. Where they become more, others have it easier.
-LOST_REQUESTS = ("memory_aborts", "unfinished_requests", "shortened_requests")
+LOST_REQUESTS = ("memory_aborts", "unfinished_requests", "failed_transfers", "shortened_requests")
 COUNTS = ("python_calls", "c_calls", "aten_operators", "host_synchronisations", "tensor_allocations")
 # On a GPU a stall of the whole device, in CPU time next to nothing: time does not overrule it.
 NOT_IN_CPU_TIME = ("host_synchronisations",)

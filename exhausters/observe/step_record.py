@@ -59,6 +59,15 @@ class StepRecord:
             batch was formed.
         preempted_tokens: KV tokens of their own that they threw away.
         compiling: requests that wait for their grammar after the step, outside of the queue.
+        role: of an engine of a disaggregated pair, `prefill` or `decode`; else empty, and what follows is 0.
+        bootstrapping, preallocating, transferring: requests after the step that wait for the other engine to
+            answer, for pages to be reserved, and for the end of their transfer.
+        transfer_tokens: KV tokens of their own that those in transfer hold, whole pages.
+        free_prealloc_slots, held_prealloc_slots: slots for transfers after the step: free, and withheld by an
+            exhauster.
+        arrived_rids: requests whose first output token counts from this step on: their transfer has ended.
+        arrived_tokens: KV tokens whose transfer ended in the step.
+        failed_transfer_rids: requests that were lost because their transfer failed.
     """
 
     step: int
@@ -112,3 +121,13 @@ class StepRecord:
     preempted_tokens: int = 0
     session_tokens: int = 0
     session_rows: int = 0
+    role: str = ""
+    bootstrapping: int = 0
+    preallocating: int = 0
+    transferring: int = 0
+    transfer_tokens: int = 0
+    free_prealloc_slots: int = 0
+    held_prealloc_slots: int = 0
+    arrived_rids: tuple[str, ...] = ()
+    arrived_tokens: int = 0
+    failed_transfer_rids: tuple[str, ...] = ()

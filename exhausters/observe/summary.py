@@ -31,6 +31,7 @@ def summarize(log: DecisionLog, facts: RunFacts) -> dict[str, Value]:
         **_adapter_metrics(log),
         **_grammar_metrics(log),
         **_session_metrics(log),
+        **_transfer_metrics(log),
         **_chunk_metrics(replay),
         **_output_metrics(replay, facts),
         **_modelled_metrics(log, replay, facts),
@@ -217,6 +218,16 @@ def _hybrid_metrics(log: DecisionLog) -> dict[str, Value]:
         "mamba_cached_slots_max": max(states, default=0),
         "mamba_in_use_slots_max": max((one.mamba_in_use_slots for one in log), default=0),
         "mamba_free_slots_min": min((one.mamba_free_slots for one in log), default=0),
+    }
+
+
+def _transfer_metrics(log: DecisionLog) -> dict[str, Value]:
+    return {
+        "transferred_tokens": sum(record.arrived_tokens for record in log),
+        "transfer_wait_steps": sum(record.transferring for record in log),
+        "prealloc_wait_steps": sum(record.bootstrapping + record.preallocating for record in log),
+        "transfer_tokens_max": max((record.transfer_tokens for record in log), default=0),
+        "failed_transfers": sum(len(record.failed_transfer_rids) for record in log),
     }
 
 

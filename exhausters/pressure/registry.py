@@ -16,6 +16,7 @@ from exhausters.pressure import (
     lock_refs,
     lora_slots,
     mamba_slots,
+    prealloc_slots,
     req_rows,
     window_tokens,
 )
@@ -34,6 +35,7 @@ _KINDS: list[ExhausterKind] = [
     window_tokens.KIND,
     mamba_slots.KIND,
     lora_slots.KIND,
+    prealloc_slots.KIND,
 ]
 
 

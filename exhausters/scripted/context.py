@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-from exhausters.engine.api import BatchView, Engine, Submission
+from exhausters.engine.api import BatchView, Engine, Submission, Transfers
 from exhausters.engine.clock import RealClock, VirtualClock
 from exhausters.errors import PrefixEvictionError, UnsupportedSettingError, UsageError
 from exhausters.observe.phases import PhaseSwitch
@@ -17,7 +17,7 @@ from exhausters.scripted import queries
 from exhausters.scripted.as_sglang import FinishedRequests, ShownHook
 from exhausters.scripted.batch_log import BatchLog
 from exhausters.scripted.req_handle import ScriptedReqHandle
-from exhausters.workloads import EmittedText, Request
+from exhausters.workloads import EmittedText, Request, Transfer
 
 _PAUSE_MODES = ("retract", "in_place")
 
@@ -102,10 +102,12 @@ class ScriptedContext:
         stop_token_ids: list[int] | None = None,
         temperature: float | None = None,
         lora_path: str | None = None,
+        transfer: Transfer | None = None,
     ) -> ScriptedReqHandle:
         """Send a request whose prompt is `prompt_token` repeated `prompt_len` times.
 
-        Keywords are those of SGLang's scripted runtime; `lora_path` only keeps prefixes apart.
+        Keywords are those of SGLang's scripted runtime; `lora_path` only keeps prefixes apart, and `transfer`
+        says how its KV travels, in an engine of a disaggregated pair.
         """
         if isinstance(prompt_len, bool) or not isinstance(prompt_len, int) or prompt_len < 1:
             raise UsageError(f"prompt_len={prompt_len!r}: expected an integer >= 1")
@@ -124,6 +126,7 @@ class ScriptedContext:
             priority=priority,
             dp_rank=dp_rank,
             lora_path=lora_path,
+            transfer=transfer,
         )
 
     def submit(
@@ -178,6 +181,7 @@ class ScriptedContext:
             grammar_steps=request.grammar_steps,
             session_id=None if session is None else session.name,
             session_rid=None if session is None else request.after,
+            transfer=request.transfer,
         )
 
     def pause_generation(self, *, mode: Literal["retract", "in_place"]) -> None:
@@ -261,6 +265,20 @@ class ScriptedContext:
     def _release_exhausted_pools(self) -> None:
         self.release_pressure()
 
+    @property
+    def transfers(self) -> Transfers:
+        """What moves the transfers of this engine of a disaggregated pair.
+
+        Raises:
+            UnsupportedSettingError: the engine runs alone.
+        """
+        if self.engine.transfers is None:
+            raise UnsupportedSettingError(
+                "t.transfers: this engine is no part of a disaggregated pair; boot it with "
+                "disaggregation_mode='prefill' or 'decode'"
+            )
+        return self.engine.transfers
+
     def get_all_node_hit_counts(self) -> dict[int, int]:
         """Return hit counts by node id."""
         return {node.node_id: node.hit_count or 0 for node in self.engine.tree.walk()}
@@ -302,7 +320,7 @@ class ScriptedContext:
         return self.engine.chunked_rid() == rid
 
     def status(self, rid: str) -> str:
-        """Return `waiting`, `running`, `finished` or `unknown`."""
+        """Return `waiting`, `transferring` (of a disaggregated pair), `running`, `finished` or `unknown`."""
         return self._requests.status(rid)
 
     def remaining_prompt_tokens(self, rid: str) -> int:

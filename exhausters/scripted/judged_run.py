@@ -15,6 +15,7 @@ from collections.abc import Callable, Generator, Sequence
 from types import TracebackType
 from typing import Literal, Self
 
+from exhausters.engine.api import outputs_owed
 from exhausters.errors import UsageError
 from exhausters.observe.forward_time import LinearForwardTime
 from exhausters.observe.recorder import Recorder
@@ -152,7 +153,8 @@ class JudgedRun:
         """Send a request that is decoded greedily."""
         sampling = {"max_new_tokens": max_new_tokens, "ignore_eos": ignore_eos, "temperature": 0.0}
         self._t.submit(prompt, rid=rid, sampling=sampling, priority=priority)
-        self._prompts[rid], self._wanted[rid] = prompt, max_new_tokens
+        self._prompts[rid] = prompt
+        self._wanted[rid] = outputs_owed(self._t.engine.transfers, max_new_tokens)
         self._unread.append(rid)
 
     def abort(self, rid: str) -> None:

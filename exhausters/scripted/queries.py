@@ -41,9 +41,13 @@ class RequestQueries:
         return rid in self._seen_rids
 
     def status(self, rid: str) -> str:
-        """Return `waiting`, `running`, `finished` or `unknown`."""
+        """Return `waiting`, `transferring` (of a disaggregated pair), `running`, `finished` or `unknown`."""
         if rid in self._engine.waiting_rids() or rid in self._engine.grammar_rids():
             return "waiting"
+        transfers = self._engine.transfers
+        if transfers is not None and rid in transfers.queues().transferring:
+            self._seen_rids.add(rid)
+            return "transferring"
         request = self.find(rid)
         if request is not None:
             return "finished" if request.is_finished else "running"

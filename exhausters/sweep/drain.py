@@ -36,10 +36,12 @@ from exhausters.sweep.record import (
     EVENT_STEPS,
     LEFT_MARKED_FULL,
     STALLED,
+    STALLED_BY,
     TIMEOUT,
     CellResult,
 )
 from exhausters.sweep.rounds import run_rounds
+from exhausters.sweep.transferring import is_transferring, stalled_transfers, transfer_steps
 from exhausters.workloads import Workload
 
 # A scheduler that can run something does so within a step or two; waiting requests and this many steps
@@ -250,7 +252,7 @@ def one_pass(
     Raises:
         ScriptFailedError, PressureError, ConservationError: as `run_cell`.
     """
-    yield from _warm_up(context, workload, options.limits)
+    yield from warm_up(context, workload, options.limits)
     context.apply_pressure(cell.levels)
     recorder = Recorder(
         engine=context.engine,
@@ -276,6 +278,7 @@ def one_pass(
         ended = yield from _drain(context, feeder, recorder, options.limits)
         # Seen here, before a reset takes the mark off. On a batch that runs it is no news.
         is_marked = context.engine.is_fully_idle() and context.engine.is_marked_full()
+        stalled_by = stalled_transfers(context.engine)[1] if ended[0] == STALLED else ""
         if judge is not None:
             yield from _drain_released(context, cell, feeder, recorder, judge)
     finally:
@@ -291,6 +294,8 @@ def one_pass(
     result = _result(context, cell, workload, options, recorder, feeder, ended)
     if is_marked:
         result = replace(result, provenance={**result.provenance, LEFT_MARKED_FULL: True})
+    if stalled_by:
+        result = replace(result, provenance={**result.provenance, STALLED_BY: stalled_by})
     return _with_judgement(result, judge)
 
 
@@ -314,8 +319,14 @@ def _drain_released(
 ) -> Generator[None, None, None]:
     """Release all pressure; what is left must drain within its bound."""
     context.release_pressure()
+    transfers = context.engine.transfers
+    if transfers is not None:
+        transfers.let_all_go()
     released = recorder.step_count
-    remaining = [(one.prompt_tokens, one.output_tokens) for one in feeder.unfinished_requests]
+    # What a transfer takes comes on top: counted as outputs, one a step.
+    remaining = [
+        (one.prompt_tokens, one.output_tokens + transfer_steps(one)) for one in feeder.unfinished_requests
+    ]
     bound = steps_to_drain(remaining, chunk_tokens=cell.engine.chunked_prefill_size)
     if not (context.is_fully_idle and feeder.is_done):
         limits = DrainLimits(stall_steps=bound, max_steps=released + bound)
@@ -368,9 +379,8 @@ def _events(feeder: Feeder) -> dict[str, object]:
     return {"events": dict(events.counts), EVENT_STEPS: list(events.acts)} if events.counts else {}
 
 
-def _warm_up(
-    context: ScriptedContext, workload: Workload, limits: DrainLimits
-) -> Generator[None, None, None]:
+def warm_up(context: ScriptedContext, workload: Workload, limits: DrainLimits) -> Generator[None, None, None]:
+    """Run the requests of the warm-up to their end; raises ScriptFailedError when they do not drain."""
     for request in workload.warmup_requests:
         context.submit_request(request)
     for _ in range(limits.max_steps):
@@ -395,30 +405,34 @@ def _drain(
         if context.is_fully_idle and not context.has_unreceived and not feeder.events.is_paused:
             idle_steps = 0
             if feeder.is_done:
-                return _ended(feeder)
+                return _ended(feeder, recorder)
             feeder.skip_to_next_arrival()
             continue
-        idle_steps = idle_steps + 1 if recorder.last_mode == IDLE else 0
+        is_idle = recorder.last_mode == IDLE and not is_transferring(context.engine)
+        idle_steps = idle_steps + 1 if is_idle else 0
         if idle_steps >= limits.stall_steps:
             return STALLED, _stall_reason(context, idle_steps)
         if recorder.step_count >= limits.max_steps:
             return TIMEOUT, f"not drained within {limits.max_steps} steps"
 
 
-def _ended(feeder: Feeder) -> tuple[str, str]:
+def _ended(feeder: Feeder, recorder: Recorder) -> tuple[str, str]:
     short = feeder.unfinished_rids
     if not short:
         return DRAINED, ""
     named = ", ".join(short[:3]) + (", …" if len(short) > 3 else "")
-    return ABORTED, f"SGLang ended {len(short)} requests before all their tokens were emitted: {named}"
+    lost = len(recorder.failed_transfers.intersection(short))
+    why = f", {lost} because their transfer failed" if lost else ""
+    return ABORTED, f"SGLang ended {len(short)} requests before all their tokens were emitted{why}: {named}"
 
 
 def _stall_reason(context: ScriptedContext, idle_steps: int) -> str:
     stats = context.engine_stats()
     waiting = context.engine.waiting_rids()
     first = f" (first: {waiting[0]})" if waiting else ""
+    transferring, _ = stalled_transfers(context.engine)
     return (
-        f"no forward for {idle_steps} steps while {len(waiting)} requests wait{first}; "
+        f"no forward for {idle_steps} steps while {len(waiting)} requests wait{first}{transferring}; "
         f"{stats['kv_pool_free']} KV tokens and {stats['req_pool_free']} rows were free; "
         f"held by pressure: {context.pressure.holdings()}"
     )

@@ -6,6 +6,7 @@ import heapq
 from collections import defaultdict
 from collections.abc import Sequence
 
+from exhausters.engine.api import outputs_owed
 from exhausters.observe.recorder import Recorder
 from exhausters.scripted.context import ScriptedContext
 from exhausters.sweep.events import Events
@@ -30,7 +31,8 @@ class Feeder:
         self._recorder = recorder
         self._start_ns = context.clock.elapsed_ns
         self._requests = {request.rid: request for request in requests}
-        self.wanted_outputs = {request.rid: request.output_tokens for request in requests}
+        transfers = context.engine.transfers
+        self.wanted_outputs = {one.rid: outputs_owed(transfers, one.output_tokens) for one in requests}
         self.shortened_outputs: dict[str, int] = {}
         self._unread: list[str] = []
         # (due in ns, position, request): the position keeps the workload's order among equal times. Whole
@@ -123,6 +125,11 @@ class Feeder:
             if 0 < limits.get(rid, asked) < asked:
                 self.wanted_outputs[rid], self.shortened_outputs[rid] = limits[rid], asked
         self._unread.clear()
+
+    @property
+    def next_due_ns(self) -> int | None:
+        """When the next request is due, since the start; None when none is known to come."""
+        return self._due[0][0] if self._due else None
 
     def skip_to_next_arrival(self) -> None:
         """Move the clock to the next arrival: nothing runs or waits until then."""

@@ -29,6 +29,8 @@ CACHED_FROM = "cached_from"
 
 # In the provenance of a run after which the idle engine was still marked as full.
 LEFT_MARKED_FULL = "left_marked_full"
+# Likewise, of a run that stalled in an engine of a disaggregated pair: what it waits for.
+STALLED_BY = "stalled_by"
 # Likewise: what the events of its workload did, as `Events.acts` has it.
 EVENT_STEPS = "event_steps"
 

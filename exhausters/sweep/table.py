@@ -52,7 +52,20 @@ _SESSION_COLUMNS = (
     ("session_tokens_max", "session\ntokens", 0),
     ("session_rows_max", "session\nrows", 0),
 )
-_FURTHER_COLUMNS = (_HOST_COLUMNS, _ADAPTER_COLUMNS, _GRAMMAR_COLUMNS, _PREEMPTION_COLUMNS, _SESSION_COLUMNS)
+# Each where it is not 0 everywhere: engines of a disaggregated pair.
+_TRANSFER_COLUMNS = (
+    (("transfer_wait_steps", "trans\nwait", 0),),
+    (("prealloc_wait_steps", "alloc\nwait", 0),),
+    (("failed_transfers", "failed", 0),),
+)
+_FURTHER_COLUMNS = (
+    _HOST_COLUMNS,
+    _ADAPTER_COLUMNS,
+    _GRAMMAR_COLUMNS,
+    _PREEMPTION_COLUMNS,
+    _SESSION_COLUMNS,
+    *_TRANSFER_COLUMNS,
+)
 _Columns = Sequence[tuple[str, str, int]]
 
 

@@ -24,6 +24,7 @@ from exhausters.workloads.synthetic import (
     shared_prefix,
 )
 from exhausters.workloads.traces import TRACES_VARIABLE, resolve_trace_path
+from exhausters.workloads.transfer import Transfer
 from exhausters.workloads.workload import Workload
 from exhausters.workloads.workload_spec import READERS, WorkloadSpec, build, parse_spec, parse_workload
 
@@ -40,6 +41,7 @@ __all__ = [
     "Request",
     "Segment",
     "TokenHits",
+    "Transfer",
     "Workload",
     "WorkloadSpec",
     "WorkloadSummary",

@@ -16,6 +16,7 @@ from exhausters.errors import WorkloadError
 from exhausters.workloads.emitted import EmittedText
 from exhausters.workloads.event import Event
 from exhausters.workloads.tokens import expand
+from exhausters.workloads.transfer import Transfer
 
 #: What a null model's token has more of than any other.
 LOGIT_DISTANCE = 100.0
@@ -108,6 +109,7 @@ class Request:
             wait in the queue, 0 to `GRAMMAR_STEPS_MAX`; None for no grammar. It allows every token.
 
         session: of which it is a turn; None for a request of its own. Those of a session follow each other.
+        transfer: how its KV travels, where it is sent to an engine of a disaggregated pair.
 
     Raises:
         WorkloadError: names the field, the value and what was expected.
@@ -126,6 +128,7 @@ class Request:
     adapter: str | None = None
     grammar_steps: int | None = None
     session: Session | None = None
+    transfer: Transfer | None = None
 
     def __post_init__(self) -> None:
         require_text("Request.rid", self.rid)
@@ -154,6 +157,8 @@ class Request:
             if require_int(name, self.grammar_steps, minimum=0) > GRAMMAR_STEPS_MAX:
                 raise WorkloadError(f"{name}={self.grammar_steps}: must be <= {GRAMMAR_STEPS_MAX}")
         self._check_session(where)
+        if self.transfer is not None and not isinstance(self.transfer, Transfer):
+            raise WorkloadError(f"{where}: transfer={self.transfer!r}: must be a Transfer or None")
         self._check_penalty(where)
 
     def _check_session(self, where: str) -> None:

@@ -115,6 +115,8 @@ def _canonical(request: Request) -> list[object]:
     if request.session is not None:
         session = request.session
         later.append(["session", [session.name, session.streams, session.has_tokens]])
+    if request.transfer is not None:
+        later.append(["transfer", request.transfer.to_list()])
     return [
         request.rid,
         request.arrival_seconds.hex(),

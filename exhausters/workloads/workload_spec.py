@@ -4,7 +4,8 @@
     item  = key "=" value              any argument of the builder or reader
           | path                       first item only, short for path=...
 
-Every builder and reader takes the arguments of `_COMMON` as well.
+Every builder and reader takes the arguments of `_COMMON` as well, and, for engines of a disaggregated pair,
+those of `transferred.py`.
 
     shared_prefix
     agents:seed=3,turns=4
@@ -33,6 +34,8 @@ from exhausters.workloads.mooncake import read_mooncake
 from exhausters.workloads.request_log import read_sglang_log
 from exhausters.workloads.synthetic import BUILDERS, Builder
 from exhausters.workloads.trace_fields import exact_fraction
+from exhausters.workloads.transferred import PARAMETERS as TRANSFER_PARAMETERS
+from exhausters.workloads.transferred import with_transfers
 from exhausters.workloads.workload import Workload
 
 #: The trace readers by name; all take `path` first.
@@ -93,11 +96,15 @@ class WorkloadSpec:
         Raises:
             WorkloadError: from the builder or reader.
         """
-        own = {key: value for key, value in self.arguments.items() if key not in _COMMON}
+        common = {*_COMMON, *TRANSFER_PARAMETERS}
+        own = {key: value for key, value in self.arguments.items() if key not in common}
         workload = _builder(self.name)(**own)
         for name, (_, applied) in _COMMON.items():
             if name in self.arguments:
                 workload = applied(workload, self.arguments[name])
+        transfers = {key: value for key, value in self.arguments.items() if key in TRANSFER_PARAMETERS}
+        if transfers:
+            workload = with_transfers(workload, **typing.cast(Mapping[str, int], transfers))
         shown = dict(self.arguments)
         if _PATH in shown:
             shown[_PATH] = Path(str(shown[_PATH])).name
@@ -153,7 +160,8 @@ def _builder(name: str) -> Builder:
 
 def _parameters(name: str) -> Mapping[str, inspect.Parameter]:
     own = inspect.signature(_builder(name), eval_str=True).parameters
-    return {**own, **{name: parameter for name, (parameter, _) in _COMMON.items()}}
+    common = {name: parameter for name, (parameter, _) in _COMMON.items()}
+    return {**own, **common, **TRANSFER_PARAMETERS}
 
 
 def _kind(name: str, parameters: Mapping[str, inspect.Parameter], key: str) -> type:

@@ -215,6 +215,8 @@ def test_every_fact_of_a_boot_is_reported(engine: Any) -> None:
         "host_total_tokens",
         "mamba_total_slots",
         "mamba_slots_unchecked",
+        "adapter_slots",
+        "role",
     }
 
 

@@ -33,6 +33,8 @@ _ADDS_UP = PoolSnapshot(
     mamba_in_use_slots=4,
     empty_adapter_slots=1,
     resident_adapters=2,
+    free_prealloc_slots=20,
+    prealloc_slots_in_use=9,
 )
 
 
@@ -42,6 +44,7 @@ def _check(pools: PoolSnapshot, *, window_total: int | None) -> None:
     engine.host_pool = SimpleNamespace(total_tokens=200)
     engine.mamba_pool = SimpleNamespace(total_slots=15)
     engine.adapter_slots = SimpleNamespace(total_slots=4)
+    engine.transfers = SimpleNamespace(slots=SimpleNamespace(total_slots=32))
     pressure: Any = SimpleNamespace(holdings=lambda: PressureHoldings(held_tokens=50, held_rows=0))
     record: Any = SimpleNamespace(
         step=7,
@@ -52,6 +55,7 @@ def _check(pools: PoolSnapshot, *, window_total: int | None) -> None:
         window_held_tokens=32,
         mamba_held_slots=5,
         held_lora_slots=1,
+        held_prealloc_slots=3,
     )
     ConservationCheck(engine, pressure).check(record, pools)
 
@@ -76,6 +80,7 @@ def test_what_adds_up_passes(window_total: int | None) -> None:
             "step 7: 1 mamba slots leaked: free 2 + held 5 + cached 3 + in use 4 != total 15",
         ),
         ({"rows_in_use": 3}, "step 7: 1 request rows counted twice"),
+        ({"prealloc_slots_in_use": 8}, "step 7: 1 prealloc slots leaked: free 20 + held 3"),
         (
             {"host_cached_tokens": 64},
             "step 7: 16 host tokens leaked: free 100 + held 20 + cached 64 + in use 0 != total 200",

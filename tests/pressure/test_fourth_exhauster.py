@@ -177,7 +177,7 @@ def test_unknown_levels_list_what_there_is() -> None:
         a_grid(leave_page=[1])
     with pytest.raises(LevelError, match="is registered already"):
         register(KIND)
-    assert axis_names()[:10] == (
+    assert axis_names()[:11] == (
         "workload",
         "leave_pages",
         "leave_refs",
@@ -186,6 +186,7 @@ def test_unknown_levels_list_what_there_is() -> None:
         "leave_window_tokens",
         "leave_mamba_slots",
         "leave_lora_slots",
+        "leave_prealloc_slots",
         "leave_budget",
         "held",
     )

@@ -19,6 +19,7 @@ NOTHING = PressureHoldings(
     held_window_tokens=0,
     held_mamba_slots=0,
     held_lora_slots=0,
+    held_prealloc_slots=0,
 )
 
 
@@ -46,6 +47,7 @@ def test_applies_every_level_and_reports_it() -> None:
             held_window_tokens=0,
             held_mamba_slots=0,
             held_lora_slots=0,
+            held_prealloc_slots=0,
         )
     assert pressure.holdings() == NOTHING
     assert scheduler.token_to_kv_pool_allocator.available_size() == 64
@@ -110,6 +112,7 @@ def test_releases_in_reverse_order_and_each_once(monkeypatch: pytest.MonkeyPatch
         pressure.release()
     assert order == [
         "leave_window_tokens",
+        "leave_prealloc_slots",
         "leave_lora_slots",
         "leave_mamba_slots",
         "leave_host_pages",

@@ -121,9 +121,11 @@ def _shape(signature: Any) -> list[tuple[str, Any, Any]]:
 
 
 def _takes(found: Any, wanted: Any) -> bool:
-    """Whether every call that fits `wanted` fits `found`: same parameters first, same defaults."""
+    """Whether every call that fits `wanted` fits `found`: same parameters, and optional ones."""
     import inspect
 
     ours = {name: (kind, default) for name, kind, default in _shape(inspect.signature(found))}
     theirs = {name: (kind, default) for name, kind, default in _shape(inspect.signature(wanted))}
-    return all(ours.get(name) == parameter for name, parameter in theirs.items()) and set(ours) == set(theirs)
+    more = [ours[name][1] for name in set(ours) - set(theirs)]
+    is_optional = all(default is not inspect.Parameter.empty for default in more)
+    return is_optional and all(ours.get(name) == parameter for name, parameter in theirs.items())

@@ -21,6 +21,7 @@ class FakeContext:
     submitted: list[str] = field(default_factory=list)
     limits: dict[str, int] = field(default_factory=dict)
     has_unreceived: bool = False
+    transfers: None = None
 
     @property
     def engine(self) -> FakeContext:

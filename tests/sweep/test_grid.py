@@ -178,7 +178,8 @@ def test_axes_are_the_documented_ones() -> None:
     """The axes are the workload, the levels, `held` and every engine setting."""
     axes = axis_names()
     levels = ("leave_pages", "leave_refs", "leave_rows", "leave_host_pages", "leave_window_tokens")
-    assert axes[:9] == ("workload", *levels, "leave_mamba_slots", "leave_lora_slots", "held")
+    more = ("leave_mamba_slots", "leave_lora_slots", "leave_prealloc_slots")
+    assert axes[:10] == ("workload", *levels, *more, "held")
     assert {"page_size", "policy", "overlap", "tree_core"} <= set(axes)
 
 

@@ -78,3 +78,14 @@ def test_the_host_tier_is_shown_where_it_is() -> None:
     assert [row[-2:] for row in rows] == [["0", "–"], ["64", "–"]]
     alone = _rendered([a_record(plain, backed_up_tokens=0)])
     assert not any(word in alone for word in ("host", "backed"))
+
+
+def test_transfers_are_shown_where_they_are() -> None:
+    """What waited for transfers, and what they lost, has a column where it is not 0 everywhere."""
+    plain, pressed = a_grid(leave_prealloc_slots=["all", 7]).cells
+    records = [a_record(plain, transfer_wait_steps=3), a_record(pressed, prealloc_wait_steps=4)]
+    text = _rendered(records, width=160)
+    rows = [line.split() for line in text.splitlines() if "drained" in line]
+    assert [row[-2:] for row in rows] == [["3", "–"], ["–", "4"]]
+    assert "failed" not in text
+    assert not any(word in _rendered([a_record(plain)]) for word in ("trans", "alloc", "slots"))

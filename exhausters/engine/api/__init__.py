@@ -3,8 +3,9 @@
 Names that scripts and grids know from SGLang (`sampling`, `lora_path`, `policy`) keep their meaning here.
 
 `records` has what is read (batches, pools, nodes), `parts` the pools and the tree that pressure is put on,
-`engine` the scheduler as a whole and what boots it. `exhausters.engine.sglang` implements all of it for the
-real scheduler, `exhausters.engine.fake` for a small one in plain Python.
+`transfers` what an engine of a disaggregated pair has beside them, `engine` the scheduler as a whole and what
+boots it. `exhausters.engine.sglang` implements all of it for the real scheduler, `exhausters.engine.fake` for
+a small one in plain Python.
 """
 
 from exhausters.engine.api.engine import (
@@ -55,9 +56,20 @@ from exhausters.engine.api.records import (
     SourceFolders,
     Submission,
 )
+from exhausters.engine.api.transfers import (
+    DECODE_ROLE,
+    PREFILL_ROLE,
+    Arrival,
+    PreallocSlots,
+    TransferEvents,
+    TransferQueues,
+    Transfers,
+    outputs_owed,
+)
 
 __all__ = [
     "DECODE",
+    "DECODE_ROLE",
     "EVICT",
     "FORM_BATCH",
     "FREE_PAGE",
@@ -68,12 +80,14 @@ __all__ = [
     "NO_PARENT",
     "PADDING_PAGE",
     "PREFILL",
+    "PREFILL_ROLE",
     "PROCESS_RESULT",
     "RETRACT",
     "RUN",
     "WRITTEN_BY_TWO",
     "AdapterListener",
     "AdapterSlots",
+    "Arrival",
     "BatchView",
     "Boot",
     "BootFacts",
@@ -92,11 +106,16 @@ __all__ = [
     "NodeView",
     "OutputListener",
     "PoolSnapshot",
+    "PreallocSlots",
     "PrefixTree",
     "RequestView",
     "RowPool",
     "SlotFault",
     "SourceFolders",
     "Submission",
+    "TransferEvents",
+    "TransferQueues",
+    "Transfers",
     "WindowPool",
+    "outputs_owed",
 ]

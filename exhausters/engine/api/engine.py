@@ -27,6 +27,7 @@ from exhausters.engine.api.records import (
     SourceFolders,
     Submission,
 )
+from exhausters.engine.api.transfers import Transfers
 from exhausters.engine.settings import HostSettings
 from exhausters.errors import UnsupportedSettingError
 
@@ -145,6 +146,10 @@ class Engine(Protocol):
         """The slots of adapters; None where it is booted without adapters."""
 
     @property
+    def transfers(self) -> Transfers | None:
+        """What it exchanges with the other engine of a disaggregated pair; None for one that runs alone."""
+
+    @property
     def row_pool(self) -> RowPool:
         """The request rows."""
 
@@ -186,10 +191,10 @@ class Engine(Protocol):
         """
 
     def waiting_rids(self) -> list[str]:
-        """Return the waiting queue."""
+        """Return the waiting queue, and those of a disaggregated pair that hold no pages yet."""
 
     def waiting_count(self) -> int:
-        """Return the length of the waiting queue."""
+        """Return the length of the waiting queue, without the other queues of a disaggregated pair."""
 
     def grammar_rids(self) -> list[str]:
         """Return those that wait for their grammar to be compiled, before they may wait in the queue."""
@@ -261,7 +266,8 @@ class Engine(Protocol):
         """Send a request.
 
         Raises:
-            UnsupportedSettingError: it has a grammar, and the engine has no queue for those.
+            UnsupportedSettingError: it has a grammar, and the engine has no queue for those; or it is to be
+                transferred, and the engine transfers nothing.
         """
 
     def open_session(self, session_id: str, *, is_streaming: bool) -> None:

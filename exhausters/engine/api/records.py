@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from exhausters.workloads.transfer import Transfer
+
 # Forward modes of a step. `idle` steps run no forward.
 PREFILL, DECODE, MIXED, IDLE = "prefill", "decode", "mixed", "idle"
 MODES = (PREFILL, DECODE, MIXED, IDLE)
@@ -37,6 +39,7 @@ class Submission:
         session_id: the session of which it is a turn; `input_ids` is then what comes behind what that has.
         session_rid: the turn before it.
         lora_path: the adapter that it names; without adapters it only keeps prefixes of other paths apart.
+        transfer: how its KV travels; None for at once, or for an engine that transfers nothing.
     """
 
     rid: str
@@ -51,6 +54,7 @@ class Submission:
     grammar_steps: int | None = None
     session_id: str | None = None
     session_rid: str | None = None
+    transfer: Transfer | None = None
 
     @property
     def max_new_tokens(self) -> int:
@@ -118,6 +122,8 @@ class PoolSnapshot:
             what the tree owns.
         empty_adapter_slots, resident_adapters: slots of adapters with nothing in them, and adapters in the
             others that the harness did not put there; 0 without adapters.
+        free_prealloc_slots, prealloc_slots_in_use: slots for transfers that are free, and that requests own;
+            0 for an engine that is no part of a disaggregated pair.
     """
 
     free_tokens: int
@@ -140,6 +146,8 @@ class PoolSnapshot:
     session_rows: int = 0
     empty_adapter_slots: int = 0
     resident_adapters: int = 0
+    free_prealloc_slots: int = 0
+    prealloc_slots_in_use: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -250,6 +258,7 @@ _WHERE_THERE_IS_ONE = (
     "mamba_total_slots",
     "mamba_slots_unchecked",
     "adapter_slots",
+    "role",
 )
 
 
@@ -273,6 +282,7 @@ class BootFacts:
         mamba_slots_unchecked: why those slots are counted in no step; empty if they are counted, or not
             there.
         adapter_slots: slots of adapters; 0 without adapters.
+        role: `prefill` or `decode` for an engine of a disaggregated pair; else empty.
     """
 
     pid: int
@@ -292,6 +302,7 @@ class BootFacts:
     mamba_total_slots: int = 0
     mamba_slots_unchecked: str = ""
     adapter_slots: int = 0
+    role: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """Return the facts by name, as records have them; without those that do not apply."""

@@ -96,12 +96,14 @@ class FakeEngine:
         host_pool: None: there is no second tier, and a switch that asks for one is refused.
         window_pool: None: no layer has a sliding window.
         adapter_slots: None, likewise.
+        transfers: None: it runs alone, and a switch that asks for another role is refused.
     """
 
     is_overlapped = False
     host_pool = None
     window_pool = None
     adapter_slots = None
+    transfers = None
 
     def __init__(self, scheduler: FakeScheduler) -> None:
         self.native = scheduler
@@ -281,6 +283,10 @@ class FakeEngine:
         """Send a request; of `sampling` only `max_new_tokens` is read."""
         if submission.grammar_steps is not None:
             raise UnsupportedSettingError(f"request {submission.rid!r} has a grammar: there are none here")
+        if submission.transfer is not None:
+            raise UnsupportedSettingError(
+                f"{submission.rid}: {submission.transfer}: the fake engine transfers nothing; drop it"
+            )
         self._send(
             partial(self.native.receive, submission.rid, submission.input_ids, submission.max_new_tokens)
         )

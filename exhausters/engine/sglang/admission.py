@@ -17,6 +17,7 @@ import os
 from typing import Any
 
 from exhausters.engine.api import Demand
+from exhausters.engine.sglang.transfer_queues import role_of
 
 # Parts of the scheduler that postpone prefills on purpose, where a release has them and they are on.
 _DELAYERS = ("prefill_delayer", "min_free_slots_delayer", "dllm_config", "lora_drainer")
@@ -77,6 +78,8 @@ def why_held_back(scheduler: Any) -> str:
         # The pipeline's own limit is the number of rows where nobody asks for less.
         if value and value != scheduler.max_running_requests:
             named.append(name)
+    if role_of(scheduler):
+        named.append("disaggregation_mode")
     if retracts_on_purpose():
         named.append(_TEST_RETRACT)
     return ", ".join(named)
@@ -107,6 +110,8 @@ def why_unordered(scheduler: Any) -> str:
     name = str(getattr(policy, "value", policy))
     if name != _FIRST_COME:
         return f"the policy {name} promises no bound for one request"
+    if role_of(scheduler):
+        return "requests wait for their transfers first"
     return ", ".join(one for one in _LEAVE_OUT if getattr(scheduler, one, None))
 
 

@@ -43,7 +43,8 @@ def last_batch(scheduler: Any) -> LastBatch | None:
 
 
 def _mode(forward_mode: Any) -> str:
-    if forward_mode is None:
+    # What has come from a prefill engine is put into a batch that runs no forward.
+    if forward_mode is None or forward_mode.is_prebuilt():
         return IDLE
     if forward_mode.is_decode():
         return DECODE

@@ -18,13 +18,23 @@ from typing import Any
 
 from exhausters.engine.api import BootFacts, Engine, EngineHook
 from exhausters.engine.settings import CANARIES, HostSettings
-from exhausters.engine.sglang import cpu_kernels, hicache, inbox, kernel_package, lora, mamba, unhooked
+from exhausters.engine.sglang import (
+    cpu_kernels,
+    disaggregation,
+    hicache,
+    inbox,
+    kernel_package,
+    lora,
+    mamba,
+    unhooked,
+)
 from exhausters.engine.sglang.engine import SGLangEngine
 from exhausters.engine.sglang.environment import set_environment
 from exhausters.engine.sglang.facts import require_rust_core
 from exhausters.engine.sglang.import_watch import watch_imports
 from exhausters.engine.sglang.null_models import write_model_folder
-from exhausters.engine.sglang.server_args import server_arguments
+from exhausters.engine.sglang.rooms import Rooms
+from exhausters.engine.sglang.server_args import known_names, server_arguments
 from exhausters.engine.sglang.source_tree import unnamed_variables
 from exhausters.engine.sglang.switches import refusal_in, shown_switch
 from exhausters.errors import SeamError, UnsupportedSettingError
@@ -128,7 +138,8 @@ def refusal(text: str, settings: HostSettings) -> UnsupportedSettingError | None
     policy = {"schedule_policy": f"policy={settings.engine.get('schedule_policy')}"}
     switches = {name: shown_switch(name, value) for name, value in settings.switches.items()}
     found = refusal_in(text, {**policy, **switches})
-    if found is None and hicache.is_on({**settings.engine, **settings.switches}):
+    asked = {**settings.engine, **settings.switches}
+    if found is None and (hicache.is_on(asked) or disaggregation.role_of(asked)):
         return hicache.refusal_in(text)
     return found
 
@@ -167,13 +178,20 @@ def run(
     server_args, notes = server_arguments(
         settings.engine, model_path=str(model_path), switches=settings.switches, model=settings.model
     )
-    arguments = {**settings.engine, **settings.switches}
-    if hicache.is_on(arguments):
+    asked = {**settings.engine, **settings.switches}
+    if hicache.is_on(asked):
         hicache.install()
-    if lora.is_on(arguments):
+    if lora.is_on(asked):
         lora.install()
+    if settings.model in CANARIES and disaggregation.role_of(asked):
+        raise UnsupportedSettingError(
+            f"model={settings.model}: its text depends on KV that a null transfer does not bring; "
+            "take the model dense or hybrid_swa"
+        )
+    has_backups = disaggregation.has_backup_pool(asked, known=known_names(type(server_args)))
+    rooms = disaggregation.install(asked, has_host_pool=has_backups)
     port_args = _port_arguments(server_args)
-    _install_hook(module, make_hook, settings)
+    _install_hook(module, make_hook, settings, rooms)
     known: Mapping[str, Any] = {
         "server_args": server_args,
         "port_args": port_args,
@@ -215,16 +233,41 @@ def _port_arguments(server_args: Any) -> Any:
     return port_args
 
 
-def _install_hook(module: Any, make_hook: Callable[[Engine], EngineHook], settings: HostSettings) -> None:
+class _TransferringHook:
+    """Lets transfers go on by a step before the hook's own acts."""
+
+    def __init__(self, hook: EngineHook, rooms: Rooms) -> None:
+        self._hook, self._rooms = hook, rooms
+        self.on_run_batch = hook.on_run_batch
+
+    def step(self) -> None:
+        """An iteration begins."""
+        self._rooms.tick()
+        self._hook.step()
+
+
+def _install_hook(
+    module: Any,
+    make_hook: Callable[[Engine], EngineHook],
+    settings: HostSettings,
+    rooms: Rooms | None,
+) -> None:
     def make(scheduler: Any) -> EngineHook:
         # Once the sockets are made, and before the request receiver takes them.
-        engine = SGLangEngine(scheduler, inbox=inbox.replace_channels(scheduler), text=settings.text)
+        engine = SGLangEngine(
+            scheduler, inbox=inbox.replace_channels(scheduler), text=settings.text, rooms=rooms
+        )
         if settings.model in CANARIES:
             # Only now: the module imports sglang, which a boot imports when its environment is set.
             from exhausters.engine.sglang.null_models.canary import CanaryForCausalLM
 
             CanaryForCausalLM.scheduler = scheduler
-        return make_hook(engine)
+        if rooms is None:
+            return make_hook(engine)
+        from exhausters.engine.sglang.null_transfer import NullKVManager
+
+        NullKVManager.scheduler = scheduler
+        return _TransferringHook(make_hook(engine), rooms)
 
     def install(scheduler: Any) -> None:
         scheduler.scripted_scheduler_hook = make(scheduler)

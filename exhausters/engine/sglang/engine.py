@@ -39,9 +39,13 @@ from exhausters.engine.sglang.page_tables import PageTables
 from exhausters.engine.sglang.pools import PoolReader
 from exhausters.engine.sglang.prefix_tree import SGLangTree
 from exhausters.engine.sglang.requests import SGLangRequest, iter_requests
+from exhausters.engine.sglang.rooms import Rooms
 from exhausters.engine.sglang.row_pool import SGLangRowPool
 from exhausters.engine.sglang.sessions import Sessions
+from exhausters.engine.sglang.transfer_queues import QueueReader, open_queues
+from exhausters.engine.sglang.transfers import SGLangTransfers
 from exhausters.engine.sglang.window_tokens import SGLangWindowPool, open_window_pool
+from exhausters.errors import UnsupportedSettingError
 from exhausters.workloads import DEFAULT_TEXT, EmittedText
 
 
@@ -54,7 +58,12 @@ class SGLangEngine:
     """
 
     def __init__(
-        self, scheduler: Any, *, inbox: Inbox | None = None, text: EmittedText = DEFAULT_TEXT
+        self,
+        scheduler: Any,
+        *,
+        inbox: Inbox | None = None,
+        text: EmittedText = DEFAULT_TEXT,
+        rooms: Rooms | None = None,
     ) -> None:
         """Wrap `scheduler`.
 
@@ -62,6 +71,7 @@ class SGLangEngine:
             scheduler: SGLang's scheduler; may still be in its constructor.
             inbox: what it receives from.
             text: what the null model emits.
+            rooms: those of its null transfer engine; None for a scheduler that runs alone.
         """
         self.native = scheduler
         self.kv_pool = SGLangKvPool(scheduler)
@@ -69,6 +79,7 @@ class SGLangEngine:
         self.tree = SGLangTree(scheduler, lambda: self._submitted)
         self._inbox = Inbox() if inbox is None else inbox
         self._text = text
+        self._rooms = rooms
         # With their outputs, which are known: cores without a walk are pinned through these sequences.
         self._submitted: list[array[int]] = []
         self._carryover: Carryover | None = None
@@ -106,6 +117,17 @@ class SGLangEngine:
     def adapter_slots(self) -> SGLangAdapterSlots | None:
         """The slots of LoRA adapters."""
         return open_adapter_slots(self.native)
+
+    @cached_property
+    def _queues(self) -> QueueReader | None:
+        return open_queues(self.native)
+
+    @cached_property
+    def transfers(self) -> SGLangTransfers | None:
+        """What it exchanges with the other engine of a pair."""
+        if self._rooms is None or self._queues is None:
+            return None
+        return SGLangTransfers(self.native, self._queues, self._rooms, self._holders)
 
     @cached_property
     def _slots(self) -> PageTables:
@@ -151,8 +173,9 @@ class SGLangEngine:
         return {str(rid): int(limit) for rid, limit in limits.items() if limit is not None}
 
     def waiting_rids(self) -> list[str]:
-        """The waiting queue."""
-        return [req.rid for req in self.native.waiting_queue]
+        """The waiting queue, and who holds no pages in the queues of a pair."""
+        waiting = [req.rid for req in self.native.waiting_queue]
+        return waiting if self._queues is None else [*self._queues.queues().not_admitted, *waiting]
 
     def waiting_count(self) -> int:
         """Length of the waiting queue."""
@@ -177,7 +200,7 @@ class SGLangEngine:
         return batches.last_batch(self.native)
 
     def is_idle(self) -> bool:
-        """Whether nothing waits, runs, or is being prefilled in chunks."""
+        """Whether nothing waits, runs, is transferred, or is being prefilled in chunks."""
         scheduler = self.native
         running = scheduler.running_batch
         return (
@@ -185,6 +208,7 @@ class SGLangEngine:
             and len(scheduler.waiting_queue) == 0
             and not waiting_for_grammar(scheduler)
             and (running is None or running.is_empty())
+            and (self._queues is None or not any(self._queues.requests()))
         )
 
     def is_fully_idle(self) -> bool:
@@ -249,7 +273,7 @@ class SGLangEngine:
         if submission.grammar_steps is not None:
             text = self._grammars.text_for(submission.grammar_steps, submission.rid)
             submission = replace(submission, sampling={**submission.sampling, "regex": text})
-        request = messages.generate_request(submission)
+        request = messages.generate_request(submission, room=self._open_room(submission))
         if submission.lora_path is not None and self.adapter_slots is not None:
             self.adapter_slots.know(submission.lora_path)
         outputs = self._text.after(submission.input_ids, submission.max_new_tokens)
@@ -267,6 +291,22 @@ class SGLangEngine:
     def open_sessions(self) -> tuple[str, ...]:
         """Sessions that are open."""
         return self._sessions.open_ids
+
+    def _open_room(self, submission: Submission) -> int | None:
+        """The room in which it meets the other engine of a pair; None for a scheduler that runs alone."""
+        if self._rooms is not None:
+            return self._rooms.add(
+                submission.rid,
+                submission.transfer,
+                kv_tokens=len(submission.input_ids),
+                first_token=self._text.after(submission.input_ids, 1)[0],
+            )
+        if submission.transfer is not None:
+            raise UnsupportedSettingError(
+                f"{submission.rid}: {submission.transfer}: this engine transfers nothing; boot it with "
+                'server_args.disaggregation_mode = ["prefill"] or ["decode"], or drop the transfers'
+            )
+        return None
 
     def pause(self, mode: str) -> None:
         """Pause generation; `mode` is `retract` or `in_place`."""
@@ -301,6 +341,8 @@ class SGLangEngine:
         """Forget what earlier scripts submitted and ran."""
         self._submitted.clear()
         self._batch = None
+        if self._rooms is not None:
+            self._rooms.clear()
 
     def restore_carryover(self) -> None:
         """Put counters back; the first call only remembers them."""

@@ -14,6 +14,7 @@ from exhausters.engine.sglang.adapter_slots import open_adapter_slots
 from exhausters.engine.sglang.holdings import Holders
 from exhausters.engine.sglang.host_pool import open_host_pool
 from exhausters.engine.sglang.source_tree import WATCHED
+from exhausters.engine.sglang.transfer_queues import role_of
 from exhausters.errors import BootError
 
 _RUST = "rust"
@@ -48,6 +49,7 @@ def facts(scheduler: Any) -> BootFacts:
         mamba_total_slots=0 if slots is None else slots.total_slots,
         mamba_slots_unchecked=mamba_pool.why_uncounted(scheduler),
         adapter_slots=0 if adapters is None else adapters.total_slots,
+        role=role_of(scheduler),
     )
 
 

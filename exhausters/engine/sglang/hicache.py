@@ -57,13 +57,7 @@ def completed(arguments: Mapping[str, Any], *, known: Sequence[str] | frozenset[
     """
     if not is_on(arguments):
         return {}
-    for name, value in _REQUIRED.items():
-        given = arguments.get(name, value)
-        if given != value:
-            raise UnsupportedSettingError(
-                f"{shown_switch(name, given)}: its copies are CUDA kernels, for which there is no stand-in; "
-                f"expected {value!r}, or leave it out"
-            )
+    added = copies_without_a_gpu(arguments, known=known)
     storage = arguments.get("hicache_storage_backend")
     if storage is not None:
         raise UnsupportedSettingError(
@@ -72,10 +66,27 @@ def completed(arguments: Mapping[str, Any], *, known: Sequence[str] | frozenset[
         )
     if arguments.get("disable_radix_cache"):
         raise UnsupportedSettingError(f"{shown_switch(SWITCH, True)}: needs the radix cache; it is off")
-    added = {name: value for name, value in _REQUIRED.items() if name in known}
     if not arguments.get("hicache_ratio") and not arguments.get("hicache_size") and "hicache_ratio" in known:
         added["hicache_ratio"] = _RATIO
     return added
+
+
+def copies_without_a_gpu(
+    arguments: Mapping[str, Any], *, known: Sequence[str] | frozenset[str]
+) -> dict[str, Any]:
+    """Return the keywords by which copies between device and host have a stand-in.
+
+    Raises:
+        UnsupportedSettingError: another copy backend or host layout is asked for.
+    """
+    for name, value in _REQUIRED.items():
+        given = arguments.get(name, value)
+        if given != value:
+            raise UnsupportedSettingError(
+                f"{shown_switch(name, given)}: its copies are CUDA kernels, for which there is no stand-in; "
+                f"expected {value!r}, or leave it out"
+            )
+    return {name: value for name, value in _REQUIRED.items() if name in known}
 
 
 class _NoCudart:

@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 from operator import attrgetter
 from typing import Any
 
+from exhausters.engine.sglang.transfer_queues import open_queues
+
 
 class Holders:
     """Adds up the KV tokens and rows that requests own."""
@@ -14,6 +16,7 @@ class Holders:
     def __init__(self, scheduler: Any) -> None:
         self._scheduler = scheduler
         self._page_size = int(scheduler.page_size)
+        self._queues = open_queues(scheduler)
         # Readers of a request's row, and of its (allocated, protected) lengths; the first request that holds
         # anything shows where this release keeps them.
         self._keeps_freed_row = _keeps_freed_row(getattr(scheduler, "req_to_token_pool", None))
@@ -73,7 +76,8 @@ class Holders:
         """Every request that may hold something, once."""
         scheduler = self._scheduler
         running, last, chunked = scheduler.running_batch, scheduler.last_batch, scheduler.chunked_req
-        if chunked is None and (last is None or last is running or not last.reqs):
+        queued = () if self._queues is None else tuple(self._queues.holders())
+        if chunked is None and not queued and (last is None or last is running or not last.reqs):
             found: Sequence[Any] = running.reqs if running is not None else ()
             return found
         reqs = [] if running is None else list(running.reqs)
@@ -81,6 +85,7 @@ class Holders:
             reqs += last.reqs
         if chunked is not None:
             reqs.append(chunked)
+        reqs += queued
         return list({id(req): req for req in reqs}.values())
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from exhausters.engine.api import HostListener
+from exhausters.engine.sglang.transfer_queues import open_queues
 from exhausters.engine.sglang.tree import full_data
 from exhausters.engine.wrap import wrap_calls
 from exhausters.errors import AllocationShortError, ConservationError, WalkUnsupportedError
@@ -43,6 +44,7 @@ class SGLangHostPool:
         anchor = getattr(group, "anchor_entry", None)
         self._pool = group if anchor is None else anchor.host_pool
         self._cached = _reader(self._cache)
+        self._queues = open_queues(scheduler)
         self._taken_tokens = 0
 
     @property
@@ -65,8 +67,9 @@ class SGLangHostPool:
         return int(self._pool.available_size())
 
     def cached_tokens(self) -> int:
-        """Tokens that nodes of the tree keep here."""
-        return self._cached(self.total_tokens - self.available_tokens() - self._taken_tokens)
+        """Tokens that nodes of the tree keep here, and those of retracted requests of a decode engine."""
+        kept = 0 if self._queues is None else self._queues.backed_up_tokens()
+        return kept + self._cached(self.total_tokens - self.available_tokens() - self._taken_tokens - kept)
 
     def has_copies_in_flight(self) -> bool:
         """Whether the cache has not looked at the end of a copy."""

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from typing import Any
 
 from exhausters.engine.api import (
+    DECODE_ROLE,
     EVICT,
     FORM_BATCH,
     MATCH,
+    PREFILL_ROLE,
     PROCESS_RESULT,
     RETRACT,
     RUN,
@@ -19,20 +21,26 @@ from exhausters.engine.api import (
 )
 from exhausters.engine.sglang import preemption, window_pool
 from exhausters.engine.sglang.holdings import Holders
+from exhausters.engine.sglang.transfer_queues import role_of
 from exhausters.engine.wrap import wrap_calls
 
 # The scheduler's own methods, stable from 0.5.6 to 0.5.23.
-_SCHEDULER_METHODS = {
-    "get_next_batch_to_run": FORM_BATCH,
-    "run_batch": RUN,
-    "process_batch_result": PROCESS_RESULT,
+_SCHEDULER_METHODS = {"run_batch": RUN, "process_batch_result": PROCESS_RESULT}
+# What forms a batch in the event loop of each role; of a pair's loops the first that a release has.
+_FORM_BATCH: Mapping[str, tuple[str, ...]] = {
+    "": ("get_next_batch_to_run",),
+    PREFILL_ROLE: ("get_next_disagg_prefill_batch_to_run", "get_new_batch_prefill"),
+    DECODE_ROLE: ("get_next_disagg_decode_batch_to_run",),
 }
 
 
 def phase_points(scheduler: Any) -> tuple[MethodPoint, ...]:
     """The methods that are phases of a step."""
+    names = _FORM_BATCH[role_of(scheduler)]
+    forming = next((name for name in names if hasattr(scheduler, name)), names[0])
     methods = [
-        MethodPoint(owner=scheduler, name=name, phase=phase) for name, phase in _SCHEDULER_METHODS.items()
+        MethodPoint(owner=scheduler, name=name, phase=phase)
+        for name, phase in {forming: FORM_BATCH, **_SCHEDULER_METHODS}.items()
     ]
     return (*methods, _eviction_point(scheduler), _retraction_point(scheduler))
 

@@ -11,6 +11,8 @@ from exhausters.engine.sglang.holdings import Holders
 from exhausters.engine.sglang.host_pool import open_host_pool
 from exhausters.engine.sglang.mamba_pool import has_slots, open_mamba_pool
 from exhausters.engine.sglang.sessions import kept_by_sessions, slots_of
+from exhausters.engine.sglang.transfer_queues import open_queues
+from exhausters.engine.sglang.transfers import MetadataSlots
 from exhausters.engine.sglang.window_pool import WindowPool, is_hybrid
 
 
@@ -29,6 +31,8 @@ class PoolReader:
         self._window = WindowPool(scheduler, holders) if is_hybrid(scheduler) else None
         self._host = open_host_pool(scheduler)
         self._mamba = open_mamba_pool(scheduler, holders)
+        queues = open_queues(scheduler)
+        self._prealloc_slots = None if queues is None else MetadataSlots(scheduler, queues)
         prefix = "full_" if self._window else ""
         self._free: Callable[[], Any] = getattr(allocator, f"{prefix}available_size")
         # A tree with parts for recurrent states has one count for each kind of part, too.
@@ -45,6 +49,7 @@ class PoolReader:
             window_free, window_evictable, window_protected = self._window.free_and_cached()
             window_in_use = self._window.in_use(in_use_tokens)
         mamba = self._mamba
+        slots = self._prealloc_slots
         return PoolSnapshot(
             free_tokens=int(self._free()),
             evictable_tokens=int(self._evictable()),
@@ -66,6 +71,8 @@ class PoolReader:
             session_rows=session_rows,
             empty_adapter_slots=0 if self._adapters is None else self._adapters.empty_slots(),
             resident_adapters=0 if self._adapters is None else self._adapters.resident_adapters(),
+            free_prealloc_slots=0 if slots is None else slots.available_slots(),
+            prealloc_slots_in_use=0 if slots is None else slots.in_use_slots(),
         )
 
     def _idle_sessions(self) -> tuple[int, int]:

@@ -9,6 +9,7 @@ from functools import cache
 from typing import Any
 
 from exhausters.engine.api import Submission
+from exhausters.engine.sglang.disaggregation import HOST
 from exhausters.errors import SeamError
 
 
@@ -47,8 +48,12 @@ def _in_its_form(cls: Any, input_ids: array[int]) -> array[int] | list[int]:
     return input_ids if "array" in stated or "ist[int]" not in stated else input_ids.tolist()
 
 
-def generate_request(submission: Submission) -> Any:
+def generate_request(submission: Submission, *, room: int | None = None) -> Any:
     """Return the tokenized request that SGLang's tokenizer manager makes of these.
+
+    Args:
+        submission: the request.
+        room: number of the room in which it meets the other engine of a disaggregated pair.
 
     Raises:
         ValueError: SGLang's own check of the sampling parameters refused them.
@@ -82,6 +87,7 @@ def generate_request(submission: Submission) -> Any:
             # Without adapters the path only keeps prefixes apart, as an adapter's id does.
             "lora_id": submission.lora_path,
             "session_params": _session_params(submission),
+            **({} if room is None else {"bootstrap_host": HOST, "bootstrap_room": room}),
         },
     )
 

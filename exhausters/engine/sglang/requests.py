@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from exhausters.engine.sglang.grammars import waiting_for_grammar
+from exhausters.engine.sglang.transfer_queues import open_queues
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,3 +82,6 @@ def _in_batches(scheduler: Any) -> Iterator[Any]:
     for batch in (scheduler.running_batch, scheduler.last_batch):
         if batch is not None:
             yield from batch.reqs
+    queues = open_queues(scheduler)
+    if queues is not None:
+        yield from queues.requests()

@@ -19,8 +19,9 @@ class SGLangRowPool:
 
     @property
     def total_rows(self) -> int:
-        """Request rows in all."""
-        return int(self._scheduler.req_to_token_pool.size)
+        """Request rows in all, those for requests in transfer included."""
+        pool = self._scheduler.req_to_token_pool
+        return int(pool.size) + int(getattr(pool, "pre_alloc_size", 0))
 
     def available_rows(self) -> int:
         """Request rows that are free."""

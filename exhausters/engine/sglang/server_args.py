@@ -7,7 +7,7 @@ import inspect
 from collections.abc import Mapping
 from typing import Any
 
-from exhausters.engine.sglang import hicache, lora, mamba
+from exhausters.engine.sglang import disaggregation, hicache, lora, mamba
 from exhausters.engine.sglang.reserved import FORCED, SINGLE_RANK, is_meaningless
 from exhausters.engine.sglang.switches import require_switches
 from exhausters.errors import UsageError
@@ -45,7 +45,7 @@ def server_arguments(
     """
     from sglang.srt.server_args import ServerArgs
 
-    known = _known_names(ServerArgs)
+    known = known_names(ServerArgs)
     notes: list[str] = []
     wanted: dict[str, Any] = dict(_DEFAULTS)
     for name, value in engine.items():
@@ -63,9 +63,9 @@ def server_arguments(
     taken = {name: value for name, value in arguments.items() if name in known}
     given = switches or {}
     # What a feature needs beside the switches of a grid must be there when SGLang is asked about them.
-    taken |= hicache.completed({**taken, **given}, known=known)
+    for feature in (hicache, disaggregation, lora):
+        taken |= feature.completed({**taken, **given}, known=known)
     taken |= mamba.completed(model, {**taken, **given}, known=known)
-    taken |= lora.completed({**taken, **given}, known=known)
     checked = require_switches(ServerArgs, given, known=known, others=taken)
     taken |= checked
     if mamba.is_on(model):
@@ -73,7 +73,8 @@ def server_arguments(
     return ServerArgs(**taken), tuple(notes)
 
 
-def _known_names(server_args_class: Any) -> frozenset[str]:
+def known_names(server_args_class: Any) -> frozenset[str]:
+    """Keywords that this `ServerArgs` takes."""
     if dataclasses.is_dataclass(server_args_class):
         return frozenset(field.name for field in dataclasses.fields(server_args_class) if field.init)
     return frozenset(inspect.signature(server_args_class).parameters)
