@@ -155,7 +155,7 @@ def open_adapter_slots(scheduler: Any) -> SGLangAdapterSlots | None:
 
 
 def _missing(manager: Any) -> Iterator[str]:
-    for name in ("memory_pool", "lora_refs", "load_lora_adapter_from_tensors", "unload_lora_adapter"):
+    for name in ("memory_pool", "lora_refs", lora.REGISTER, "unload_lora_adapter"):
         if not hasattr(manager, name):
             yield name
 

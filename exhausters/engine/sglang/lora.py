@@ -7,10 +7,10 @@ with them is all its own: how many of them a batch may name, which slot is loade
 from __future__ import annotations
 
 import importlib
-import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from exhausters.engine.sglang.pinned_memory import leave_tensors_unpinned, without_pinning
 from exhausters.engine.sglang.switches import shown_switch
 from exhausters.errors import UnsupportedSettingError
 
@@ -27,6 +27,9 @@ _DEFAULTS: Mapping[str, Any] = {
 }
 _OVERLAP = "enable_lora_overlap_loading"
 _BACKEND_MODULE = "sglang.srt.lora.backend.torch_backend"
+_MANAGER_MODULE, _MANAGER = "sglang.srt.lora.lora_manager", "LoRAManager"
+# The manager's call that takes an adapter without a file.
+REGISTER = "load_lora_adapter_from_tensors"
 # Constructors of tensors that take `pin_memory`.
 _PINNING = ("arange", "empty", "full", "ones", "tensor", "zeros")
 
@@ -63,48 +66,42 @@ def completed(arguments: Mapping[str, Any], *, known: Sequence[str] | frozenset[
 
 
 class _Unpinned:
-    """torch, whose constructors of tensors do not pin memory: there is no device to pin it for."""
+    """torch, whose constructors of tensors do not pin memory."""
 
     def __init__(self, torch: Any) -> None:
         self._torch = torch
         for name in _PINNING:
-            setattr(self, name, _without_pinning(getattr(torch, name)))
+            setattr(self, name, without_pinning(getattr(torch, name)))
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._torch, name)
-
-
-def _without_pinning(construct: Any) -> Any:
-    def constructed(*arguments: Any, **keywords: Any) -> Any:
-        keywords.pop("pin_memory", None)
-        return construct(*arguments, **keywords)
-
-    return constructed
-
-
-def _itself(tensor: Any, *_device: Any) -> Any:
-    return tensor
 
 
 def install() -> tuple[str, ...]:
     """Put the stand-in where this machine has no device to pin memory for; returns what was replaced.
 
     Raises:
-        UnsupportedSettingError: this SGLang has no such backend.
+        UnsupportedSettingError: this SGLang has no such backend, or takes adapters from files alone.
     """
     import torch
 
-    try:
-        module = importlib.import_module(_BACKEND_MODULE)
-    except ImportError as error:
+    backend, manager = _imported(_BACKEND_MODULE), _imported(_MANAGER_MODULE)
+    if not hasattr(getattr(manager, _MANAGER, None), REGISTER):
         raise UnsupportedSettingError(
-            f"{shown_switch(SWITCH, True)}: this SGLang has no LoRA backend that runs without a GPU: {error}"
-        ) from error
+            f"{shown_switch(SWITCH, True)}: {_MANAGER} of this SGLang has no {REGISTER}, and the null "
+            "adapters have no files"
+        )
     if torch.cuda.is_available():
         return ()
-    module.torch = _Unpinned(torch)  # type: ignore[attr-defined]
-    torch.Tensor.pin_memory = _itself
-    return (
-        "torch.Tensor.pin_memory",
-        *(f"{sys.modules[_BACKEND_MODULE].__name__}.torch.{one}" for one in _PINNING),
-    )
+    backend.torch = _Unpinned(torch)
+    leave_tensors_unpinned()
+    return ("torch.Tensor.pin_memory", *(f"{_BACKEND_MODULE}.torch.{one}" for one in _PINNING))
+
+
+def _imported(module: str) -> Any:
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise UnsupportedSettingError(
+            f"{shown_switch(SWITCH, True)}: this SGLang has no LoRA that runs without a GPU: {error}"
+        ) from error

@@ -12,12 +12,13 @@ memory is not pinned where torch sees no device to pin it for.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from exhausters.engine.api import BootFacts
 from exhausters.engine.settings import MAMBA_MODELS, HostSettings
 from exhausters.engine.sglang import hicache
+from exhausters.engine.sglang.pinned_memory import leave_tensors_unpinned, without_pinning
 from exhausters.engine.sglang.switches import refused, shown_switch
 from exhausters.errors import UnsupportedSettingError
 
@@ -71,8 +72,9 @@ def install() -> tuple[str, ...]:
 
     replaced: list[str] = []
     if not torch.cuda.is_available():
-        torch.Tensor.pin_memory = _unpinned
-        torch.tensor = _never_pinned(torch.tensor)
+        leave_tensors_unpinned()
+        # 0.5.22 asks for pinned memory whatever the device.
+        torch.tensor = without_pinning(torch.tensor)
         replaced.append("pin_memory")
     try:
         module = importlib.import_module(_PLATFORM_MODULE)
@@ -87,20 +89,6 @@ def install() -> tuple[str, ...]:
 def _yes() -> bool:
     """Stand in for a question about the GPU."""
     return True
-
-
-def _unpinned(tensor: Any, *_device: Any) -> Any:
-    """Stand in for a copy to pinned memory: what it would be copied from serves as well."""
-    return tensor
-
-
-def _never_pinned(make: Callable[..., Any]) -> Callable[..., Any]:
-    """Stand in for `torch.tensor`, which 0.5.22 asks for pinned memory whatever the device."""
-
-    def make_unpinned(*values: Any, pin_memory: bool = False, **keywords: Any) -> Any:
-        return make(*values, **keywords)
-
-    return make_unpinned
 
 
 def require_accepted(server_args_class: Any, arguments: Mapping[str, Any], model: str) -> None:
