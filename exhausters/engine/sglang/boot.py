@@ -18,7 +18,16 @@ from typing import Any
 
 from exhausters.engine.api import BootFacts, Engine, EngineHook
 from exhausters.engine.settings import CANARIES, HostSettings
-from exhausters.engine.sglang import cpu_kernels, hicache, inbox, kernel_package, lora, mamba, unhooked
+from exhausters.engine.sglang import (
+    cpu_kernels,
+    hicache,
+    idle_checks,
+    inbox,
+    kernel_package,
+    lora,
+    mamba,
+    unhooked,
+)
 from exhausters.engine.sglang.engine import SGLangEngine
 from exhausters.engine.sglang.environment import set_environment
 from exhausters.engine.sglang.facts import require_rust_core
@@ -72,6 +81,7 @@ def load(settings: HostSettings, source_dirs: tuple[str, ...]) -> None:
         kernel_package.import_with_kernels(_RUNNER_MODULE)
         kernel_package.leave_unquantized()
         kernel_package.leave_uncompiled()
+        idle_checks.let_switches_answer()
     cpu_kernels.install()
     inbox.settle_feature_transport()
 
