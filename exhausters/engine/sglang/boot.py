@@ -22,6 +22,7 @@ from exhausters.engine.sglang import (
     cpu_kernels,
     disaggregation,
     hicache,
+    idle_checks,
     inbox,
     kernel_package,
     lora,
@@ -82,6 +83,7 @@ def load(settings: HostSettings, source_dirs: tuple[str, ...]) -> None:
         kernel_package.import_with_kernels(_RUNNER_MODULE)
         kernel_package.leave_unquantized()
         kernel_package.leave_uncompiled()
+        idle_checks.let_switches_answer()
     cpu_kernels.install()
     inbox.settle_feature_transport()
 

@@ -18,6 +18,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from exhausters.engine.sglang.kernel_package import Kernel
 from exhausters.engine.sglang.switches import shown_switch
 from exhausters.errors import UnsupportedSettingError
 
@@ -131,7 +132,7 @@ def install() -> tuple[str, ...]:
         torch.cuda.cudart = _NoCudart
         replaced.append("cudart")
     for module in pools:
-        if not hasattr(module, COPY):
+        if not hasattr(module, COPY) or isinstance(getattr(module, COPY), Kernel):
             setattr(module, COPY, copy_slots)
             replaced.append(f"{module.__name__}.{COPY}")
         if hasattr(module, _RESERVE):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from typing import Any
 
 from exhausters.engine.sglang.environment import STRICT_IDLE_CHECK, TREE_SANITY_CHECK
@@ -23,6 +24,17 @@ def set_idle_checks(scheduler: Any, enabled: bool) -> None:
         vars(tree).pop("sanity_check", None)
     elif hasattr(tree, "sanity_check"):
         tree.sanity_check = _no_check
+
+
+def let_switches_answer() -> None:
+    """Let a switch of SGLang's be asked as a truth value.
+
+    The leak check of 0.5.6 asks it in that way, which raises, and so cannot be turned off. A week later it
+    asked for the value.
+    """
+    switch: Any = getattr(sys.modules.get("sglang.srt.environ"), "EnvBool", None)
+    if switch is not None:
+        switch.__bool__ = lambda self: bool(self.get())
 
 
 def _no_check() -> None:
