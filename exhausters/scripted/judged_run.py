@@ -61,6 +61,7 @@ class JudgedRun:
             pressure=t.pressure,
             forward_time=LinearForwardTime(),
             raises=False,
+            ranks=t.ranks,
         )
         self._judge = Judge(
             engine=t.engine,

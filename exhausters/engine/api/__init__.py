@@ -3,8 +3,9 @@
 Names that scripts and grids know from SGLang (`sampling`, `lora_path`, `policy`) keep their meaning here.
 
 `records` has what is read (batches, pools, nodes), `parts` the pools and the tree that pressure is put on,
-`engine` the scheduler as a whole and what boots it. `exhausters.engine.sglang` implements all of it for the
-real scheduler, `exhausters.engine.fake` for a small one in plain Python.
+`engine` the scheduler as a whole and what boots it, `ranks` the processes that an engine may consist of.
+`exhausters.engine.sglang` implements all of it for the real scheduler, `exhausters.engine.fake` for a small
+one in plain Python.
 """
 
 from exhausters.engine.api.engine import (
@@ -16,6 +17,7 @@ from exhausters.engine.api.engine import (
     RequestView,
 )
 from exhausters.engine.api.parts import HostListener, HostPool, KvPool, PrefixTree, RowPool
+from exhausters.engine.api.ranks import ALONE, ONLY_RANK, Place, World
 from exhausters.engine.api.records import (
     DECODE,
     EVICT,
@@ -46,6 +48,7 @@ from exhausters.engine.api.records import (
 )
 
 __all__ = [
+    "ALONE",
     "DECODE",
     "EVICT",
     "FORM_BATCH",
@@ -55,6 +58,7 @@ __all__ = [
     "MIXED",
     "MODES",
     "NO_PARENT",
+    "ONLY_RANK",
     "PADDING_PAGE",
     "PREFILL",
     "PROCESS_RESULT",
@@ -76,6 +80,7 @@ __all__ = [
     "MethodPoint",
     "NodeView",
     "OutputListener",
+    "Place",
     "PoolSnapshot",
     "PrefixTree",
     "RequestView",
@@ -83,4 +88,5 @@ __all__ = [
     "SlotFault",
     "SourceFolders",
     "Submission",
+    "World",
 ]

@@ -267,6 +267,9 @@ class FakeEngine:
             partial(self.native.receive, submission.rid, submission.input_ids, submission.max_new_tokens)
         )
 
+    def note_submission(self, submission: Submission) -> None:
+        """Nothing is kept of requests: the tree can be walked."""
+
     def pause(self, mode: str) -> None:
         """Pause generation."""
         self._send(partial(self.native.pause, mode))

@@ -34,7 +34,7 @@ from exhausters.engine.sglang.kv_pool import SGLangKvPool
 from exhausters.engine.sglang.page_tables import PageTables
 from exhausters.engine.sglang.pools import PoolReader
 from exhausters.engine.sglang.prefix_tree import SGLangTree
-from exhausters.engine.sglang.requests import SGLangRequest, iter_requests
+from exhausters.engine.sglang.requests import SGLangRequest, iter_requests, microbatches
 from exhausters.engine.sglang.row_pool import SGLangRowPool
 from exhausters.workloads import DEFAULT_TEXT, EmittedText
 
@@ -156,6 +156,7 @@ class SGLangEngine:
             scheduler.chunked_req is None
             and len(scheduler.waiting_queue) == 0
             and (running is None or running.is_empty())
+            and all(batch.is_empty() for batch in microbatches(scheduler))
         )
 
     def is_fully_idle(self) -> bool:
@@ -218,9 +219,13 @@ class SGLangEngine:
     def submit(self, submission: Submission) -> None:
         """Send a request."""
         request = messages.generate_request(submission)
+        self.note_submission(submission)
+        self._inbox.put(request)
+
+    def note_submission(self, submission: Submission) -> None:
+        """Know a request that the first rank receives."""
         outputs = self._text.after(submission.input_ids, submission.max_new_tokens)
         self._submitted.append(submission.input_ids + outputs)
-        self._inbox.put(request)
 
     def pause(self, mode: str) -> None:
         """Pause generation; `mode` is `retract` or `in_place`."""

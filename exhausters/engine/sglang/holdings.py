@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 from operator import attrgetter
 from typing import Any
 
+from exhausters.engine.sglang.requests import iter_requests
+
 
 class Holders:
     """Adds up the KV tokens and rows that requests own."""
@@ -14,6 +16,8 @@ class Holders:
     def __init__(self, scheduler: Any) -> None:
         self._scheduler = scheduler
         self._page_size = int(scheduler.page_size)
+        # Made when the loop of a stage begins.
+        self._is_pipelined = hasattr(scheduler, "running_mbs")
         # Readers of a request's row, and of its (allocated, protected) lengths; the first request that holds
         # anything shows where this release keeps them.
         self._keeps_freed_row = _keeps_freed_row(getattr(scheduler, "req_to_token_pool", None))
@@ -73,6 +77,8 @@ class Holders:
         """Every request that may hold something, once."""
         scheduler = self._scheduler
         running, last, chunked = scheduler.running_batch, scheduler.last_batch, scheduler.chunked_req
+        if self._is_pipelined:
+            return list({id(req): req for req in iter_requests(scheduler)}.values())
         if chunked is None and (last is None or last is running or not last.reqs):
             found: Sequence[Any] = running.reqs if running is not None else ()
             return found

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
+
+# Where a stage of a pipeline keeps its batches: those that run, those that were formed, and those that ran
+# last, whose requests may have ended.
+_IN_FLIGHT = ("running_mbs", "mbs")
+_RAN_LAST = ("last_mbs",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +69,16 @@ def iter_requests(scheduler: Any) -> Iterator[Any]:
     if scheduler.chunked_req is not None:
         yield scheduler.chunked_req
     yield from scheduler.waiting_queue
-    for batch in (scheduler.running_batch, scheduler.last_batch):
+    pipelined = _batches(scheduler, (*_IN_FLIGHT, *_RAN_LAST))
+    for batch in (scheduler.running_batch, scheduler.last_batch, *pipelined):
         if batch is not None:
             yield from batch.reqs
+
+
+def microbatches(scheduler: Any) -> list[Any]:
+    """Every batch that a stage of a pipeline has in flight; none without stages."""
+    return _batches(scheduler, _IN_FLIGHT)
+
+
+def _batches(scheduler: Any, names: Iterable[str]) -> list[Any]:
+    return [batch for name in names for batch in getattr(scheduler, name, ()) or () if batch is not None]

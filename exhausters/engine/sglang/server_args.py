@@ -35,7 +35,7 @@ def server_arguments(
         switches: keywords that must be taken as they are, or refused.
 
     Raises:
-        UsageError: a keyword that asks for more than one rank.
+        UsageError: a keyword that asks for ranks that there are not.
         UnsupportedSettingError: a switch that this SGLang does not have, or a value it refuses.
     """
     from sglang.srt.server_args import ServerArgs
@@ -77,4 +77,4 @@ def _ignored_note(name: str, value: Any) -> str:
 
 def _refuse_many_ranks(name: str, value: Any) -> None:
     if name in SINGLE_RANK and value not in (None, 1):
-        raise UsageError(f"{name}={value!r}: expected 1, one scheduler runs alone here; leave it out")
+        raise UsageError(f"{name}={value!r}: expected 1, there are no such ranks here; leave it out")
