@@ -20,6 +20,7 @@
     │   ├── SchedulerFailedError        the scheduler raised (and sent SIGQUIT, as SGLang does)
     │   ├── WorkerCrashedError          the process ended by a signal or by itself
     │   ├── WorkerOutOfMemoryError      the process or its pools ran out of memory
+    │   ├── RankFailedError             the process of one rank of several raised or ended; names the rank
     │   └── WorkerHungError             no answer within the time limit; the worker was killed
     ├── PressureError                   an exhauster could not do what it was asked
     │   ├── AllocationShortError        the allocator gave less than it reported as available
@@ -29,6 +30,7 @@
     ├── NotApplicableError              one of SGLang's tests asks for what is not here: ranks, a GPU, a model
     ├── NotHereError                    one of SGLang's tests uses SGLang where only the worker has it
     ├── ConservationError               pages or rows do not add up; names the step and the numbers
+    ├── RanksDisagreeError              two ranks decided otherwise; names the step, the rank and the field
     ├── LogFormatError                  a file that is no decision log, is cut off, or of another version
     ├── ReachMapError                   a file that is no map from cells to functions
     ├── CacheError                      a cached result that a run does not confirm
@@ -162,6 +164,10 @@ class WorkerOutOfMemoryError(HostError):
     """The worker, or one of SGLang's pools inside it, ran out of memory."""
 
 
+class RankFailedError(HostError):
+    """One rank of an engine of several raised, or its process ended; the message names it."""
+
+
 class WorkerHungError(HostError):
     """The worker gave no answer within the time limit and was killed."""
 
@@ -202,6 +208,10 @@ class ResetError(ScriptFailedError):
 
 class ConservationError(ExhaustersError):
     """Pages or rows do not add up; the message names the step and the numbers."""
+
+
+class RanksDisagreeError(ExhaustersError):
+    """Ranks that must decide alike did not; the message names the step, the rank and the field."""
 
 
 class LogFormatError(ExhaustersError):

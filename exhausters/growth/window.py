@@ -194,6 +194,7 @@ def _window(
         clock=context.clock,
         pressure=context.pressure,
         forward_time=LinearForwardTime(),
+        ranks=context.ranks,
     )
     try:
         recorder.start()

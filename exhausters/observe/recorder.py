@@ -8,13 +8,15 @@ from pathlib import Path
 
 from exhausters.engine.api import DECODE_ROLE, PREFILL_ROLE, BatchView, Engine, PoolSnapshot
 from exhausters.engine.clock import RealClock, VirtualClock
+from exhausters.errors import ConservationError, RanksDisagreeError
 from exhausters.observe.adapter_loads import AdapterLoads
-from exhausters.observe.conservation import ConservationCheck, PoolCount
+from exhausters.observe.conservation import ConservationCheck, PoolCount, describe
 from exhausters.observe.decision_log import DecisionLog
 from exhausters.observe.emitted_tokens import computes_token_for
 from exhausters.observe.forward_time import ForwardShape, ForwardTimeModel
 from exhausters.observe.host_tier import HostStep, HostTier
 from exhausters.observe.hybrid_pools import HybridPools, HybridStep
+from exhausters.observe.other_ranks import Disagreement, OtherRanks, RankLogs
 from exhausters.observe.step_record import DECODE, IDLE, StepRecord
 from exhausters.observe.transfer_watch import TransferStep, TransferWatch
 from exhausters.pressure import PressureSet
@@ -34,6 +36,8 @@ class Recorder:
         outputs: output tokens emitted so far, by request id.
         failed_transfers: requests that were lost because their transfer failed.
         unbalanced: pools that do not add up after the newest step, of a recorder that does not raise.
+        disagreements: ranks that decided otherwise in the newest step, likewise.
+        ranks: the other ranks of the engine; None where it has no others.
     """
 
     # A polling loop without work; small beside any forward, but time must pass for arrivals to come.
@@ -48,8 +52,13 @@ class Recorder:
         forward_time: ForwardTimeModel,
         spool_path: Path | None = None,
         raises: bool = True,
+        ranks: OtherRanks | None = None,
     ) -> None:
-        """Watch `engine`; without `raises`, pools that do not add up are told in `unbalanced` instead."""
+        """Watch `engine`, and its other `ranks` where it has any.
+
+        Without `raises`, pools that do not add up are told in `unbalanced` instead, and ranks that do not
+        agree in `disagreements`.
+        """
         self._engine = engine
         self._clock = clock
         self._pressure = pressure
@@ -63,6 +72,9 @@ class Recorder:
         self._conservation = ConservationCheck(engine, pressure)
         self._raises = raises
         self.unbalanced: tuple[PoolCount, ...] = ()
+        self.disagreements: tuple[Disagreement, ...] = ()
+        self.ranks = ranks
+        self._ranks = None if ranks is None else RankLogs(ranks)
         self._start_ns = clock.elapsed_ns
         self._steps: list[StepRecord] = []
         self._kv_tokens: Counter[str] = Counter()
@@ -93,11 +105,15 @@ class Recorder:
         except BaseException:
             self.stop()
             raise
+        if self._ranks is not None:
+            self._ranks.start(self._forward_time)
 
     def stop(self) -> None:
         """Remove the wrappers; harmless when repeated."""
         self._adapters.stop()
         self._hybrid.stop()
+        if self._ranks is not None:
+            self._ranks.stop()
         self._host.stop()
         if self._stop_watching is not None:
             self._stop_watching()
@@ -106,6 +122,11 @@ class Recorder:
     def log(self) -> DecisionLog:
         """All steps so far."""
         return DecisionLog(tuple(self._steps))
+
+    @property
+    def rank_logs(self) -> tuple[DecisionLog, ...]:
+        """All steps so far of every further rank; empty for an engine of one."""
+        return () if self._ranks is None else self._ranks.logs
 
     @property
     def step_count(self) -> int:
@@ -143,10 +164,15 @@ class Recorder:
         Raises:
             ConservationError: pages or rows are missing, or there twice; the record is kept all the same.
                 Never without `raises`.
+            RanksDisagreeError: another rank decided otherwise. Never without `raises`.
         """
         forward_ns = self._forward_ns()
         host = self._host.take_step(forward_ns)
         forward_ns += host.load_back_wait_ns + host.backup_wait_ns
+        if self._ranks is not None:
+            self._ranks.receive()
+            forward_ns = self._ranks.forward_ns(forward_ns, self._batch.mode)
+            self.outputs.update(self._new_outputs(self._ranks))
         self._clock.advance_ns(forward_ns)
         pools = self._engine.snapshot()
         self._note_arrivals()
@@ -160,6 +186,22 @@ class Recorder:
             self._conservation.check(record, pools)
         else:
             self.unbalanced = self._conservation.broken(record, pools)
+        if self._ranks is not None:
+            self._judge_ranks(self._ranks)
+
+    def _new_outputs(self, ranks: RankLogs) -> dict[str, int]:
+        return {rid: count - self.outputs[rid] for rid, count in ranks.outputs().items()}
+
+    def _judge_ranks(self, ranks: RankLogs) -> None:
+        unbalanced = ranks.unbalanced()
+        self.disagreements = ranks.disagreements(self._steps)
+        if not self._raises:
+            self.unbalanced += unbalanced
+            return
+        if self.disagreements:
+            raise RanksDisagreeError(f"the ranks do not decide alike: {self.disagreements[0]}")
+        if unbalanced:
+            raise ConservationError(describe(unbalanced[0], step=self._steps[-1].step))
 
     def _record(
         self,

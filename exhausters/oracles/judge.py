@@ -13,6 +13,7 @@ from exhausters.oracles.base import Judgement, Oracle, Requests, World
 from exhausters.oracles.conservation import Conservation
 from exhausters.oracles.full_flag import FullFlag
 from exhausters.oracles.liveness import Liveness
+from exhausters.oracles.ranks_agree import RanksAgree
 from exhausters.oracles.registry import PROMISES
 from exhausters.pressure import PressureSet
 from exhausters.workloads import EmittedText
@@ -83,6 +84,11 @@ class Judge:
                 if isinstance(oracle, Conservation):
                     oracle.on_unbalanced(self._recorder.unbalanced, step)
             self._on_unbalanced()
+        ranks = self._recorder.ranks
+        if ranks is not None:
+            for oracle in self._oracles:
+                if isinstance(oracle, RanksAgree):
+                    oracle.on_ranks(self._recorder.disagreements, is_alike=ranks.is_alike)
 
     def flushed(self) -> None:
         """The idle engine is asked to empty its cache."""

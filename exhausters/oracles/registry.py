@@ -9,6 +9,7 @@ from exhausters.oracles.conservation import Conservation
 from exhausters.oracles.full_flag import FullFlag
 from exhausters.oracles.liveness import Liveness
 from exhausters.oracles.lock_ledger import LockLedger
+from exhausters.oracles.ranks_agree import RanksAgree
 from exhausters.oracles.rounds import IdleCost, NothingGrows
 from exhausters.oracles.same_text import SameText
 from exhausters.oracles.slot_ownership import SlotOwnership
@@ -26,6 +27,7 @@ PROMISES: tuple[type[Oracle], ...] = (
     CacheHonesty,
     SlotOwnership,
     SameText,
+    RanksAgree,
     NothingGrows,
     IdleCost,
 )

@@ -82,6 +82,15 @@ class PressureSet:
             self.release()
             raise
 
+    def take_once(self, level_name: str, level: int) -> None:
+        """Take down to one level, on top of what is held.
+
+        Raises:
+            LevelError: no registered exhauster has it, or a bad level.
+            PressureError: it could not be taken.
+        """
+        self.exhauster(level_name).take_once(level)
+
     def reapply(self) -> None:
         """Take again what is held; the harness calls this at every step.
 

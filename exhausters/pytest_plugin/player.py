@@ -33,6 +33,7 @@ def play(t: ScriptedContext, ref: ScriptRef, args: tuple[Any, ...]) -> Generator
         spool_path=t.spool_path,
         # Scripts that count pages do so themselves; some take them on purpose.
         raises=False,
+        ranks=t.ranks,
     )
     t.salvage = lambda: recorder.log.steps
     recorder.start()

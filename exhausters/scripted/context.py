@@ -13,6 +13,8 @@ from exhausters.engine.clock import RealClock, VirtualClock
 from exhausters.errors import PrefixEvictionError, UnsupportedSettingError, UsageError
 from exhausters.observe.phases import PhaseSwitch
 from exhausters.pressure import PressureLevels, PressureSet
+from exhausters.ranks.engine import LeadingPressureSet
+from exhausters.ranks.leader import Followers
 from exhausters.scripted import queries
 from exhausters.scripted.as_sglang import FinishedRequests, ShownHook
 from exhausters.scripted.batch_log import BatchLog
@@ -50,6 +52,7 @@ class ScriptedContext:
             settings have `record_boot`.
         full_marks_cleared: resets in this worker that found the idle engine marked as full.
         salvage: returns what the running script has so far; asked for when the scheduler fails.
+        ranks: the other ranks of the engine; None when it has no others.
     """
 
     def __init__(
@@ -59,6 +62,7 @@ class ScriptedContext:
         clock: VirtualClock | RealClock,
         text: EmittedText,
         spool_path: Path | None = None,
+        ranks: Followers | None = None,
     ) -> None:
         """See the class.
 
@@ -67,6 +71,7 @@ class ScriptedContext:
             clock: the worker's clock.
             text: what the null model emits.
             spool_path: file for what must outlive the worker; None for none.
+            ranks: the other ranks of the engine.
         """
         self.engine = engine
         self.scheduler = engine.native
@@ -81,7 +86,8 @@ class ScriptedContext:
         self.boot_lines: Mapping[str, Sequence[int]] = {}
         self.spool_path = spool_path
         self.text = text
-        self.pressure = PressureSet(engine)
+        self.ranks = ranks
+        self.pressure = PressureSet(engine) if ranks is None else LeadingPressureSet(engine, ranks)
         self._requests = queries.RequestQueries(engine, self.batch_log)
         self._started = 0
         self._scheduler_hook = ShownHook()
@@ -217,17 +223,17 @@ class ScriptedContext:
     def exhaust_kv(self, *, leave_pages: int) -> None:
         """Take KV tokens from the allocator until `leave_pages` pages remain."""
         self.engine.set_idle_checks(False)
-        self.pressure.kv_pool.exhaust(leave_pages=leave_pages)
+        self.pressure.take_once("leave_pages", leave_pages)
 
     def exhaust_lock_refs(self, *, leave_refs: int) -> None:
         """Pin tree nodes until at most `leave_refs` unlocked ones remain."""
         self.engine.set_idle_checks(False)
-        self.pressure.lock_refs.exhaust(leave_refs=leave_refs)
+        self.pressure.take_once("leave_refs", leave_refs)
 
     def exhaust_rows(self, *, leave_rows: int) -> None:
         """Take request rows until `leave_rows` remain."""
         self.engine.set_idle_checks(False)
-        self.pressure.req_rows.exhaust(leave_rows=leave_rows)
+        self.pressure.take_once("leave_rows", leave_rows)
 
     def exhaust(self, *, held: bool = False, **levels: int) -> None:
         """Take down to every level given, of any registered exhauster: `t.exhaust(leave_rows=3)`.

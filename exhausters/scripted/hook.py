@@ -12,7 +12,8 @@ from typing import Any
 
 from exhausters.engine.api import Engine
 from exhausters.engine.clock import RealClock, VirtualClock
-from exhausters.errors import ExhaustersError, ScriptFailedError, UsageError
+from exhausters.errors import ExhaustersError, RankFailedError, ScriptFailedError, UsageError
+from exhausters.ranks.leader import Followers
 from exhausters.scripted.context import ScriptedContext
 from exhausters.scripted.reset import reset_engine
 from exhausters.worker.find_script import find_script
@@ -31,10 +32,14 @@ class ScriptedSchedulerHook:
         clock: VirtualClock | RealClock,
         text: EmittedText,
         spool_path: Path | None = None,
+        ranks: Followers | None = None,
     ) -> None:
         self._engine = engine
         self._connection = connection
-        self.context = ScriptedContext(engine=engine, clock=clock, text=text, spool_path=spool_path)
+        self._ranks = ranks
+        self.context = ScriptedContext(
+            engine=engine, clock=clock, text=text, spool_path=spool_path, ranks=ranks
+        )
         self.observers = self.context.observers
         self._serving = self._serve()
 
@@ -43,6 +48,7 @@ class ScriptedSchedulerHook:
 
         Raises:
             SystemExit: the host asked for the end, or is gone.
+            RankFailedError: another rank of the engine is gone.
         """
         phases = self.context.phases
         if phases is not None:
@@ -55,17 +61,34 @@ class ScriptedSchedulerHook:
                 # The script's failure, not the engine's: raised where the script has yielded.
                 self._serving.throw(failure)
         except StopIteration:
+            if self._ranks is not None:
+                self._ranks.end()
             raise SystemExit(0) from None
+        if self._ranks is not None:
+            self._go(self._ranks)
+
+    def _go(self, ranks: Followers) -> None:
+        """Let the other ranks take the same iteration; the script has opened its first phase already."""
+        phases = self.context.phases
+        if phases is not None:
+            phases.pause()
+        ranks.go(self.context.clock.elapsed_ns)
+        if phases is not None:
+            phases.unpause()
 
     def _close_step(self) -> ExhaustersError | None:
         """Let the observers and the held exhausters act; return what they raised."""
         finished = self.context.finished_requests
         try:
+            if self._ranks is not None:
+                self._ranks.gather()
             if finished is not None:
                 finished.on_step()
             for observer in self.observers:
                 observer.on_step()
             self.context.pressure.reapply()
+        except RankFailedError:
+            raise  # the engine's failure, not the script's
         except ExhaustersError as error:
             return error
         return None

@@ -62,6 +62,7 @@ class JudgedRun:
             pressure=t.pressure,
             forward_time=LinearForwardTime(),
             raises=False,
+            ranks=t.ranks,
         )
         self._judge = Judge(
             engine=t.engine,

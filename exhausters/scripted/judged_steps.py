@@ -62,7 +62,12 @@ def judged_steps(
             `pause_retract`, `pause_in_place`, `resume`.
     """
     recorder = Recorder(
-        engine=t.engine, clock=t.clock, pressure=t.pressure, forward_time=LinearForwardTime(), raises=False
+        engine=t.engine,
+        clock=t.clock,
+        pressure=t.pressure,
+        forward_time=LinearForwardTime(),
+        raises=False,
+        ranks=t.ranks,
     )
     judge = Judge(
         engine=t.engine,

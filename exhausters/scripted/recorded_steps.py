@@ -89,6 +89,7 @@ def recorded_steps(
         clock=t.clock,
         pressure=t.pressure,
         forward_time=forward_time or LinearForwardTime(),
+        ranks=t.ranks,
     )
     recorder.start()
     t.observers.append(recorder)

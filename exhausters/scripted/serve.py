@@ -6,6 +6,7 @@ The supervisor starts it by name, in the target's own environment.
 from __future__ import annotations
 
 import faulthandler
+import os
 import resource
 import signal
 import threading
@@ -14,14 +15,18 @@ from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from exhausters.engine.api import Boot, Engine
+from exhausters.engine.api import Boot, Engine, Place, World
 from exhausters.engine.clock import RealClock, VirtualClock, make_clock
 from exhausters.engine.load import load_boot, source_tree
 from exhausters.engine.settings import HostSettings
-from exhausters.errors import ExhaustersError
+from exhausters.errors import ExhaustersError, HostError
 from exhausters.observe.executed_lines import ExecutedLines
 from exhausters.observe.executed_source import executed_source
 from exhausters.pressure.registry import register_extension
+from exhausters.ranks.engine import leading
+from exhausters.ranks.follower import follow
+from exhausters.ranks.leader import Followers
+from exhausters.ranks.processes import fork_ranks
 from exhausters.scripted.hook import ScriptedSchedulerHook
 from exhausters.worker.out_of_memory import says_out_of_memory
 from exhausters.worker.protocol import SPOOL_NAME, WorkerConfig, WorkerFailed, WorkerReady
@@ -71,12 +76,15 @@ def main(data_fd: int, loaded: Loaded | None = None) -> int:
         for reference in config.extensions:
             register_extension(reference)
         phase = "boot"
-        serving = _Serving(connection, config, loaded)
+        world = boot.world(settings)
+        followers = None if world.size == 1 else _start_followers(world, connection, config, loaded)
+        serving = _Serving(connection, config, loaded, followers)
         logged = boot.run(
             settings=settings,
             run_dir=Path(config.run_dir),
             make_hook=serving.make_hook,
             on_started=serving.started,
+            place=world.place(0),
         )
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else 0
@@ -85,10 +93,36 @@ def main(data_fd: int, loaded: Loaded | None = None) -> int:
         connection.send(_failed(phase, traceback.format_exc(), error, limited=limited))
         return 1
     # An engine returns from its loop only after an exception, which it has logged.
-    refusal = None if serving.is_started else boot.refusal(logged, config.settings)
-    failed = _failed("loop" if serving.is_started else "boot", logged, refusal, limited=limited)
-    connection.send(replace(failed, salvaged=serving.salvage()))
+    cause: ExhaustersError | None = None if followers is None else followers.explain(logged)
+    if cause is None and not serving.is_started:
+        cause = boot.refusal(logged, config.settings)
+    failed = _failed("loop" if serving.is_started else "boot", logged, cause, limited=limited)
+    if followers is None or followers.claim_report():
+        connection.send(replace(failed, salvaged=serving.salvage()))
     return 1
+
+
+def _start_followers(world: World, connection: Connection, config: WorkerConfig, loaded: Loaded) -> Followers:
+    """Fork the other ranks of the engine; each boots as this process goes on to do."""
+
+    def run(place: Place, link: Connection) -> int:
+        if loaded.boot_lines is not None:
+            loaded.boot_lines.leave()
+        # Of its own: each rank writes a model folder.
+        run_dir = Path(config.run_dir) / f"rank{place.rank}"
+        run_dir.mkdir()
+        return follow(
+            place, link, boot=loaded.boot, settings=config.settings, run_dir=run_dir, clock=loaded.clock
+        )
+
+    def lost(error: HostError) -> None:
+        traceback.print_stack()
+        connection.send(_failed("boot", str(error), error, limited=False))
+        os._exit(1)
+
+    followers = Followers(world, fork_ranks(world, run, private=connection))
+    followers.watch(lost)
+    return followers
 
 
 class _Serving:
@@ -99,7 +133,9 @@ class _Serving:
         connection: Connection,
         config: WorkerConfig,
         loaded: Loaded,
+        followers: Followers | None,
     ) -> None:
+        self._followers = followers
         self._boot_lines = loaded.boot_lines
         self._connection = connection
         self._config = config
@@ -110,6 +146,8 @@ class _Serving:
         self.is_started = False
 
     def make_hook(self, engine: Engine) -> ScriptedSchedulerHook:
+        if self._followers is not None:
+            engine = leading(engine, self._followers)
         self._engine = engine
         self._hook = ScriptedSchedulerHook(
             engine=engine,
@@ -117,6 +155,7 @@ class _Serving:
             clock=self._clock,
             text=self._config.settings.text,
             spool_path=Path(self._config.run_dir) / SPOOL_NAME,
+            ranks=self._followers,
         )
         return self._hook
 
@@ -145,6 +184,8 @@ class _Serving:
         except ExhaustersError as error:
             self._connection.send(_failed("boot", str(error), error, limited=False))
             raise SystemExit(1) from None
+        if self._followers is not None:
+            self._followers.await_started()
         self.is_started = True
         self._connection.send(WorkerReady(facts=facts, notes=notes))
 

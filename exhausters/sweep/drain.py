@@ -30,6 +30,7 @@ from exhausters.scripted.reset import reset_engine
 from exhausters.sweep.cell import Cell
 from exhausters.sweep.facts import planned_facts
 from exhausters.sweep.feeder import Feeder
+from exhausters.sweep.rank_results import facts_of_rank, with_ranks
 from exhausters.sweep.record import (
     ABORTED,
     DRAINED,
@@ -140,7 +141,8 @@ def run_cell(
 
 def joined(result: CellResult, later: CellResult) -> CellResult:
     """Return the result with what a later pass over the same cell measured beside."""
-    repeatable = result.provenance.get("repeatable", True) and result.log.digest == later.log.digest
+    same_log = result.log.digest == later.log.digest and result.rank_logs == later.rank_logs
+    repeatable = result.provenance.get("repeatable", True) and same_log
     return replace(
         result,
         metrics={**later.metrics, **result.metrics},
@@ -261,6 +263,7 @@ def one_pass(
         forward_time=options.forward_time,
         spool_path=context.spool_path,
         raises=not judged,
+        ranks=context.ranks,
     )
     feeder = Feeder(context, workload.requests, recorder)
     judge = _judge(context, recorder, feeder) if judged else None
@@ -351,14 +354,16 @@ def _result(
     outcome, reason = ended
     log = recorder.log
     planned = planned_facts(cell, workload, goodput=options.goodput, text=context.text)
-    facts = replace(
+    facts = every = replace(
         planned,
         submitted_steps=feeder.submitted_steps,
         arrival_ns=feeder.arrival_ns,
         wanted_outputs=feeder.owed_outputs,
         shortened_outputs=feeder.shortened_outputs,
     )
-    return CellResult(
+    if context.ranks is not None:
+        facts = facts_of_rank(facts, 0, context.ranks)
+    result = CellResult(
         outcome=outcome,
         reason=reason,
         log=log,
@@ -372,6 +377,7 @@ def _result(
         },
         facts=facts.without_sequences(),
     )
+    return result if context.ranks is None else with_ranks(result, recorder, every, context.ranks)
 
 
 def _events(feeder: Feeder) -> dict[str, object]:

@@ -108,7 +108,7 @@ def _checked_keyword(name: str, value: object) -> FreeValue:
             f"{where}: the harness sets it to {engine.FORCED[name]!r}, to run on a CPU; leave it out"
         )
     if name in engine.SINGLE_RANK:
-        raise GridError(f"{where}: one scheduler runs alone here; leave it out")
+        raise GridError(f"{where}: there are no such ranks here; leave it out")
     if engine.is_meaningless(name):
         instead = "use the axis 'model' instead" if name == "model_path" else "leave it out"
         raise GridError(f"{where}: has no meaning on a CPU without a model; {instead}")

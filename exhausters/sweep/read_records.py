@@ -72,12 +72,15 @@ def _record(folder: Path, line: str, *, place: str) -> RunRecord:
         if not values.get("log"):  # as pairs were once stored
             raise StoreError("the record has no decision log; run it again")
         log = _log(folder / values["log"], digest=str(values.get("decision_digest")))
+        # Absent of an engine of one rank.
+        ranks = zip(values.get("rank_logs", ()), values.get("rank_digests", ()), strict=True)
+        rank_logs = tuple(_log(folder / name, digest=digest) for name, digest in ranks)
         # Absent in older records, None where a run failed before its first step.
         facts = RunFacts.read(folder / values["facts"]) if values.get("facts") else None
         # Absent unless the run recorded its lines.
         executed = ExecutedSource.read(folder / values["executed"]) if values.get("executed") else None
-        return RunRecord.from_json(values, log=log, facts=facts, executed=executed)
-    except (OSError, AttributeError, TypeError, LogFormatError, StoreError) as error:
+        return RunRecord.from_json(values, log=log, facts=facts, executed=executed, rank_logs=rank_logs)
+    except (OSError, ValueError, AttributeError, TypeError, LogFormatError, StoreError) as error:
         raise StoreError(f"{place}: {error}") from error
 
 

@@ -31,6 +31,8 @@ CACHED_FROM = "cached_from"
 LEFT_MARKED_FULL = "left_marked_full"
 # Likewise, of a run that stalled in an engine of a disaggregated pair: what it waits for.
 STALLED_BY = "stalled_by"
+# Likewise, of several ranks: how many there are, and the metrics of those that have requests of their own.
+RANKS, RANK_METRICS = "ranks", "rank_metrics"
 # Likewise: what the events of its workload did, as `Events.acts` has it.
 EVENT_STEPS = "event_steps"
 
@@ -53,6 +55,7 @@ class CellResult:
         executed: lines that the run executed and files that the worker imported; None where no pass
             recorded them.
         judgement: what the oracles say; None where no pass asked them. It is not part of a record.
+        rank_logs: the decision logs of all ranks but the first, in their order; empty for one rank.
     """
 
     outcome: str
@@ -63,6 +66,7 @@ class CellResult:
     facts: RunFacts | None = None
     executed: ExecutedSource | None = None
     judgement: Judgement | None = None
+    rank_logs: tuple[DecisionLog, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +92,7 @@ class RunRecord:
     def to_json(self) -> dict[str, Any]:
         """Return the record in plain values, without log, facts and lines (they have files of their own)."""
         paired = {} if self.round is None else {"round": self.round, "order": self.order, "boot": self.boot}
+        ranks = [log.digest for log in self.result.rank_logs]
         return {
             "schema": SCHEMA_VERSION,
             "cell": self.cell.id,
@@ -98,6 +103,7 @@ class RunRecord:
             "decision_digest": self.result.log.digest,
             "metrics": dict(self.result.metrics),
             "provenance": dict(self.result.provenance),
+            **({"rank_digests": ranks} if ranks else {}),
             **paired,
         }
 
@@ -109,6 +115,7 @@ class RunRecord:
         log: DecisionLog,
         facts: RunFacts | None,
         executed: ExecutedSource | None = None,
+        rank_logs: tuple[DecisionLog, ...] = (),
     ) -> RunRecord:
         """Return the record that `to_json` wrote, given what it left out.
 
@@ -132,6 +139,7 @@ class RunRecord:
                     provenance=values["provenance"],
                     facts=facts,
                     executed=executed,
+                    rank_logs=rank_logs,
                 ),
                 round=values.get("round"),
                 order=values.get("order"),

@@ -13,6 +13,7 @@ from typing import Any
 
 from exhausters import __version__
 from exhausters.errors import StoreError, UsageError
+from exhausters.observe.decision_log import DecisionLog
 from exhausters.sweep.grid import Grid
 from exhausters.sweep.machine import machine_kind
 from exhausters.sweep.plan import require_pair
@@ -174,14 +175,23 @@ class RecordWriter:
     def _write_files(self, record: RunRecord) -> str:
         """Write what has files of its own; return the line with the rest."""
         line = record.to_json()
-        line["log"] = log = f"{LOGS_NAME}/{line['decision_digest'][:16]}{_LOG_ENDING}"
-        if not (self._folder / log).exists():
-            record.result.log.write(self._folder / log)
+        line["log"] = self._write_log(record.result.log, line["decision_digest"])
+        if record.result.rank_logs:
+            digests = line["rank_digests"]
+            logs = zip(record.result.rank_logs, digests, strict=True)
+            line["rank_logs"] = [self._write_log(log, digest) for log, digest in logs]
         facts, executed = record.result.facts, record.result.executed
         line["facts"] = None if facts is None else self._write_content(facts.to_bytes(), _FACTS_ENDING)
         if executed is not None:
             line["executed"] = self._write_content(executed.to_bytes(), _LINES_ENDING)
         return json.dumps(line) + "\n"
+
+    def _write_log(self, log: DecisionLog, digest: str) -> str:
+        """Write a log that is not there yet; return its name."""
+        name = f"{LOGS_NAME}/{digest[:16]}{_LOG_ENDING}"
+        if not (self._folder / name).exists():
+            log.write(self._folder / name)
+        return name
 
     def _write_content(self, content: bytes, ending: str) -> str:
         """Write a file that is named by its content; return its name."""

@@ -24,6 +24,7 @@ import shutil
 import signal
 import socket
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -55,9 +56,14 @@ def _import_and_run(program: str, data_fd: int) -> int:
     return code
 
 
-def _run_worker(work: Callable[[int], int], data_fd: int, supervisor_pid: int) -> int:
+def end_with_parent(parent_pid: int) -> bool:
+    """Let the kernel kill this process when its parent ends; False if the parent has ended already."""
     _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != supervisor_pid:  # it died between fork and prctl
+    return os.getppid() == parent_pid
+
+
+def _run_worker(work: Callable[[int], int], data_fd: int, supervisor_pid: int) -> int:
+    if not end_with_parent(supervisor_pid):  # it died between fork and prctl
         return 1
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT):
         signal.signal(number, signal.SIG_DFL)
@@ -76,6 +82,19 @@ def _wait(child_fd: int, child: int, life: socket.socket) -> None:
             # The host never writes here: anything readable is its end of the socket closing.
             os.kill(child, signal.SIGKILL)
             poll.unregister(fd)
+
+
+def _end_adopted() -> None:
+    """Kill what the worker has left, and wait for it: as a subreaper this process is its parent by now."""
+    children = Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children")
+    # Again and again: what they leave behind comes here in turn. Without such a file they are killed with the
+    # group, and the system waits for them.
+    with contextlib.suppress(OSError, ChildProcessError):
+        while True:
+            for pid in children.read_text().split():
+                os.kill(int(pid), signal.SIGKILL)
+            if os.waitpid(-1, os.WNOHANG) == (0, 0):
+                time.sleep(0.01)
 
 
 def _report(life: socket.socket, status: int, sigquits: int) -> None:
@@ -116,6 +135,7 @@ def main(data_fd: int, life_fd: int, run_dir: str, work: Callable[[int], int]) -
     life = socket.socket(fileno=life_fd)
     _wait(os.pidfd_open(child), child, life)
     _, status = os.waitpid(child, 0)
+    _end_adopted()
     _report(life, status, len(sigquits))
     # Until the host has read the status and the log, or is gone (perhaps without having read them).
     with contextlib.suppress(ConnectionResetError):

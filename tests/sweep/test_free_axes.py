@@ -89,7 +89,7 @@ def test_they_are_part_of_the_digest_only_where_given() -> None:
         ({"server_args": {"schedule_policy": ["lpm"]}}, "use the axis 'policy' instead"),
         ({"server_args": {"disable_radix_cache": [True]}}, "use the axis 'radix_cache' instead"),
         ({"server_args": {"device": ["cuda"]}}, "server_args.device: the harness sets it to 'cpu'"),
-        ({"server_args": {"tp_size": [2]}}, "server_args.tp_size: one scheduler runs alone here"),
+        ({"server_args": {"ep_size": [2]}}, "server_args.ep_size: there are no such ranks here"),
         ({"server_args": {"model_path": ["x"]}}, "use the axis 'model' instead"),
         ({"server_args": {"moe_runner_backend": ["x"]}}, "has no meaning on a CPU without a model"),
         ({"server_args": {"max-prefill-tokens": [1]}}, "is not a ServerArgs keyword"),

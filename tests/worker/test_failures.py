@@ -212,7 +212,7 @@ class TestTheBootFails:
         ("settings", "kind", "said"),
         [
             pytest.param(
-                HostSettings(engine={"tp_size": 2}), UsageError, "tp_size=2: expected 1", id="tp_size"
+                HostSettings(engine={"ep_size": 2}), UsageError, "ep_size=2: expected 1", id="ep_size"
             ),
             pytest.param(
                 HostSettings(memory_limit_bytes=700_000_000),

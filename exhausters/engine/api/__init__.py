@@ -4,8 +4,8 @@ Names that scripts and grids know from SGLang (`sampling`, `lora_path`, `policy`
 
 `records` has what is read (batches, pools, nodes), `parts` the pools and the tree that pressure is put on,
 `transfers` what an engine of a disaggregated pair has beside them, `engine` the scheduler as a whole and what
-boots it. `exhausters.engine.sglang` implements all of it for the real scheduler, `exhausters.engine.fake` for
-a small one in plain Python.
+boots it, `ranks` the processes that an engine may consist of. `exhausters.engine.sglang` implements all of it
+for the real scheduler, `exhausters.engine.fake` for a small one in plain Python.
 """
 
 from exhausters.engine.api.engine import (
@@ -28,6 +28,7 @@ from exhausters.engine.api.parts import (
     RowPool,
     WindowPool,
 )
+from exhausters.engine.api.ranks import ALONE, ONLY_RANK, Place, World
 from exhausters.engine.api.records import (
     DECODE,
     EVICT,
@@ -68,6 +69,7 @@ from exhausters.engine.api.transfers import (
 )
 
 __all__ = [
+    "ALONE",
     "DECODE",
     "DECODE_ROLE",
     "EVICT",
@@ -78,6 +80,7 @@ __all__ = [
     "MIXED",
     "MODES",
     "NO_PARENT",
+    "ONLY_RANK",
     "PADDING_PAGE",
     "PREFILL",
     "PREFILL_ROLE",
@@ -105,6 +108,7 @@ __all__ = [
     "MethodPoint",
     "NodeView",
     "OutputListener",
+    "Place",
     "PoolSnapshot",
     "PreallocSlots",
     "PrefixTree",
@@ -117,5 +121,6 @@ __all__ = [
     "TransferQueues",
     "Transfers",
     "WindowPool",
+    "World",
     "outputs_owed",
 ]

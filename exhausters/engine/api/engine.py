@@ -15,6 +15,7 @@ from exhausters.engine.api.parts import (
     RowPool,
     WindowPool,
 )
+from exhausters.engine.api.ranks import ONLY_RANK, Place, World
 from exhausters.engine.api.records import (
     BatchView,
     BootFacts,
@@ -283,6 +284,9 @@ class Engine(Protocol):
     def open_sessions(self) -> tuple[str, ...]:
         """Return the sessions that were opened and not closed."""
 
+    def note_submission(self, submission: Submission) -> None:
+        """Know a request that the engine receives from elsewhere: from its first rank."""
+
     def pause(self, mode: str) -> None:
         """Pause generation; `retract` gives the KV of running requests back, `in_place` keeps it."""
 
@@ -357,6 +361,13 @@ class Boot(Protocol):
             SeamError: what was found is not the target's.
         """
 
+    def world(self, settings: HostSettings) -> World:
+        """Return which ranks such an engine has.
+
+        Raises:
+            UnsupportedSettingError: ranks, or a combination of them, that cannot be run here.
+        """
+
     def run(
         self,
         *,
@@ -364,6 +375,7 @@ class Boot(Protocol):
         run_dir: Path,
         make_hook: Callable[[Engine], EngineHook],
         on_started: Callable[[tuple[str, ...]], None],
+        place: Place = ONLY_RANK,
     ) -> str:
         """Boot, and run the event loop until the hook ends it with SystemExit.
 
@@ -372,6 +384,7 @@ class Boot(Protocol):
             run_dir: folder for the engine's own files and sockets.
             make_hook: called once with the engine.
             on_started: called once when the engine is up, with notes about its keywords.
+            place: which rank this process is.
 
         Returns:
             What the engine logged, when its loop ended by an exception.

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-from exhausters.engine.api import BootFacts, Engine, EngineHook
+from exhausters.engine.api import ALONE, ONLY_RANK, BootFacts, Engine, EngineHook, Place, World
 from exhausters.engine.fake.engine import FakeEngine
 from exhausters.engine.fake.scheduler import FakeScheduler
 from exhausters.engine.settings import MAMBA_MODELS, HostSettings
@@ -57,12 +57,18 @@ def check(settings: HostSettings, facts: BootFacts) -> None:
     """What comes up is what was asked for."""
 
 
+def world(settings: HostSettings) -> World:
+    """One rank: it has no others."""
+    return ALONE
+
+
 def run(
     *,
     settings: HostSettings,
     run_dir: Path,
     make_hook: Callable[[Engine], EngineHook],
     on_started: Callable[[tuple[str, ...]], None],
+    place: Place = ONLY_RANK,
 ) -> str:
     """Run the event loop until the hook ends it with SystemExit; return the traceback of any other end."""
     require_switches(settings.switches)

@@ -302,6 +302,9 @@ class FakeEngine:
         """None."""
         return ()
 
+    def note_submission(self, submission: Submission) -> None:
+        """Nothing is kept of requests: the tree can be walked."""
+
     def pause(self, mode: str) -> None:
         """Pause generation."""
         self._send(partial(self.native.pause, mode))

@@ -7,16 +7,16 @@ code has no such hook; `unhooked` steps it.
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import inspect
 import logging
-import socket
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from exhausters.engine.api import BootFacts, Engine, EngineHook
+from exhausters.engine.api import ONLY_RANK, BootFacts, Engine, EngineHook, Place, World
 from exhausters.engine.settings import CANARIES, HostSettings
 from exhausters.engine.sglang import (
     cpu_kernels,
@@ -38,13 +38,16 @@ from exhausters.engine.sglang.rooms import Rooms
 from exhausters.engine.sglang.server_args import known_names, server_arguments
 from exhausters.engine.sglang.source_tree import unnamed_variables
 from exhausters.engine.sglang.switches import refusal_in, shown_switch
+from exhausters.engine.sglang.world import free_port, install_for, world_of
 from exhausters.errors import SeamError, UnsupportedSettingError
 
-__all__ = ["check", "import_before_clock", "load", "refusal", "run"]
+__all__ = ["check", "import_before_clock", "load", "refusal", "run", "world"]
 
 _TORCHVISION_LIBRARIES: list[Any] = []
 _SCHEDULER_MODULE = "sglang.srt.managers.scheduler"
 _RUNNER_MODULE = "sglang.srt.model_executor.model_runner"
+# Only where there are several tokenizers.
+_OF_TOKENIZERS = "tokenizer_worker_ipc_name"
 
 
 def import_before_clock() -> None:
@@ -146,6 +149,11 @@ def refusal(text: str, settings: HostSettings) -> UnsupportedSettingError | None
     return found
 
 
+def world(settings: HostSettings) -> World:
+    """Return the ranks that such an engine has; raises UnsupportedSettingError."""
+    return world_of({**settings.engine, **settings.switches})
+
+
 class _InitPipe:
     """The pipe end that SGLang reports its start to."""
 
@@ -162,6 +170,7 @@ def run(
     run_dir: Path,
     make_hook: Callable[[Engine], EngineHook],
     on_started: Callable[[tuple[str, ...]], None],
+    place: Place = ONLY_RANK,
 ) -> str:
     """Boot the scheduler and run its event loop until the hook ends it with SystemExit; see `Boot.run`.
 
@@ -174,6 +183,8 @@ def run(
         model=settings.model,
         emitted_token=settings.emitted_token,
         also_named="" if unhooked.has_hook(module.Scheduler) else unhooked.also_named(settings),
+        heads=place.world.tp_size,
+        stages=place.world.pp_size,
     )
     if mamba.is_on(settings.model):
         mamba.install()
@@ -192,12 +203,16 @@ def run(
         )
     has_backups = disaggregation.has_backup_pool(asked, known=known_names(type(server_args)))
     rooms = disaggregation.install(asked, has_host_pool=has_backups)
-    port_args = _port_arguments(server_args)
+    port_args = _port_arguments(server_args, place.world, run_dir)
+    if place.world.size > 1:
+        install_for(place.world)
     _install_hook(module, make_hook, settings, rooms)
     known: Mapping[str, Any] = {
         "server_args": server_args,
         "port_args": port_args,
-        "gpu_id": 0,
+        "gpu_id": place.rank,
+        "tp_rank": place.tp_rank,
+        "pp_rank": place.pp_rank,
         "dp_rank": None,
         "pipe_writer": _InitPipe(lambda: on_started(notes)),
     }
@@ -206,7 +221,7 @@ def run(
 
 
 def _fill_ranks(function: Callable[..., Any], known: Mapping[str, Any]) -> dict[str, Any]:
-    """Add rank 0 for every further required keyword: their names change between releases."""
+    """Add 0 for every further required rank: their names change between releases."""
     arguments: dict[str, Any] = {}
     for name, parameter in inspect.signature(function).parameters.items():
         if name in known:
@@ -223,16 +238,32 @@ def _fill_ranks(function: Callable[..., Any], known: Mapping[str, Any]) -> dict[
     return arguments
 
 
-def _port_arguments(server_args: Any) -> Any:
+def _port_arguments(server_args: Any, world: World, run_dir: Path) -> Any:
     from sglang.srt.server_args import PortArgs
 
-    port_args = PortArgs.init_new(server_args)
+    if world.dp_size > 1:
+        port_args = _local_port_arguments(PortArgs, run_dir)
+    else:
+        port_args = PortArgs.init_new(server_args)
     # SGLang looks for a free port from a fixed start; two workers that boot at once would both take
-    # the first. The kernel gives each its own.
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port_args.nccl_port = probe.getsockname()[1]
+    # the first. The kernel gives each its own, and all ranks of one engine have the same.
+    port_args.nccl_port = world.port or free_port()
     return port_args
+
+
+def _local_port_arguments(port_args_class: Any, run_dir: Path) -> Any:
+    """Make `PortArgs` with a file of `run_dir` for each socket.
+
+    With groups of attention SGLang takes TCP ports at fixed distances from the server's, and waits until they
+    are free; nobody is at the other end of any of them here.
+    """
+    values: dict[str, Any] = {}
+    for field in dataclasses.fields(port_args_class):
+        if field.default is not dataclasses.MISSING or field.default_factory is not dataclasses.MISSING:
+            continue
+        is_socket = field.name.endswith("ipc_name") and field.name != _OF_TOKENIZERS
+        values[field.name] = f"ipc://{run_dir / field.name}" if is_socket else None
+    return port_args_class(**values)
 
 
 class _TransferringHook:

@@ -38,7 +38,7 @@ from exhausters.engine.sglang.mamba_pool import SGLangMambaPool, open_mamba_pool
 from exhausters.engine.sglang.page_tables import PageTables
 from exhausters.engine.sglang.pools import PoolReader
 from exhausters.engine.sglang.prefix_tree import SGLangTree
-from exhausters.engine.sglang.requests import SGLangRequest, iter_requests
+from exhausters.engine.sglang.requests import SGLangRequest, iter_requests, microbatches
 from exhausters.engine.sglang.rooms import Rooms
 from exhausters.engine.sglang.row_pool import SGLangRowPool
 from exhausters.engine.sglang.sessions import Sessions
@@ -209,6 +209,7 @@ class SGLangEngine:
             and not waiting_for_grammar(scheduler)
             and (running is None or running.is_empty())
             and (self._queues is None or not any(self._queues.requests()))
+            and all(batch.is_empty() for batch in microbatches(scheduler))
         )
 
     def is_fully_idle(self) -> bool:
@@ -276,9 +277,13 @@ class SGLangEngine:
         request = messages.generate_request(submission, room=self._open_room(submission))
         if submission.lora_path is not None and self.adapter_slots is not None:
             self.adapter_slots.know(submission.lora_path)
+        self.note_submission(submission)
+        self._inbox.put(request)
+
+    def note_submission(self, submission: Submission) -> None:
+        """Know a request that the first rank receives."""
         outputs = self._text.after(submission.input_ids, submission.max_new_tokens)
         self._submitted.append(submission.input_ids + outputs)
-        self._inbox.put(request)
 
     def open_session(self, session_id: str, *, is_streaming: bool) -> None:
         """Open a session."""

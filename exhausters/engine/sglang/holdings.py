@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from operator import attrgetter
 from typing import Any
 
+from exhausters.engine.sglang.requests import iter_requests
 from exhausters.engine.sglang.transfer_queues import open_queues
 
 
@@ -17,6 +18,8 @@ class Holders:
         self._scheduler = scheduler
         self._page_size = int(scheduler.page_size)
         self._queues = open_queues(scheduler)
+        # Made when the loop of a stage begins.
+        self._is_pipelined = hasattr(scheduler, "running_mbs")
         # Readers of a request's row, and of its (allocated, protected) lengths; the first request that holds
         # anything shows where this release keeps them.
         self._keeps_freed_row = _keeps_freed_row(getattr(scheduler, "req_to_token_pool", None))
@@ -76,6 +79,8 @@ class Holders:
         """Every request that may hold something, once."""
         scheduler = self._scheduler
         running, last, chunked = scheduler.running_batch, scheduler.last_batch, scheduler.chunked_req
+        if self._is_pipelined:
+            return list({id(req): req for req in iter_requests(scheduler)}.values())
         queued = () if self._queues is None else tuple(self._queues.holders())
         if chunked is None and not queued and (last is None or last is running or not last.reqs):
             found: Sequence[Any] = running.reqs if running is not None else ()

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from exhausters.engine.sglang.grammars import waiting_for_grammar
 from exhausters.engine.sglang.transfer_queues import open_queues
+
+# Where a stage of a pipeline keeps its batches: those that run, those that were formed, and those that ran
+# last, whose requests may have ended.
+_IN_FLIGHT = ("running_mbs", "mbs")
+_RAN_LAST = ("last_mbs",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +84,19 @@ def iter_begun(scheduler: Any) -> Iterator[Any]:
 
 
 def _in_batches(scheduler: Any) -> Iterator[Any]:
-    for batch in (scheduler.running_batch, scheduler.last_batch):
+    pipelined = _batches(scheduler, (*_IN_FLIGHT, *_RAN_LAST))
+    for batch in (scheduler.running_batch, scheduler.last_batch, *pipelined):
         if batch is not None:
             yield from batch.reqs
     queues = open_queues(scheduler)
     if queues is not None:
         yield from queues.requests()
+
+
+def microbatches(scheduler: Any) -> list[Any]:
+    """Every batch that a stage of a pipeline has in flight; none without stages."""
+    return _batches(scheduler, _IN_FLIGHT)
+
+
+def _batches(scheduler: Any, names: Iterable[str]) -> list[Any]:
+    return [batch for name in names for batch in getattr(scheduler, name, ()) or () if batch is not None]

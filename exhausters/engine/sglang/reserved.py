@@ -67,8 +67,9 @@ _MEANINGLESS = frozenset(
     }
 )
 
-#: One process, one rank: a script for several is refused rather than run on one rank.
-SINGLE_RANK = ("tp_size", "pp_size", "dp_size", "ep_size", "attn_cp_size", "nnodes")
+#: Ranks that there are not here: a script for several is refused rather than run on one. Those that there are
+#: have their limits in `world.py`.
+SINGLE_RANK = ("ep_size", "attn_cp_size", "moe_dp_size", "nnodes")
 
 # Of what is forced, that on which a script runs: another value asks for a device or a real model.
 _OF_A_DEVICE = (

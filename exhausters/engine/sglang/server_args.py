@@ -40,7 +40,7 @@ def server_arguments(
         model: name of the null model.
 
     Raises:
-        UsageError: a keyword that asks for more than one rank.
+        UsageError: a keyword that asks for ranks that there are not.
         UnsupportedSettingError: a switch that this SGLang does not have, or a value or model it refuses.
     """
     from sglang.srt.server_args import ServerArgs
@@ -88,4 +88,4 @@ def _ignored_note(name: str, value: Any) -> str:
 
 def _refuse_many_ranks(name: str, value: Any) -> None:
     if name in SINGLE_RANK and value not in (None, 1):
-        raise UsageError(f"{name}={value!r}: expected 1, one scheduler runs alone here; leave it out")
+        raise UsageError(f"{name}={value!r}: expected 1, there are no such ranks here; leave it out")

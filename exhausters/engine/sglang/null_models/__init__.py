@@ -74,6 +74,12 @@ _HYBRID_MAMBA: Mapping[str, Any] = {
 
 _CANARY: Mapping[str, Any] = {"architectures": ["CanaryForCausalLM"], "vocab_size": CANARY_VOCAB_SIZE}
 
+# The classes that run a share of the layers.
+_IN_STAGES: Mapping[str, str] = {
+    "NullForCausalLM": "NullStageForCausalLM",
+    "CanaryForCausalLM": "CanaryStageForCausalLM",
+}
+
 MODELS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {
         "dense": _DENSE,
@@ -86,7 +92,15 @@ MODELS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
 )
 
 
-def write_model_folder(folder: Path, *, model: str, emitted_token: int, also_named: str = "") -> Path:
+def write_model_folder(
+    folder: Path,
+    *,
+    model: str,
+    emitted_token: int,
+    also_named: str = "",
+    heads: int = 1,
+    stages: int = 1,
+) -> Path:
     """Write the one file a model folder needs, `config.json`, and return the folder.
 
     Args:
@@ -94,6 +108,8 @@ def write_model_folder(folder: Path, *, model: str, emitted_token: int, also_nam
         model: one of `MODELS`.
         emitted_token: what the model emits, unless it is a canary.
         also_named: a second class name for it, for an SGLang that looks for one; empty for none.
+        heads: attention heads, one for each rank that shares a layer.
+        stages: how many ranks the layers are divided among: each has those of the model.
 
     Raises:
         ValueError: no such null model, or a token outside the vocabulary.
@@ -104,6 +120,14 @@ def write_model_folder(folder: Path, *, model: str, emitted_token: int, also_nam
         raise ValueError(f"emitted_token={emitted_token}: expected 0 <= token < {VOCAB_SIZE}")
     folder.mkdir(parents=True, exist_ok=True)
     config = {**MODELS[model], "null_emitted_token": emitted_token}
+    if heads > 1:
+        config |= {"num_attention_heads": heads, "num_key_value_heads": heads}
+    if stages > 1:
+        config["architectures"] = [_IN_STAGES[name] for name in config["architectures"]]
+        config["num_hidden_layers"] *= stages
+        if "layer_types" in config:
+            config["layer_types"] = config["layer_types"] * stages
+            config["hybrid_layer_pattern"] = config["hybrid_layer_pattern"] * stages
     if also_named:
         config["architectures"] = [*config["architectures"], also_named]
     (folder / "config.json").write_text(json.dumps(config, indent=1))
