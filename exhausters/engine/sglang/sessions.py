@@ -13,6 +13,7 @@ from typing import Any
 
 from exhausters.engine.sglang import request_messages as messages
 from exhausters.engine.sglang.holdings import Holders, path_on
+from exhausters.engine.sglang.mamba_pool import has_slots
 from exhausters.engine.sglang.window_pool import is_hybrid
 from exhausters.errors import UnsupportedSettingError
 
@@ -56,6 +57,8 @@ class Sessions:
             )
         if is_hybrid(self._scheduler):
             raise UnsupportedSettingError(f"{what}: what it keeps of a sliding window cannot be counted")
+        if has_slots(self._scheduler):
+            raise UnsupportedSettingError(f"{what}: what it keeps of recurrent states is not counted")
         if slots_of(self._scheduler) is None:
             raise UnsupportedSettingError(
                 f"{what}: {type(self._scheduler.tree_cache).__name__} has no slots for sessions"
