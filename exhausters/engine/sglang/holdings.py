@@ -101,7 +101,8 @@ def _row_of(req: Any) -> Any:
 
 def _keeps_freed_row(pool: Any) -> bool:
     """Whether a request goes on naming its row when it is freed: older pools are given the number alone."""
-    return pool is not None and "free_index" in inspect.signature(pool.free).parameters
+    free = getattr(pool, "free", None)
+    return free is not None and "free_index" in inspect.signature(free).parameters
 
 
 def _row_unless_freed(req: Any) -> Any:

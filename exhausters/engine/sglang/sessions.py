@@ -55,10 +55,10 @@ class Sessions:
                 f"{what}: this engine opens none; boot it with server_args.{_SWITCH} = [true], or write "
                 "sessions=plain"
             )
-        if is_hybrid(self._scheduler) or has_slots(self._scheduler):
-            raise UnsupportedSettingError(
-                f"{what}: what it keeps of a sliding window, or of recurrent states, cannot be counted"
-            )
+        if is_hybrid(self._scheduler):
+            raise UnsupportedSettingError(f"{what}: what it keeps of a sliding window cannot be counted")
+        if has_slots(self._scheduler):
+            raise UnsupportedSettingError(f"{what}: what it keeps of recurrent states is not counted")
         if slots_of(self._scheduler) is None:
             raise UnsupportedSettingError(
                 f"{what}: {type(self._scheduler.tree_cache).__name__} has no slots for sessions"

@@ -10,6 +10,8 @@ import pytest
 
 from exhausters.engine.sglang.engine import SGLangEngine
 from exhausters.engine.sglang.mamba_pool import why_uncounted
+from exhausters.engine.sglang.sessions import Sessions
+from exhausters.errors import UnsupportedSettingError
 
 
 class _Buffer(list[int]):
@@ -113,3 +115,12 @@ def test_other_models_have_none() -> None:
     """Without linear attention there is no pool, and nothing to note."""
     engine = _engine(pool={})
     assert (engine.mamba_pool, why_uncounted(engine.native)) == (None, "")
+
+
+def test_a_streaming_session_is_refused() -> None:
+    """What a session keeps between two turns is in no count of slots: no such session is opened."""
+    engine = _engine()
+    engine.native.session_controller = None
+    engine.native.server_args = SimpleNamespace(enable_streaming_session=True)
+    with pytest.raises(UnsupportedSettingError, match="what it keeps of recurrent states is not counted"):
+        Sessions(engine.native, [].append).open("one", is_streaming=True)
