@@ -31,6 +31,10 @@ _POLLS: Mapping[str, int] = {
 }
 
 
+# Since 0.5.10 the place for the KV is told by a call of its own.
+_HAS_METADATA_CALL = hasattr(BaseKVReceiver, "send_metadata")
+
+
 class TransferFailed(Exception):  # noqa: N818 - SGLang prints the name in its own message
     """What SGLang is told of a transfer that a script let fail."""
 
@@ -165,8 +169,10 @@ class NullKVReceiver(_Endpoint, BaseKVReceiver):  # type: ignore[misc]
 
     _slot: int | None = None
 
-    def init(self, *_: Any, **__: Any) -> None:
-        """The prefill engine is known."""
+    def init(self, *arguments: Any, **keywords: Any) -> None:
+        """The prefill engine is known; in the oldest releases this call tells the place for the KV."""
+        if not _HAS_METADATA_CALL:
+            self.send_metadata(*arguments, **keywords)
 
     def send_metadata(self, kv_indices: Any, aux_index: int | None = None, *_: Any, **__: Any) -> None:
         """Pages and a slot are reserved."""
