@@ -48,6 +48,19 @@ def _scheduler() -> Any:
     return Scheduler(tree_cache=_Cache(), running_batch=Batch(), page_size=16)
 
 
+class _SilentCache:
+    """A tree cache whose eviction is given a number and returns nothing, as until January 2026."""
+
+    def __init__(self) -> None:
+        self.evictable = 100
+
+    def evict(self, num_tokens: int) -> None:
+        self.evictable -= num_tokens + 3  # whole nodes
+
+    def evictable_size(self) -> int:
+        return self.evictable
+
+
 class _Listener:
     def __init__(self) -> None:
         self.evictions: list[dict[str, int]] = []
@@ -113,3 +126,13 @@ def test_token_counts_of_calls() -> None:
     assert window_tokens_freed(SimpleNamespace(swa_num_tokens_evicted=4)) == 4
     assert window_tokens_freed(SimpleNamespace(num_tokens_evicted=9)) == 0
     assert tokens_freed(None) == 0
+
+
+def test_an_eviction_that_does_not_say_what_it_freed_is_measured() -> None:
+    """Freed tokens are those by which the evictable ones become fewer, where nothing is returned."""
+    scheduler, listener = _scheduler(), _Listener()
+    scheduler.tree_cache = _SilentCache()
+    end = SGLangEngine(scheduler).watch(listener)
+    scheduler.tree_cache.evict(16)
+    end()
+    assert listener.evictions == [{"asked_tokens": 16, "freed_tokens": 19, "window_freed_tokens": 0}]

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from exhausters.engine.sglang import kernel_package, unhooked
+from exhausters.engine.sglang.holdings import Holders
 from exhausters.engine.sglang.inbox import Inbox, replace_channels
 from exhausters.errors import SeamError
 
@@ -123,3 +124,25 @@ def test_only_what_was_imported_in_vain_is_stood_in_for(monkeypatch: pytest.Monk
     finally:
         for name in set(sys.modules) - before:
             del sys.modules[name]
+
+
+def test_a_row_that_was_given_back_is_in_use_no_more() -> None:
+    """Where a pool takes back numbers alone, requests that finished go on naming their row."""
+
+    class Pool:
+        def free(self, free_index: int) -> None: ...
+
+    def req(allocated: int, *, is_freed: bool) -> Any:
+        return SimpleNamespace(
+            req_pool_idx=3, kv_allocated_len=allocated, cache_protected_len=16, kv_committed_freed=is_freed
+        )
+
+    reqs = [req(40, is_freed=False), req(40, is_freed=True), req(0, is_freed=False)]
+    scheduler = SimpleNamespace(
+        page_size=16,
+        req_to_token_pool=Pool(),
+        running_batch=SimpleNamespace(reqs=reqs),
+        last_batch=None,
+        chunked_req=None,
+    )
+    assert Holders(scheduler).in_use() == (48 - 16, 1)
