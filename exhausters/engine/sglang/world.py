@@ -19,6 +19,15 @@ ATTENTION_DP_SIZE = "attn_dp_size"
 MAX_RANKS = 2
 # Cores for OpenMP by rank: without it SGLang wants a NUMA node for each. Kernels read it that are not here.
 _THREADS = "SGLANG_CPU_OMP_THREADS_BIND"
+# What was not run with several ranks.
+_OF_ONE_RANK = (
+    "disaggregation_mode",
+    "enable_lora",
+    "enable_hierarchical_cache",
+    "speculative_algorithm",
+    "enable_streaming_session",
+)
+_OFF = (None, False, "null")
 _ATTENTION = "sglang.srt.layers.attention.torch_native_backend"
 _PADDING = "sglang.srt.model_executor.forward_batch_info"
 _FILL_VALUES = ("get_cuda_graph_seq_len_fill_value", "get_cpu_graph_seq_len_fill_value")
@@ -40,6 +49,11 @@ def world_of(arguments: Mapping[str, Any]) -> World:
         raise UnsupportedSettingError(
             f"{shown}: {tp_size * pp_size} ranks; expected at most {MAX_RANKS}, each is a process of its own"
         )
+    for name in _OF_ONE_RANK:
+        if arguments.get(name) not in _OFF:
+            raise UnsupportedSettingError(
+                f"{name}={arguments[name]!r}: was not run with several ranks; drop it, or the ranks"
+            )
     return World(tp_size=tp_size, pp_size=pp_size, dp_size=dp_size, port=free_port())
 
 
