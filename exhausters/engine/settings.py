@@ -34,6 +34,8 @@ class HostSettings:
         tree_core: `python`, `rust`, or `default` (the target decides).
         switches: further keywords, of which this SGLang must have each and take its value.
         environment: further environment variables for the worker, e.g. switches of the engine.
+        speculative_accept: which drafts of a speculative worker are right, as `exhausters.engine.acceptance`
+            reads it; empty for its default.
         record_boot: record the lines of the engine that the boot executes; it then takes longer.
         memory_limit_bytes: address-space limit of the worker; None for no limit.
     """
@@ -45,6 +47,7 @@ class HostSettings:
     emitted_token: int = DEFAULT_TEXT.token
     tree_core: str = "default"
     environment: Mapping[str, str] = field(default_factory=dict)
+    speculative_accept: str = ""
     record_boot: bool = False
     memory_limit_bytes: int | None = None
 

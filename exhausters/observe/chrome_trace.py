@@ -102,6 +102,8 @@ def _counters(steps: Sequence[StepRecord]) -> Iterator[Event]:
                 "preallocating": record.preallocating,
                 "transferring": record.transferring,
             }
+        if record.draft_reserved_tokens:
+            counters["draft tokens"] = {"reserved": record.draft_reserved_tokens}
         for name, values in counters.items():
             yield {"ph": "C", "name": name, "pid": _ENGINE_PID, "ts": record.end_ns / 1e3, "args": values}
 

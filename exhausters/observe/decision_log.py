@@ -30,7 +30,7 @@ _RID_FIELDS = (
 )
 _DEFAULTS = {field.name: field.default for field in fields(StepRecord)}
 # Fields that joined later: left out as long as they have their default, so that what an engine without a
-# second tier, pools of states or adapters, and in no pair, decides has the digest that it always had.
+# second tier, pools of states, adapters or drafts, and in no pair, decides has the digest it always had.
 _JOINED_LATER = (
     "host_free_tokens",
     "host_cached_tokens",
@@ -65,6 +65,10 @@ _JOINED_LATER = (
     "arrived_rids",
     "arrived_tokens",
     "failed_transfer_rids",
+    "emitted_tokens",
+    "draft_kv_taken_tokens",
+    "draft_kv_returned_tokens",
+    "draft_reserved_tokens",
 )
 
 

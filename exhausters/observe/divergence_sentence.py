@@ -56,6 +56,9 @@ _LEVELS = (
     ("session_tokens", "tokens that sessions keep"),
     ("session_rows", "rows that sessions keep"),
     ("compiling", "requests that wait for a grammar"),
+    ("draft_kv_taken_tokens", "KV tokens taken for drafts"),
+    ("draft_kv_returned_tokens", "KV tokens of drafts given back"),
+    ("draft_reserved_tokens", "KV tokens reserved for drafts"),
     ("forward_ns", "modelled nanoseconds of the forward"),
     ("end_ns", "modelled nanoseconds at its end"),
 )
@@ -69,6 +72,7 @@ _OTHERS = {
     "retracted_tokens": "the KV tokens that retractions throw away",
     "preempted_rids": "the requests that are preempted",
     "preempted_tokens": "the KV tokens that preemptions throw away",
+    "emitted_tokens": "the tokens that verified drafts emit",
     "dropped_rids": "the retracted requests that lose the token of the step before",
     "arrived_rids": "the requests whose transfer has ended",
     "failed_transfer_rids": "the requests whose transfer has failed",

@@ -22,14 +22,23 @@ def computes_token_for(record: StepRecord) -> tuple[str, ...]:
     return tuple(rid for rid in record.rids if rid != record.chunked_rid)
 
 
+def tokens_computed(record: StepRecord) -> tuple[str, ...]:
+    """Return the same requests, each as often as the step's forward computes an output token for it."""
+    if not record.emitted_tokens:
+        return computes_token_for(record)
+    return tuple(
+        rid for rid, count in zip(record.rids, record.emitted_tokens, strict=True) for _ in range(count)
+    )
+
+
 def emissions(log: DecisionLog) -> Iterator[tuple[StepRecord, tuple[str, ...]]]:
-    """Yield each step with the requests that get a token from it.
+    """Yield each step with the requests that get a token from it, once for each token.
 
     In the overlap loop a step's result is looked at one step later; SGLang drops the token of a request that
     was retracted in between, and computes it again.
     """
     for position, record in enumerate(log.steps):
-        computed = computes_token_for(record)
+        computed = tokens_computed(record)
         after = log.steps[position + 1] if position + 1 < len(log.steps) else None
         if after is not None and after.dropped_rids:
             computed = tuple(rid for rid in computed if rid not in after.dropped_rids)

@@ -265,6 +265,33 @@ _ALL = (
         LOWER,
         "Requests that were lost because their transfer failed.",
     ),
+    _metric("draft_tokens", "tokens", DECISION, NONE, "Draft tokens that decodes verified."),
+    _metric("accepted_draft_tokens", "tokens", DECISION, NONE, "Draft tokens that were right, and emitted."),
+    _metric("rejected_draft_tokens", "tokens", DECISION, NONE, "Draft tokens that were not."),
+    _metric(
+        "tokens_per_verification",
+        "tokens",
+        DECISION,
+        NONE,
+        "Mean tokens that a request emits in a decode that verifies drafts.",
+    ),
+    _metric(
+        "draft_kv_taken_tokens", "tokens", DECISION, NONE, "KV tokens allocated for decodes with drafts."
+    ),
+    _metric(
+        "draft_kv_returned_tokens",
+        "tokens",
+        DECISION,
+        NONE,
+        "KV tokens of those that requests gave back without having an output in them.",
+    ),
+    _metric(
+        "draft_reserved_tokens_max",
+        "tokens",
+        DECISION,
+        NONE,
+        "Most KV tokens that requests held beyond those of outputs that the engine had seen.",
+    ),
     _metric("chunked_requests", "requests", DECISION, NONE, "Requests whose prompt was prefilled in chunks."),
     _metric("chunks", "chunks", DECISION, NONE, "Prefill chunks, over all requests that were chunked."),
     _metric("chunk_tokens_mean", "tokens", DECISION, NONE, "Mean prompt tokens of a chunk."),

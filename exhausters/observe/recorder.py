@@ -12,6 +12,7 @@ from exhausters.errors import ConservationError, RanksDisagreeError
 from exhausters.observe.adapter_loads import AdapterLoads
 from exhausters.observe.conservation import ConservationCheck, PoolCount, describe
 from exhausters.observe.decision_log import DecisionLog
+from exhausters.observe.drafts import DraftStep, DraftTokens
 from exhausters.observe.emitted_tokens import computes_token_for
 from exhausters.observe.forward_time import ForwardShape, ForwardTimeModel
 from exhausters.observe.host_tier import HostStep, HostTier
@@ -69,6 +70,7 @@ class Recorder:
         self._adapters = AdapterLoads(engine, pressure)
         self._transfers = TransferWatch(engine, pressure)
         self._role = self._transfers.role
+        self._drafts = DraftTokens(engine)
         self._conservation = ConservationCheck(engine, pressure)
         self._raises = raises
         self.unbalanced: tuple[PoolCount, ...] = ()
@@ -91,7 +93,7 @@ class Recorder:
         self._open_step()
 
     def start(self) -> None:
-        """Begin to count evictions, retractions, copies and loads of adapters.
+        """Begin to count evictions, retractions, copies, drafts and loads of adapters.
 
         Raises:
             SeamError: the engine cannot be watched; nothing stays wrapped.
@@ -102,6 +104,7 @@ class Recorder:
             self._host.start()
             self._hybrid.start()
             self._adapters.start()
+            self._drafts.start()
         except BaseException:
             self.stop()
             raise
@@ -110,6 +113,7 @@ class Recorder:
 
     def stop(self) -> None:
         """Remove the wrappers; harmless when repeated."""
+        self._drafts.stop()
         self._adapters.stop()
         self._hybrid.stop()
         if self._ranks is not None:
@@ -174,11 +178,14 @@ class Recorder:
             forward_ns = self._ranks.forward_ns(forward_ns, self._batch.mode)
             self.outputs.update(self._new_outputs(self._ranks))
         self._clock.advance_ns(forward_ns)
+        drafts = self._drafts.take_step()
+        if drafts.emitted_tokens:
+            self._note_emitted(drafts.emitted_tokens)
         pools = self._engine.snapshot()
         self._note_arrivals()
         transfers = self._transfers.take_step()
         self.failed_transfers.update(transfers.failed_rids)
-        record = self._record(forward_ns, pools, host, self._hybrid.take_step(), transfers)
+        record = self._record(forward_ns, pools, host, self._hybrid.take_step(), transfers, drafts)
         self._steps.append(record)
         self._spool.offer(self._steps)
         self._open_step()
@@ -210,6 +217,7 @@ class Recorder:
         host: HostStep,
         hybrid: HybridStep,
         transfers: TransferStep,
+        drafts: DraftStep,
     ) -> StepRecord:
         batch, pressure = self._batch, self._pressure
         return StepRecord(
@@ -274,6 +282,10 @@ class Recorder:
             arrived_rids=transfers.arrived_rids,
             arrived_tokens=transfers.arrived_tokens,
             failed_transfer_rids=transfers.failed_rids,
+            emitted_tokens=drafts.emitted_tokens,
+            draft_kv_taken_tokens=drafts.taken_tokens,
+            draft_kv_returned_tokens=drafts.returned_tokens,
+            draft_reserved_tokens=drafts.reserved_tokens,
         )
 
     def _open_step(self) -> None:
@@ -289,9 +301,20 @@ class Recorder:
         kv.update(rids)
         self.outputs.update(rids)
         read = sum(map(kv.__getitem__, rids))
+        # A draft is computed as a token of a prompt is: beside others of its request, which it attends to.
+        drafts = batch.tokens[0] - 1 if batch.tokens else 0
         self._shape = ForwardShape(
-            prefill_tokens=0, decode_requests=len(rids), kv_tokens_read=read, attended_pairs=read
+            prefill_tokens=drafts * len(rids) if drafts else 0,
+            decode_requests=len(rids),
+            kv_tokens_read=read,
+            attended_pairs=read * (drafts + 1),
         )
+
+    def _note_emitted(self, emitted: tuple[int, ...]) -> None:
+        """Count what a decode emits beside the one token of each request that is counted already."""
+        for rid, count in zip(self._batch.rids, emitted, strict=True):
+            self._kv_tokens[rid] += count - 1
+            self.outputs[rid] += count - 1
 
     def _note_prefill(self, batch: BatchView) -> None:
         read = pairs = 0
@@ -338,7 +361,8 @@ class Recorder:
                 self._kv_tokens.pop(rid, None)
             if rid in before:
                 self._dropped.append(rid)
-                self.outputs[rid] -= 1
+                emitted = self._steps[-1].emitted_tokens
+                self.outputs[rid] -= emitted[self._steps[-1].rids.index(rid)] if emitted else 1
         self._memory_aborts += aborted
 
     def on_preemption(self, *, own_tokens: Mapping[str, int]) -> None:

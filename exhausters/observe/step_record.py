@@ -17,7 +17,7 @@ class StepRecord:
         step: number of the step since the measured part of the run began, from 0.
         mode: one of `MODES`.
         rids: requests of the forward batch, in batch order; empty for an idle step.
-        tokens: tokens computed for each of them (1 for a decoding request).
+        tokens: tokens computed for each of them (1 for a decoding one; with drafts, all that it verifies).
         decoding_requests: requests at the end of a mixed batch that decode one token.
         prefix_tokens: tokens of each that were already in the KV pool; empty for decode steps.
         chunked_rid: the request that is being prefilled in chunks, if any.
@@ -68,6 +68,12 @@ class StepRecord:
         arrived_rids: requests whose first output token counts from this step on: their transfer has ended.
         arrived_tokens: KV tokens whose transfer ended in the step.
         failed_transfer_rids: requests that were lost because their transfer failed.
+        emitted_tokens: of a decode that verified drafts, the tokens that each of its requests emits: those
+            of its drafts that were right, and one more; empty otherwise.
+        draft_kv_taken_tokens, draft_kv_returned_tokens: KV tokens that were allocated for decodes with
+            drafts, and those that requests, finished or retracted, gave back without an output in them.
+        draft_reserved_tokens: KV tokens that requests hold after the step beyond those of outputs that the
+            engine has seen; 0 without drafts.
     """
 
     step: int
@@ -131,3 +137,7 @@ class StepRecord:
     arrived_rids: tuple[str, ...] = ()
     arrived_tokens: int = 0
     failed_transfer_rids: tuple[str, ...] = ()
+    emitted_tokens: tuple[int, ...] = ()
+    draft_kv_taken_tokens: int = 0
+    draft_kv_returned_tokens: int = 0
+    draft_reserved_tokens: int = 0

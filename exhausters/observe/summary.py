@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from exhausters.observe.decision_log import DecisionLog
-from exhausters.observe.emitted_tokens import emissions
+from exhausters.observe.emitted_tokens import emissions, tokens_computed
 from exhausters.observe.latency import latency_metrics, request_times
 from exhausters.observe.quantile import percentile
 from exhausters.observe.recompute import ComputedPrefixes
@@ -32,6 +32,7 @@ def summarize(log: DecisionLog, facts: RunFacts) -> dict[str, Value]:
         **_grammar_metrics(log),
         **_session_metrics(log),
         **_transfer_metrics(log),
+        **_draft_metrics(log),
         **_chunk_metrics(replay),
         **_output_metrics(replay, facts),
         **_modelled_metrics(log, replay, facts),
@@ -66,7 +67,7 @@ class _Replay:
                 self._prefill(record)
 
     def _decode(self, record: StepRecord) -> None:
-        for rid in record.rids:
+        for rid in tokens_computed(record):
             self._prefixes.decode(rid)
         self._count_park(record)
 
@@ -228,6 +229,22 @@ def _transfer_metrics(log: DecisionLog) -> dict[str, Value]:
         "prealloc_wait_steps": sum(record.bootstrapping + record.preallocating for record in log),
         "transfer_tokens_max": max((record.transfer_tokens for record in log), default=0),
         "failed_transfers": sum(len(record.failed_transfer_rids) for record in log),
+    }
+
+
+def _draft_metrics(log: DecisionLog) -> dict[str, Value]:
+    verified = [record for record in log if record.emitted_tokens]
+    requests = sum(len(record.rids) for record in verified)
+    accepted = sum(sum(record.emitted_tokens) for record in verified) - requests
+    drafted = sum(sum(record.tokens) for record in verified) - requests
+    return {
+        "draft_tokens": drafted,
+        "accepted_draft_tokens": accepted,
+        "rejected_draft_tokens": drafted - accepted,
+        "tokens_per_verification": (accepted + requests) / requests if requests else None,
+        "draft_kv_taken_tokens": sum(record.draft_kv_taken_tokens for record in log),
+        "draft_kv_returned_tokens": sum(record.draft_kv_returned_tokens for record in log),
+        "draft_reserved_tokens_max": max((record.draft_reserved_tokens for record in log), default=0),
     }
 
 

@@ -11,8 +11,8 @@ class BudgetHonesty(Oracle):
     """Requests are retracted, or given up, only for want of pages.
 
     Judged in the moment in which the engine has decided to retract: a decode takes at most one page for each
-    running request. Of a hybrid model evictable tokens do not count: what can be evicted of one pool need not
-    free the other.
+    running request; with drafts, what the engine may reserve for it. Of a hybrid model evictable tokens do
+    not count: what can be evicted of one pool need not free the other.
     """
 
     name = "budget honesty"
@@ -44,7 +44,9 @@ class BudgetHonesty(Oracle):
         pools, running = self._before
         self._before = None
         window_tokens = self.world.engine.kv_pool.window_total_tokens
-        pages = len(running) * self.world.facts.page_size
+        drafts = self.world.engine.drafts
+        each = self.world.facts.page_size if drafts is None else drafts.tokens_per_decode
+        pages = len(running) * each
         room = pools.free_tokens + (pools.evictable_tokens if window_tokens is None else 0)
         if room < pages or (window_tokens is not None and pools.window_free_tokens < pages):
             return

@@ -23,7 +23,7 @@ _PLAYER = "exhausters.pytest_plugin.player"
 _PLAY = ScriptRef(module=_PLAYER, qualname="play")
 _KEPT = ScriptRef(module=_PLAYER, qualname="kept_steps")
 # Keywords of the marker that are settings of the host; the others are the engine's.
-_OF_THE_HOST = ("model", "clock", "tree_core", "emitted_token")
+_OF_THE_HOST = ("model", "clock", "tree_core", "emitted_token", "speculative_accept")
 _SCOPES = ("function", "class", "module", "session")
 
 

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from exhausters.engine.acceptance import ALL, parse_acceptance
 from exhausters.engine.load import reserved
 from exhausters.engine.settings import MODELS
-from exhausters.errors import GridError
+from exhausters.errors import GridError, UsageError
 from exhausters.pressure.levels import PressureLevels
 from exhausters.sweep.free_axes import FREE_TABLES, FreeValue, Pairs, checked_pairs, is_free_axis, label_of
 
@@ -31,6 +32,8 @@ class EngineSettings:
         max_total_tokens: KV pool, in tokens.
         max_running_requests: request rows.
         model: name of the null model.
+        speculative_accept: which drafts of a speculative worker are right, e.g. `constant:3` (see
+            docs/speculative.md); empty where nothing drafts, or for the default.
         server_args: further keywords of SGLang's `ServerArgs`, as pairs in order of their names.
         env: environment variables of the worker, likewise.
 
@@ -49,6 +52,7 @@ class EngineSettings:
     max_total_tokens: int = 4_096
     max_running_requests: int = 64
     model: str = "dense"
+    speculative_accept: str = ""
     server_args: Pairs = ()
     env: Pairs = ()
 
@@ -65,6 +69,12 @@ class EngineSettings:
             raise GridError(f"tree_core={self.tree_core!r}: expected one of {', '.join(TREE_CORES)}")
         if self.model not in tuple(MODELS):
             raise GridError(f"model={self.model!r}: expected one of {', '.join(MODELS)}")
+        if not isinstance(self.speculative_accept, str):
+            raise GridError(f"speculative_accept={self.speculative_accept!r}: expected text, e.g. constant:3")
+        try:
+            parse_acceptance(self.speculative_accept or ALL)
+        except UsageError as error:
+            raise GridError(str(error)) from error
         for table in FREE_TABLES:
             object.__setattr__(self, table, checked_pairs(table, getattr(self, table)))
 
@@ -78,8 +88,10 @@ class EngineSettings:
         }
 
     def to_json(self) -> dict[str, Any]:
-        """Return every setting by the name of its axis; free ones only where they are given."""
+        """Return every setting by the name of its axis; free ones, and a script, only where given."""
         named = {one.name: getattr(self, one.name) for one in fields(self) if one.name not in FREE_TABLES}
+        if not self.speculative_accept:
+            del named["speculative_accept"]
         return {**named, **self.free_axes()}
 
     @classmethod

@@ -58,6 +58,13 @@ _TRANSFER_COLUMNS = (
     (("prealloc_wait_steps", "alloc\nwait", 0),),
     (("failed_transfers", "failed", 0),),
 )
+# Shown where any draft was verified.
+_DRAFT_COLUMNS = (
+    ("accepted_draft_tokens", "drafts\nright", 0),
+    ("rejected_draft_tokens", "drafts\nwrong", 0),
+    ("draft_kv_taken_tokens", "KV\ntaken", 0),
+    ("draft_kv_returned_tokens", "KV\nback", 0),
+)
 _FURTHER_COLUMNS = (
     _HOST_COLUMNS,
     _ADAPTER_COLUMNS,
@@ -65,6 +72,7 @@ _FURTHER_COLUMNS = (
     _PREEMPTION_COLUMNS,
     _SESSION_COLUMNS,
     *_TRANSFER_COLUMNS,
+    _DRAFT_COLUMNS,
 )
 _Columns = Sequence[tuple[str, str, int]]
 

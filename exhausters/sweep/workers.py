@@ -42,6 +42,7 @@ def boot(
         clock=clock,
         model=engine.model,
         tree_core=engine.tree_core,
+        speculative_accept=engine.speculative_accept,
         record_boot=record_boot,
     )
     if templates is None:

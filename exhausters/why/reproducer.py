@@ -200,6 +200,7 @@ def engine_lines(engine: EngineSettings) -> tuple[list[str], str]:
     special = {
         "model": engine.model,
         "tree_core": engine.tree_core,
+        "speculative_accept": engine.speculative_accept,
         "switches": dict(engine.server_args),
         "environment": {name: str(value) for name, value in engine.env},
     }

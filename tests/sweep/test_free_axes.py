@@ -125,6 +125,7 @@ def test_refusals_are_those_of_what_is_set() -> None:
     assert set(NAMED_KEYWORDS.values()) == {one.name for one in fields(EngineSettings)} - {
         "tree_core",
         "model",
+        "speculative_accept",
         "server_args",
         "env",
     }

@@ -19,6 +19,8 @@ from exhausters.engine.api.engine import (
 from exhausters.engine.api.parts import (
     AdapterListener,
     AdapterSlots,
+    DraftListener,
+    Drafts,
     HostListener,
     HostPool,
     KvPool,
@@ -95,6 +97,8 @@ __all__ = [
     "Boot",
     "BootFacts",
     "Demand",
+    "DraftListener",
+    "Drafts",
     "Engine",
     "EngineHook",
     "EngineListener",

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from exhausters.engine.api.parts import (
     AdapterSlots,
+    Drafts,
     HostPool,
     KvPool,
     MambaPool,
@@ -149,6 +150,10 @@ class Engine(Protocol):
     @property
     def transfers(self) -> Transfers | None:
         """What it exchanges with the other engine of a disaggregated pair; None for one that runs alone."""
+
+    @property
+    def drafts(self) -> Drafts | None:
+        """Its draft tokens; None where it does not decode speculatively."""
 
     @property
     def row_pool(self) -> RowPool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 from exhausters.engine.api.records import NodeView
 
@@ -235,6 +235,41 @@ class AdapterSlots(Protocol):
 
         Raises:
             SeamError: the engine has no such method.
+        """
+
+
+class DraftListener(Protocol):
+    """Receives what happens to draft tokens while they are watched; plain arguments."""
+
+    def on_verified(self, emitted: tuple[int, ...]) -> None:
+        """A decode has verified the drafts of each of its requests: the tokens that each emits, >= 1."""
+
+    def on_kv_taken(self, tokens: int) -> None:
+        """KV tokens were allocated for a decode."""
+
+    def on_kv_returned(self, tokens: int) -> None:
+        """A request gives up its row: KV tokens that it had for outputs that it has not, whole pages."""
+
+
+class Drafts(Protocol):
+    """The drafts of an engine that decodes speculatively."""
+
+    @property
+    def verified_tokens(self) -> int:
+        """Tokens of each request that a decode computes: its newest one and the drafts behind it."""
+
+    @property
+    def tokens_per_decode(self) -> int:
+        """KV tokens that one request may take for a decode, at most."""
+
+    def reserved_tokens(self, requests: Sequence[Any]) -> int:
+        """Return the KV tokens that requests (in the engine's own form) hold beyond those that are final."""
+
+    def watch(self, listener: DraftListener) -> Callable[[], None]:
+        """Tell `listener` what happens; returns what ends that, harmless when repeated.
+
+        Raises:
+            SeamError: the engine has no such method; nothing stays wrapped.
         """
 
 

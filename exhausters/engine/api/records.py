@@ -70,7 +70,7 @@ class BatchView:
     Attributes:
         mode: one of `MODES`; `idle` for a batch that computes no token of a request.
         rids: its requests, in batch order.
-        tokens: tokens computed for each of them (1 for a decoding request).
+        tokens: tokens computed for each of them (1 for a decoding one; with drafts, all that it verifies).
         prefix_tokens: tokens of each that are in the KV pool already; empty for a decode batch.
         decoding_requests: requests at the end of a mixed batch that decode one token.
         chunked_rid: the request that is being prefilled in chunks, if any; it need not be in the batch.

@@ -72,6 +72,10 @@ def run(
 ) -> str:
     """Run the event loop until the hook ends it with SystemExit; return the traceback of any other end."""
     require_switches(settings.switches)
+    if settings.speculative_accept:
+        raise UnsupportedSettingError(
+            f"speculative_accept={settings.speculative_accept}: the fake engine drafts nothing"
+        )
     known: dict[str, Any] = {name: settings.engine[name] for name in KEYWORDS if name in settings.engine}
     notes = [
         f"{name}={value!r}: the fake engine has no such keyword; ignored"

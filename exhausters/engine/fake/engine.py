@@ -97,6 +97,7 @@ class FakeEngine:
         window_pool: None: no layer has a sliding window.
         adapter_slots: None, likewise.
         transfers: None: it runs alone, and a switch that asks for another role is refused.
+        drafts: None: it drafts nothing, and a switch or script that asks for it is refused.
     """
 
     is_overlapped = False
@@ -104,6 +105,7 @@ class FakeEngine:
     window_pool = None
     adapter_slots = None
     transfers = None
+    drafts = None
 
     def __init__(self, scheduler: FakeScheduler) -> None:
         self.native = scheduler

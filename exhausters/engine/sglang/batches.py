@@ -5,16 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 from exhausters.engine.api import DECODE, IDLE, MIXED, PREFILL, BatchView, LastBatch
+from exhausters.engine.sglang.drafts import SGLangDrafts
 
 
-def view_batch(scheduler: Any, batch: Any) -> BatchView:
+def view_batch(scheduler: Any, batch: Any, drafts: SGLangDrafts | None = None) -> BatchView:
     """Return the batch that `run_batch` was given, before it runs."""
     rids = tuple([req.rid for req in batch.reqs])
     chunked = scheduler.chunked_req
     chunked_rid = chunked.rid if chunked is not None else None
     mode = _mode(batch.forward_mode)
     if mode == DECODE:
-        return BatchView(mode=DECODE, rids=rids, tokens=(1,) * len(rids), chunked_rid=chunked_rid)
+        each = 1 if drafts is None else drafts.verified_tokens
+        return BatchView(mode=DECODE, rids=rids, tokens=(each,) * len(rids), chunked_rid=chunked_rid)
     if mode == IDLE:
         return BatchView(mode=IDLE, rids=rids, chunked_rid=chunked_rid)
     # SGLang appends the decoding requests of a mixed batch, one token each.

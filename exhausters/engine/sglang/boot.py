@@ -13,6 +13,7 @@ import inspect
 import logging
 import sys
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,13 +28,15 @@ from exhausters.engine.sglang import (
     kernel_package,
     lora,
     mamba,
+    speculative,
     unhooked,
 )
+from exhausters.engine.sglang.draft_script import DraftScript
 from exhausters.engine.sglang.engine import SGLangEngine
 from exhausters.engine.sglang.environment import set_environment
 from exhausters.engine.sglang.facts import require_rust_core
 from exhausters.engine.sglang.import_watch import watch_imports
-from exhausters.engine.sglang.null_models import write_model_folder
+from exhausters.engine.sglang.null_models import DRAFT, VERIFIER, write_model_folder
 from exhausters.engine.sglang.rooms import Rooms
 from exhausters.engine.sglang.server_args import known_names, server_arguments
 from exhausters.engine.sglang.source_tree import unnamed_variables
@@ -145,7 +148,9 @@ def refusal(text: str, settings: HostSettings) -> UnsupportedSettingError | None
     found = refusal_in(text, {**policy, **switches})
     asked = {**settings.engine, **settings.switches}
     if found is None and (hicache.is_on(asked) or disaggregation.role_of(asked)):
-        return hicache.refusal_in(text)
+        found = hicache.refusal_in(text)
+    if found is None and speculative.algorithm(asked):
+        found = speculative.refusal_in(text, speculative.algorithm(asked))
     return found
 
 
@@ -178,24 +183,36 @@ def run(
     """
     module: Any = sys.modules[_SCHEDULER_MODULE]
     failure = FailureNote()
-    model_path = write_model_folder(
-        run_dir / "model",
+    asked = {**settings.engine, **settings.switches}
+    drafts_by = speculative.algorithm(asked)
+    speculative.require_script(settings.speculative_accept, asked, model=settings.model)
+    write_folder = partial(
+        write_model_folder,
         model=settings.model,
         emitted_token=settings.emitted_token,
         also_named="" if unhooked.has_hook(module.Scheduler) else unhooked.also_named(settings),
         heads=place.world.tp_size,
         stages=place.world.pp_size,
     )
+    model_path = write_folder(run_dir / "model", role=VERIFIER if drafts_by else "")
+    draft_path = write_folder(run_dir / "draft", role=DRAFT) if drafts_by else ""
+    if drafts_by:
+        speculative.keep_overlap()
     if mamba.is_on(settings.model):
         mamba.install()
     server_args, notes = server_arguments(
-        settings.engine, model_path=str(model_path), switches=settings.switches, model=settings.model
+        settings.engine,
+        model_path=str(model_path),
+        switches=settings.switches,
+        model=settings.model,
+        draft_path=str(draft_path),
     )
-    asked = {**settings.engine, **settings.switches}
     if hicache.is_on(asked):
         hicache.install()
     if lora.is_on(asked):
         lora.install()
+    if drafts_by:
+        speculative.install(drafts_by)
     if settings.model in CANARIES and disaggregation.role_of(asked):
         raise UnsupportedSettingError(
             f"model={settings.model}: its text depends on KV that a null transfer does not bring; "
@@ -295,6 +312,9 @@ def _install_hook(
             from exhausters.engine.sglang.null_models.canary import CanaryForCausalLM
 
             CanaryForCausalLM.scheduler = scheduler
+        if speculative.algorithm({**settings.engine, **settings.switches}):
+            script = speculative.acceptance(settings.speculative_accept)
+            DraftScript.current = DraftScript(scheduler, script, settings.text)
         if rooms is None:
             return make_hook(engine)
         from exhausters.engine.sglang.null_transfer import NullKVManager

@@ -26,6 +26,8 @@ from exhausters.engine.sglang import admission, batches, observation, outputs
 from exhausters.engine.sglang import request_messages as messages
 from exhausters.engine.sglang.adapter_slots import SGLangAdapterSlots, adapters_in, open_adapter_slots
 from exhausters.engine.sglang.carryover import Carryover
+from exhausters.engine.sglang.draft_script import DraftScript
+from exhausters.engine.sglang.drafts import SGLangDrafts, open_drafts
 from exhausters.engine.sglang.facts import facts, source_folders
 from exhausters.engine.sglang.grammars import Grammars, waiting_for_grammar
 from exhausters.engine.sglang.holdings import Holders
@@ -130,6 +132,11 @@ class SGLangEngine:
         return SGLangTransfers(self.native, self._queues, self._rooms, self._holders)
 
     @cached_property
+    def drafts(self) -> SGLangDrafts | None:
+        """What its speculative worker drafts."""
+        return open_drafts(self.native)
+
+    @cached_property
     def _slots(self) -> PageTables:
         return PageTables(self.native, self._holders)
 
@@ -149,7 +156,9 @@ class SGLangEngine:
     def view_batch(self, native: Any) -> BatchView:
         """The batch that is about to run."""
         self._batch = native
-        view = batches.view_batch(self.native, native)
+        if DraftScript.current is not None:
+            DraftScript.current.batch = native
+        view = batches.view_batch(self.native, native, self.drafts)
         return view if self.adapter_slots is None else replace(view, adapters=adapters_in(native.reqs))
 
     def batch_requests(self, native: Any) -> list[SGLangRequest]:
@@ -284,6 +293,8 @@ class SGLangEngine:
         """Know a request that the first rank receives."""
         outputs = self._text.after(submission.input_ids, submission.max_new_tokens)
         self._submitted.append(submission.input_ids + outputs)
+        if DraftScript.current is not None:
+            DraftScript.current.note(submission)
 
     def open_session(self, session_id: str, *, is_streaming: bool) -> None:
         """Open a session."""
@@ -348,6 +359,8 @@ class SGLangEngine:
         self._batch = None
         if self._rooms is not None:
             self._rooms.clear()
+        if DraftScript.current is not None:
+            DraftScript.current.forget()
 
     def restore_carryover(self) -> None:
         """Put counters back; the first call only remembers them."""

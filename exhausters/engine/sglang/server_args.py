@@ -7,7 +7,7 @@ import inspect
 from collections.abc import Mapping
 from typing import Any
 
-from exhausters.engine.sglang import disaggregation, hicache, lora, mamba
+from exhausters.engine.sglang import disaggregation, hicache, lora, mamba, speculative
 from exhausters.engine.sglang.reserved import FORCED, SINGLE_RANK, is_meaningless
 from exhausters.engine.sglang.switches import require_switches
 from exhausters.errors import UsageError
@@ -30,6 +30,7 @@ def server_arguments(
     model_path: str,
     switches: Mapping[str, Any] | None = None,
     model: str = "dense",
+    draft_path: str = "",
 ) -> tuple[Any, tuple[str, ...]]:
     """Return SGLang's `ServerArgs` and one note for each keyword that was mapped or ignored.
 
@@ -38,6 +39,7 @@ def server_arguments(
         model_path: folder of the null model.
         switches: keywords that must be taken as they are, or refused.
         model: name of the null model.
+        draft_path: folder of the null draft, where there are drafts.
 
     Raises:
         UsageError: a keyword that asks for ranks that there are not.
@@ -66,6 +68,7 @@ def server_arguments(
     for feature in (hicache, disaggregation, lora):
         taken |= feature.completed({**taken, **given}, known=known)
     taken |= mamba.completed(model, {**taken, **given}, known=known)
+    taken |= speculative.completed({**taken, **given}, known=known, draft_path=draft_path)
     checked = require_switches(ServerArgs, given, known=known, others=taken)
     taken |= checked
     if mamba.is_on(model):

@@ -92,6 +92,10 @@ MODELS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
 )
 
 
+#: What a model is beside a speculative worker: it proposes drafts, or verifies them; or there is none.
+DRAFT, VERIFIER = "Draft", "Verifying"
+
+
 def write_model_folder(
     folder: Path,
     *,
@@ -100,6 +104,7 @@ def write_model_folder(
     also_named: str = "",
     heads: int = 1,
     stages: int = 1,
+    role: str = "",
 ) -> Path:
     """Write the one file a model folder needs, `config.json`, and return the folder.
 
@@ -109,6 +114,7 @@ def write_model_folder(
         emitted_token: what the model emits, unless it is a canary.
         also_named: a second class name for it, for an SGLang that looks for one; empty for none.
         heads: attention heads, one for each rank that shares a layer.
+        role: what it is beside a speculative worker, `DRAFT` or `VERIFIER`: another class of the same sizes.
         stages: how many ranks the layers are divided among: each has those of the model.
 
     Raises:
@@ -130,5 +136,9 @@ def write_model_folder(
             config["hybrid_layer_pattern"] = config["hybrid_layer_pattern"] * stages
     if also_named:
         config["architectures"] = [*config["architectures"], also_named]
+    if role == DRAFT:
+        config["architectures"] = ["DraftForCausalLM"]
+    elif role:
+        config["architectures"] = [f"{role}{name}" for name in config["architectures"]]
     (folder / "config.json").write_text(json.dumps(config, indent=1))
     return folder

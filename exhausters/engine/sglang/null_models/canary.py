@@ -44,7 +44,7 @@ class CanaryForCausalLM(NullForCausalLM):
     ) -> LogitsProcessorOutput:
         """Return next-token logits of shape (batch size, vocabulary)."""
         if self._pools is None:
-            self._pools = _Pools(type(self).scheduler, window_tokens=_window_tokens(self.config))
+            self._pools = self.open_pools()
         tokens = self._pools.next_tokens(input_ids, positions, forward_batch)
         logits = torch.full((forward_batch.batch_size, self.config.vocab_size), OTHER_LOGIT)
         logits.scatter_(1, tokens.unsqueeze(1), 0.0)
@@ -53,6 +53,15 @@ class CanaryForCausalLM(NullForCausalLM):
         output = super().forward(input_ids, positions, forward_batch, *args, **keywords)
         output.next_token_logits = logits
         return output
+
+    def open_pools(self) -> _Pools:
+        """The fingerprints of this process's scheduler, none of them written."""
+        return _Pools(type(self).scheduler, window_tokens=_window_tokens(self.config))
+
+    def tokens_behind_drafts(self, input_ids: Any, positions: Any, forward_batch: Any) -> torch.Tensor:
+        """Write the drafts of a batch, and return the token behind each, shape (tokens,), int64."""
+        assert self._pools is not None, "drafts come after a prefill"
+        return self._pools.tokens_behind_drafts(input_ids, positions, forward_batch)
 
 
 def _window_tokens(config: Any) -> int:
@@ -105,6 +114,26 @@ class _Pools:
             self._window[self._in_window(batch.out_cache_loc)] = written
             total += self._differences(table, read, lengths)
         return canary_token(total, lengths)
+
+    def tokens_behind_drafts(self, input_ids: Any, positions: Any, batch: Any) -> torch.Tensor:
+        """Write the drafts of each request, a chain behind its `seq_lens` tokens, and read up to each.
+
+        Returns:
+            A token for each draft, shape (drafts,), int64.
+        """
+        lengths = batch.seq_lens.long()
+        written = fingerprint(input_ids.long(), positions.long())
+        self._full[batch.out_cache_loc] = written
+        places = positions.long().view(len(lengths), -1)
+        longest = int(places.max()) + 1
+        table = self._tables.req_to_token[batch.req_pool_indices, :longest]
+        read = self._full[table]
+        total = (read * self._weights[:longest]).cumsum(1).gather(1, places)
+        if self._window is not None:
+            self._window[self._in_window(batch.out_cache_loc)] = written
+            wrong = [self._differences(table, read, places[:, draft] + 1) for draft in range(places.shape[1])]
+            total += torch.stack(wrong, 1)
+        return canary_token(total, places + 1).flatten()
 
     def _differences(self, table: torch.Tensor, read: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
         """Per request, slots within its window whose two layers do not hold the same: 0 if all is well."""
