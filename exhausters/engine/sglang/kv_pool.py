@@ -65,12 +65,12 @@ class SGLangKvPool:
 
     def available_tokens(self) -> int:
         """Tokens that can be taken now."""
-        return int(self._scheduler.token_to_kv_pool_allocator.available_size())
+        return _available_tokens(self._scheduler.token_to_kv_pool_allocator)
 
     def take(self, tokens: int) -> object:
         """Take tokens from the allocator, or from both pools of a hybrid one; all or nothing."""
         allocator = self._scheduler.token_to_kv_pool_allocator
-        available = allocator.available_size()
+        available = _available_tokens(allocator)
         taken: list[_Part] = []
         for pool in _pools_to_ask(allocator, self.page_size):
             slots = pool.alloc(tokens)
@@ -91,6 +91,14 @@ class SGLangKvPool:
     def give_back(self, taking: Any) -> None:
         """Free the slots of one taking, newest first."""
         _free_all(taking)
+
+
+def _available_tokens(allocator: Any) -> int:
+    """Tokens that can be taken; in 0.5.8 a hybrid allocator says it of each of its pools alone."""
+    try:
+        return int(allocator.available_size())
+    except NotImplementedError:
+        return min(int(allocator.full_available_size()), int(allocator.swa_available_size()))
 
 
 def _free_all(parts: list[_Part]) -> None:
