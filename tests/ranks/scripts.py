@@ -104,3 +104,18 @@ def judged_with_a_page_less(t: ScriptedContext) -> Generator[None, None, Judgeme
         t.ranks.call(1, take_a_page)
         yield from run.drain()
     return run.judgement
+
+
+def under_pressure(t: ScriptedContext) -> Generator[None, None, tuple[Judgement, int]]:
+    """Six requests, with most pages held on every rank for six steps; the steps of the second rank."""
+    with JudgedRun(t) as run:
+        for number in range(6):
+            run.submit(f"r{number}", [101 + number % 3] * (200 + 16 * number), max_new_tokens=6)
+        yield from run.steps(2)
+        t.exhaust(leave_pages=8, held=True)
+        yield from run.steps(6)
+        t.release_pressure()
+        yield from run.drain()
+    (log,) = run.recorder.rank_logs
+    assert any(step.held_tokens for step in log)
+    return run.judgement, len(log)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import os
 import socket
 from collections.abc import Mapping
@@ -96,21 +97,45 @@ def install_for(world: World) -> None:
     """Put what several ranks need on a machine without a GPU.
 
     * A core for each rank, where the environment names none.
-    * With groups of attention, batches are padded to the longest of all ranks, in pinned memory unless the
-      module knows of a CPU. What a padded request has for a length is asked of the attention backend by two
-      names, of which the plain one in torch knows none.
+    * With groups of attention, batches are padded to the longest of all ranks, through pinned memory unless
+      the module knows of a CPU; older ones do not ask. What a padded request has for a length is asked of the
+      attention backend by two names, of which the plain one in torch knows none.
     """
-    cores = sorted(os.sched_getaffinity(0))
-    os.environ.setdefault(_THREADS, "|".join(str(cores[rank % len(cores)]) for rank in range(world.size)))
+    os.environ.setdefault(_THREADS, "|".join(_cores(world)))
     if world.dp_size > 1:
         padding: Any = importlib.import_module(_PADDING)
         if hasattr(padding, "_is_cpu"):
             padding._is_cpu = True
+        else:
+            padding.torch = _Unpinned(padding.torch)
         attention: Any = importlib.import_module(_ATTENTION)
         backend = attention.TorchNativeAttnBackend
         for name in _FILL_VALUES:
             if name not in vars(backend):
                 setattr(backend, name, _one)
+
+
+def _cores(world: World) -> list[str]:
+    """A core for each rank; releases up to 0.5.18 count those of one stage."""
+    numa: Any = importlib.import_module("sglang.srt.utils.numa_utils")
+    bind = getattr(numa, "init_threads_binding", None)
+    counts_all = bind is not None and "world_size" in inspect.signature(bind).parameters
+    cores = sorted(os.sched_getaffinity(0))
+    return [str(cores[one % len(cores)]) for one in range(world.size if counts_all else world.tp_size)]
+
+
+class _Unpinned:
+    """`torch` for a module that pins tensors without asking whether there is a device to pin them for."""
+
+    def __init__(self, torch: Any) -> None:
+        self._torch = torch
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._torch, name)
+
+    def tensor(self, *args: Any, pin_memory: bool = False, **keywords: Any) -> Any:
+        """Make a tensor in ordinary memory."""
+        return self._torch.tensor(*args, **keywords)
 
 
 def _one(_backend: object) -> int:
