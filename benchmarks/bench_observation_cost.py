@@ -29,26 +29,6 @@ LIMIT_OBSERVED, LIMIT_COUNTED = 1.3, 7.0
 LIMIT_JUDGED = 1.1
 
 
-class _Asked:
-    """What the oracles are told of the requests."""
-
-    def __init__(self, requests: Any, text: Any) -> None:
-        self._requests = {one.rid: one for one in requests}
-        self._text = text
-
-    def prompt(self, rid: str) -> Any:
-        return self._requests[rid].tokens(self._text)
-
-    def wanted_outputs_of(self, rid: str) -> int:
-        return int(self._requests[rid].max_new_tokens)
-
-    def is_scored(self, rid: str) -> bool:
-        return False
-
-    def is_prefill_only(self, rid: str) -> bool:
-        return False
-
-
 def drive(context: Any, workload: Any, kind: str) -> Generator[None, None, tuple[int, int, str]]:
     """Run a workload in one of the four ways; return CPU nanoseconds, steps, and a digest when observed."""
     from exhausters.engine.clock import real_thread_time_ns
@@ -58,6 +38,7 @@ def drive(context: Any, workload: Any, kind: str) -> Generator[None, None, tuple
     from exhausters.observe.recorder import Recorder
     from exhausters.observe.work import WorkCounter
     from exhausters.oracles import Judge
+    from exhausters.sweep.feeder import Feeder
 
     for request in workload.warmup_requests:
         context.submit_request(request)
@@ -82,7 +63,7 @@ def drive(context: Any, workload: Any, kind: str) -> Generator[None, None, tuple
                 engine=context.engine,
                 pressure=context.pressure,
                 recorder=recorder,
-                requests=_Asked(workload.requests, context.text),
+                requests=Feeder(context, workload.requests, recorder),
                 text=context.text,
             )
             judge.start()

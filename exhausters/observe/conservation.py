@@ -48,7 +48,7 @@ class ConservationCheck:
         self._total_host_tokens = 0 if engine.host_pool is None else engine.host_pool.total_tokens
         self._total_mamba_slots = 0 if engine.mamba_pool is None else engine.mamba_pool.total_slots
         self._total_adapter_slots = 0 if engine.adapter_slots is None else engine.adapter_slots.total_slots
-        self._total_slots = 0 if engine.transfers is None else engine.transfers.slots.total_slots
+        self._total_prealloc_slots = 0 if engine.transfers is None else engine.transfers.slots.total_slots
 
     def broken(self, record: StepRecord, pools: PoolSnapshot) -> tuple[PoolCount, ...]:
         """Return the pools that do not add up after one step; empty when all do."""
@@ -65,7 +65,7 @@ class ConservationCheck:
             and pools.empty_adapter_slots + record.held_lora_slots + pools.resident_adapters
             == self._total_adapter_slots
             and pools.free_prealloc_slots + record.held_prealloc_slots + pools.prealloc_slots_in_use
-            == self._total_slots
+            == self._total_prealloc_slots
         ):
             return ()
         return tuple(count for count in self._counts(record, pools) if count.missing)
@@ -81,6 +81,10 @@ class ConservationCheck:
             raise ConservationError(f"{describe(count, step=record.step)}; held by pressure: {held_back}")
 
     def _counts(self, record: StepRecord, pools: PoolSnapshot) -> Iterator[PoolCount]:
+        yield from self._token_counts(record, pools)
+        yield from self._slot_counts(record, pools)
+
+    def _token_counts(self, record: StepRecord, pools: PoolSnapshot) -> Iterator[PoolCount]:
         yield PoolCount(
             pool="KV tokens",
             total=self._total_tokens,
@@ -108,6 +112,8 @@ class ConservationCheck:
                 cached=pools.host_cached_tokens,
                 in_use=0,
             )
+
+    def _slot_counts(self, record: StepRecord, pools: PoolSnapshot) -> Iterator[PoolCount]:
         if self._total_mamba_slots:
             yield PoolCount(
                 pool="mamba slots",
@@ -134,10 +140,10 @@ class ConservationCheck:
             cached=0,
             in_use=_used_rows(pools),
         )
-        if self._total_slots:
+        if self._total_prealloc_slots:
             yield PoolCount(
                 pool="prealloc slots",
-                total=self._total_slots,
+                total=self._total_prealloc_slots,
                 free=pools.free_prealloc_slots,
                 held=record.held_prealloc_slots,
                 cached=0,

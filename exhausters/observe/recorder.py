@@ -99,8 +99,8 @@ class Recorder:
             SeamError: the engine cannot be watched; nothing stays wrapped.
         """
         self._stop_watching = self._engine.watch(self)
-        self._transfers.start()
         try:
+            self._transfers.start()
             self._host.start()
             self._hybrid.start()
             self._adapters.start()

@@ -11,14 +11,14 @@ import select
 import signal
 import socket
 import sys
-import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing.connection import Connection
 
 from exhausters.engine.api import Place, World
 from exhausters.worker.exit_status import describe_end
-from exhausters.worker.supervisor import end_with_parent
+from exhausters.worker.supervisor import end_with, end_with_parent
 
 # Runs a rank in its own process, and returns its exit code.
 Follow = Callable[[Place, Connection], int]
@@ -72,7 +72,8 @@ def fork_ranks(world: World, follow: Follow, *, private: Connection) -> list[Ran
         if pid == 0:
             for fd in (private.fileno(), ours.fileno(), *(fd for one in made for fd in _files(one))):
                 os.close(fd)
-            _run(world.place(rank), follow, Connection(theirs.detach()), parent_pid)
+            own, link = world.place(rank), Connection(theirs.detach())
+            end_with(partial(_run, own, follow, link, parent_pid))
         theirs.close()
         link = Connection(ours.detach())
         made.append(RankProcess(place=world.place(rank), pid=pid, handle=os.pidfd_open(pid), link=link))
@@ -83,19 +84,7 @@ def _files(process: RankProcess) -> Sequence[int]:
     return process.handle, process.link.fileno()
 
 
-def _run(place: Place, follow: Follow, link: Connection, parent_pid: int) -> None:
-    """Be a rank; does not return."""
-    code = 1
-    try:
-        signal.signal(signal.SIGQUIT, signal.SIG_DFL)
-        if end_with_parent(parent_pid):
-            code = follow(place, link)
-    except SystemExit as stop:
-        code = stop.code if isinstance(stop.code, int) else 1
-    except BaseException:
-        traceback.print_exc()
-    finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        # No interpreter shutdown, as in the worker itself.
-        os._exit(code)
+def _run(place: Place, follow: Follow, link: Connection, parent_pid: int) -> int:
+    """Be a rank, in its own process; 1 when the first rank has ended already."""
+    signal.signal(signal.SIGQUIT, signal.SIG_DFL)
+    return follow(place, link) if end_with_parent(parent_pid) else 1

@@ -27,6 +27,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 
 # linux/prctl.h
 _PR_SET_PDEATHSIG = 1
@@ -103,6 +104,24 @@ def _report(life: socket.socket, status: int, sigquits: int) -> None:
         life.sendall(json.dumps(ended).encode())
 
 
+def end_with(work: Callable[[], int]) -> NoReturn:
+    """Do the work of a forked process, and end it with the exit code that comes of it."""
+    code = 1
+    try:
+        code = work()
+    except SystemExit as stop:
+        code = stop.code if isinstance(stop.code, int) else 1
+    except BaseException:
+        import traceback
+
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        # No interpreter shutdown: SGLang leaves non-daemon threads that would hold it up.
+        os._exit(code)
+
+
 def main(data_fd: int, life_fd: int, run_dir: str, work: Callable[[int], int]) -> None:
     """Fork the worker, which does `work` and ends with its exit code; wait for it, report, clean up.
 
@@ -117,20 +136,7 @@ def main(data_fd: int, life_fd: int, run_dir: str, work: Callable[[int], int]) -
     child = os.fork()
     if child == 0:
         os.close(life_fd)
-        code = 1
-        try:
-            code = _run_worker(work, data_fd, own_pid)
-        except SystemExit as stop:
-            code = stop.code if isinstance(stop.code, int) else 1
-        except BaseException:
-            import traceback
-
-            traceback.print_exc()
-        finally:
-            sys.stdout.flush()
-            sys.stderr.flush()
-            # No interpreter shutdown: SGLang leaves non-daemon threads that would hold it up.
-            os._exit(code)
+        end_with(lambda: _run_worker(work, data_fd, own_pid))
     os.close(data_fd)
     life = socket.socket(fileno=life_fd)
     _wait(os.pidfd_open(child), child, life)

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from benchmarks.bench_observation_cost import BARE, COUNTED, JUDGED, OBSERVED, drive
 from exhausters.engine.settings import HostSettings
 from exhausters.errors import ConservationError, HostError, SchedulerFailedError, WorkerCrashedError
 from exhausters.observe.decision_log import DecisionLog
@@ -270,3 +271,11 @@ def test_public_traffic_suffers_under_pressure(others: Hosts, monkeypatch: pytes
     loose, pressed = (run(booted, cell, count_work=False).metrics for cell in (free, tight))
     for name in ("recompute_tax", "evicted_tokens", "time_to_first_token_p99_seconds"):
         assert (pressed[name] or 0) > (loose[name] or 0), name
+
+
+def test_the_benchmark_of_observation_drives_all_of_its_loops(host: Host) -> None:
+    """Bare, observed, judged and counted take the same steps; the latter three decide alike."""
+    workload = parse_workload("shared_prefix:requests=6")
+    ran = [host.run(drive, workload, kind) for kind in (BARE, OBSERVED, JUDGED, COUNTED)]
+    assert len({steps for _, steps, _ in ran}) == 1
+    assert len({digest for _, _, digest in ran[1:]}) == 1

@@ -7,7 +7,6 @@ code has no such hook; `unhooked` steps it.
 
 from __future__ import annotations
 
-import dataclasses
 import importlib
 import inspect
 import logging
@@ -41,7 +40,7 @@ from exhausters.engine.sglang.rooms import Rooms
 from exhausters.engine.sglang.server_args import known_names, server_arguments
 from exhausters.engine.sglang.source_tree import unnamed_variables
 from exhausters.engine.sglang.switches import refusal_in, shown_switch
-from exhausters.engine.sglang.world import free_port, install_for, world_of
+from exhausters.engine.sglang.world import install_for, port_arguments, world_of
 from exhausters.errors import SeamError, UnsupportedSettingError
 
 __all__ = ["check", "import_before_clock", "load", "refusal", "run", "world"]
@@ -49,8 +48,6 @@ __all__ = ["check", "import_before_clock", "load", "refusal", "run", "world"]
 _TORCHVISION_LIBRARIES: list[Any] = []
 _SCHEDULER_MODULE = "sglang.srt.managers.scheduler"
 _RUNNER_MODULE = "sglang.srt.model_executor.model_runner"
-# Only where there are several tokenizers.
-_OF_TOKENIZERS = "tokenizer_worker_ipc_name"
 
 
 def import_before_clock() -> None:
@@ -147,8 +144,12 @@ def refusal(text: str, settings: HostSettings) -> UnsupportedSettingError | None
     switches = {name: shown_switch(name, value) for name, value in settings.switches.items()}
     found = refusal_in(text, {**policy, **switches})
     asked = {**settings.engine, **settings.switches}
-    if found is None and (hicache.is_on(asked) or disaggregation.role_of(asked)):
+    if found is None and hicache.is_on(asked):
         found = hicache.refusal_in(text)
+    role = disaggregation.role_of(asked)
+    if found is None and role:
+        # Its retracted requests are kept in such a pool, too.
+        found = hicache.refusal_in(text, shown_switch(disaggregation.SWITCH, role))
     if found is None and speculative.algorithm(asked):
         found = speculative.refusal_in(text, speculative.algorithm(asked))
     return found
@@ -207,20 +208,8 @@ def run(
         model=settings.model,
         draft_path=str(draft_path),
     )
-    if hicache.is_on(asked):
-        hicache.install()
-    if lora.is_on(asked):
-        lora.install()
-    if drafts_by:
-        speculative.install(drafts_by)
-    if settings.model in CANARIES and disaggregation.role_of(asked):
-        raise UnsupportedSettingError(
-            f"model={settings.model}: its text depends on KV that a null transfer does not bring; "
-            "take the model dense or hybrid_swa"
-        )
-    has_backups = disaggregation.has_backup_pool(asked, known=known_names(type(server_args)))
-    rooms = disaggregation.install(asked, has_host_pool=has_backups)
-    port_args = _port_arguments(server_args, place.world, run_dir)
+    rooms = _install_stand_ins(asked, settings, known=known_names(type(server_args)))
+    port_args = port_arguments(server_args, place.world, run_dir)
     if place.world.size > 1:
         install_for(place.world)
     _install_hook(module, make_hook, settings, rooms)
@@ -235,6 +224,34 @@ def run(
     }
     module.run_scheduler_process(**_fill_ranks(module.run_scheduler_process, known))
     return failure.text
+
+
+def _install_stand_ins(
+    asked: Mapping[str, Any], settings: HostSettings, *, known: frozenset[str]
+) -> Rooms | None:
+    """Put what the features that are asked for need on a machine without a GPU.
+
+    Args:
+        asked: keywords of `ServerArgs`, switches included.
+        settings: all settings of the boot.
+        known: keywords that this `ServerArgs` takes.
+
+    Returns:
+        the rooms of a null transfer engine; None for a scheduler that runs alone.
+    """
+    if hicache.is_on(asked):
+        hicache.install()
+    if lora.is_on(asked):
+        lora.install()
+    if speculative.algorithm(asked):
+        speculative.install(speculative.algorithm(asked))
+    if settings.model in CANARIES and disaggregation.role_of(asked):
+        raise UnsupportedSettingError(
+            f"model={settings.model}: its text depends on KV that a null transfer does not bring; "
+            "take the model dense or hybrid_swa"
+        )
+    has_backups = disaggregation.has_backup_pool(asked, known=known)
+    return disaggregation.install(asked, has_host_pool=has_backups)
 
 
 def _fill_ranks(function: Callable[..., Any], known: Mapping[str, Any]) -> dict[str, Any]:
@@ -253,34 +270,6 @@ def _fill_ranks(function: Callable[..., Any], known: Mapping[str, Any]) -> dict[
     if missing:
         raise SeamError(f"run_scheduler_process does not take {sorted(missing)}")
     return arguments
-
-
-def _port_arguments(server_args: Any, world: World, run_dir: Path) -> Any:
-    from sglang.srt.server_args import PortArgs
-
-    if world.dp_size > 1:
-        port_args = _local_port_arguments(PortArgs, run_dir)
-    else:
-        port_args = PortArgs.init_new(server_args)
-    # SGLang looks for a free port from a fixed start; two workers that boot at once would both take
-    # the first. The kernel gives each its own, and all ranks of one engine have the same.
-    port_args.nccl_port = world.port or free_port()
-    return port_args
-
-
-def _local_port_arguments(port_args_class: Any, run_dir: Path) -> Any:
-    """Make `PortArgs` with a file of `run_dir` for each socket.
-
-    With groups of attention SGLang takes TCP ports at fixed distances from the server's, and waits until they
-    are free; nobody is at the other end of any of them here.
-    """
-    values: dict[str, Any] = {}
-    for field in dataclasses.fields(port_args_class):
-        if field.default is not dataclasses.MISSING or field.default_factory is not dataclasses.MISSING:
-            continue
-        is_socket = field.name.endswith("ipc_name") and field.name != _OF_TOKENIZERS
-        values[field.name] = f"ipc://{run_dir / field.name}" if is_socket else None
-    return port_args_class(**values)
 
 
 class _TransferringHook:

@@ -18,6 +18,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from exhausters.engine.sglang.boot_failure import lacking
 from exhausters.engine.sglang.kernel_package import Kernel
 from exhausters.engine.sglang.switches import shown_switch
 from exhausters.errors import UnsupportedSettingError
@@ -37,8 +38,6 @@ _REQUIRED: Mapping[str, Any] = {"hicache_io_backend": "direct", "hicache_mem_lay
 _RATIO = 2.0
 # Files that a boot without HiCache does not run.
 _FILES = ("hiradix_cache", "hicache", "pool_host", "memory_pool_host", "cache_controller", "l2_transfer")
-# What a boot says that fails for want of a GPU, or of kernels that are built for one.
-_LACKS = ("CUDA", "cuda", "sgl_kernel", "ImportError", "ModuleNotFoundError")
 
 
 def is_on(arguments: Mapping[str, Any]) -> bool:
@@ -156,21 +155,11 @@ def _pool_modules() -> list[Any]:
     return [module for name, module in loaded if name.startswith(_POOL_FOLDER) and "pool_host" in name]
 
 
-def refusal_in(text: str) -> UnsupportedSettingError | None:
-    """Return what a failed boot with HiCache says; None when it fails for another reason than a missing GPU.
-
-    Whatever else fails in a file of HiCache is a fault of that SGLang, and no refusal.
+def refusal_in(text: str, asked: str = shown_switch(SWITCH, True)) -> UnsupportedSettingError | None:
+    """Return what a failed boot with host pools says; None when it fails not for want of a GPU.
 
     Args:
         text: SGLang's own traceback.
+        asked: the switch that asks for them, as it is shown.
     """
-    frames = [line for line in text.splitlines() if line.startswith('  File "')]
-    if not any(name in line for line in frames for name in _FILES):
-        return None
-    lines = [line for line in text.strip().splitlines() if line.strip()]
-    said = next((line for line in reversed(lines) if not line.startswith(" ")), "no reason")
-    if not any(word in said for word in _LACKS):
-        return None
-    return UnsupportedSettingError(
-        f"{shown_switch(SWITCH, True)}: it does not come up on this machine with this SGLang: {said}"
-    )
+    return lacking(text, asked, files=_FILES)

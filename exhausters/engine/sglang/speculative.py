@@ -26,6 +26,7 @@ from typing import Any
 
 from exhausters.engine.acceptance import DEFAULT, Acceptance, parse_acceptance
 from exhausters.engine.settings import CANARIES, MAMBA_MODELS
+from exhausters.engine.sglang.boot_failure import LACKS, lacking
 from exhausters.engine.sglang.drafts import reserves_ahead
 from exhausters.engine.sglang.switches import shown_switch
 from exhausters.errors import UnsupportedSettingError
@@ -46,17 +47,8 @@ _OVERLAP_OFF = "_disable_overlap_schedule_for_cpu"
 _PAIR, _ALONE = "disaggregation_mode", "null"
 _KERNEL_PACKAGE = "sgl_kernel"
 _NATIVE_MOVE = "SGLANG_NATIVE_MOVE_KV_CACHE"
-# What a boot says that fails for want of a GPU, or of kernels that are built for one.
-_LACKS = (
-    "CUDA",
-    "cuda",
-    "sgl_kernel",
-    "ImportError",
-    "ModuleNotFoundError",
-    "no stand-in",
-    "triton",
-    "driver",
-)
+# What a boot says beside that fails for want of a GPU's kernels.
+_LACKS = (*LACKS, "no stand-in", "triton", "driver")
 # Used where a script or grid says nothing of the shape of its drafts.
 _STEPS = 3
 _CHAIN = 1
@@ -266,13 +258,4 @@ def refusal_in(text: str, asked: str) -> UnsupportedSettingError | None:
         text: SGLang's own traceback.
         asked: the algorithm.
     """
-    frames = [line for line in text.splitlines() if line.startswith('  File "')]
-    if not any(name in line for line in frames for name in _FILES):
-        return None
-    lines = [line for line in text.strip().splitlines() if line.strip()]
-    said = next((line for line in reversed(lines) if not line.startswith(" ")), "no reason")
-    if not any(word in said for word in _LACKS):
-        return None
-    return UnsupportedSettingError(
-        f"{shown_switch(SWITCH, asked)}: it does not come up on this machine with this SGLang: {said}"
-    )
+    return lacking(text, shown_switch(SWITCH, asked), files=_FILES, words=_LACKS)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import inspect
 import os
 import socket
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from exhausters.engine.api.ranks import ALONE, World
@@ -29,6 +31,8 @@ _OF_ONE_RANK = (
     "enable_streaming_session",
 )
 _OFF = (None, False, "null")
+# Only where there are several tokenizers.
+_OF_TOKENIZERS = "tokenizer_worker_ipc_name"
 _ATTENTION = "sglang.srt.layers.attention.torch_native_backend"
 _PADDING = "sglang.srt.model_executor.forward_batch_info"
 _FILL_VALUES = ("get_cuda_graph_seq_len_fill_value", "get_cpu_graph_seq_len_fill_value")
@@ -141,3 +145,32 @@ class _Unpinned:
 def _one(_backend: object) -> int:
     """Length of a request that is only there to fill a batch."""
     return 1
+
+
+def port_arguments(server_args: Any, world: World, run_dir: Path) -> Any:
+    """Return SGLang's `PortArgs`; `run_dir` has the files of its sockets."""
+    from sglang.srt.server_args import PortArgs
+
+    if world.dp_size > 1:
+        port_args = _local_port_arguments(PortArgs, run_dir)
+    else:
+        port_args = PortArgs.init_new(server_args)
+    # SGLang looks for a free port from a fixed start; two workers that boot at once would both take
+    # the first. The kernel gives each its own, and all ranks of one engine have the same.
+    port_args.nccl_port = world.port or free_port()
+    return port_args
+
+
+def _local_port_arguments(port_args_class: Any, run_dir: Path) -> Any:
+    """Make `PortArgs` with a file of `run_dir` for each socket.
+
+    With groups of attention SGLang takes TCP ports at fixed distances from the server's, and waits until they
+    are free; nobody is at the other end of any of them here.
+    """
+    values: dict[str, Any] = {}
+    for field in dataclasses.fields(port_args_class):
+        if field.default is not dataclasses.MISSING or field.default_factory is not dataclasses.MISSING:
+            continue
+        is_socket = field.name.endswith("ipc_name") and field.name != _OF_TOKENIZERS
+        values[field.name] = f"ipc://{run_dir / field.name}" if is_socket else None
+    return port_args_class(**values)
