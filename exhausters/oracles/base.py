@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, ClassVar, Protocol
 
 from exhausters.engine.api import BatchView, BootFacts, Engine
 from exhausters.observe.step_record import StepRecord
+from exhausters.oracles.given_back import GivenBack
 from exhausters.pressure import PressureSet
 from exhausters.workloads import EmittedText
 
@@ -101,6 +101,7 @@ class World:
         pressure: what is held back.
         requests: the requests of the run.
         text: what the null model emits.
+        given_back: what the pressure gave back, as far as it explains what the engine does.
     """
 
     engine: Engine
@@ -108,9 +109,13 @@ class World:
     pressure: PressureSet
     requests: Requests
     text: EmittedText
+    given_back: GivenBack = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "given_back", GivenBack(self.engine, self.pressure))
 
 
-class Oracle(ABC):
+class Oracle:
     """One promise, judged step by step.
 
     Attributes:
@@ -130,28 +135,25 @@ class Oracle(ABC):
         self.judged = 0
         self.not_judged = ""
 
-    def on_batch(self, batch: BatchView) -> None:  # noqa: B027  most promises do not ask
+    def on_batch(self, batch: BatchView) -> None:
         """A batch is about to run."""
 
-    def on_finished(  # noqa: B027
-        self, *, rid: str, outputs: Sequence[int], prompt_tokens: int, was_aborted: bool
-    ) -> None:
+    def on_finished(self, *, rid: str, outputs: Sequence[int], prompt_tokens: int, was_aborted: bool) -> None:
         """A request has ended; only told where the text depends on content."""
 
-    @abstractmethod
     def on_step(self, step: StepRecord) -> None:
         """One step has ended; nothing has been taken again by held pressure."""
 
-    def on_retraction(self, aborted: int) -> None:  # noqa: B027  most promises do not ask
+    def on_retraction(self, aborted: int) -> None:
         """Running requests are put back in the step that is under way; `aborted` of them were given up."""
 
-    def before_retraction(self, rids: tuple[str, ...]) -> None:  # noqa: B027
+    def before_retraction(self, rids: tuple[str, ...]) -> None:
         """The engine is about to put some of these requests back."""
 
-    def on_flush(self) -> None:  # noqa: B027
+    def on_flush(self) -> None:
         """The idle engine is asked to empty its cache."""
 
-    def on_drained(self, step: int) -> None:  # noqa: B027
+    def on_drained(self, step: int) -> None:
         """The run is over, the pressure is released, and nothing waits or runs."""
 
     @property

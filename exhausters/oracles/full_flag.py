@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from exhausters.observe.step_record import StepRecord
 from exhausters.oracles.base import Oracle, World
-from exhausters.oracles.room import STEPS_TO_ADMIT, GivenBack, room_for_all, room_in_words, why_unjudged
+from exhausters.oracles.room import STEPS_TO_ADMIT, room_for_all, room_in_words, why_unjudged
 
 
 class FullFlag(Oracle):
@@ -25,7 +25,6 @@ class FullFlag(Oracle):
     def __init__(self, world: World) -> None:
         super().__init__(world)
         self.not_judged = why_unjudged(world)
-        self._given_back = GivenBack(world)
         self._since: int | None = None
 
     def on_step(self, step: StepRecord) -> None:
@@ -33,7 +32,7 @@ class FullFlag(Oracle):
         if self.not_judged:
             return
         self.judged += step.waiting > 0
-        is_explained = self._given_back.explains_mark()
+        is_explained = self.world.given_back.explains_mark(step.step)
         is_marked = self.world.engine.is_marked_full() and not is_explained
         demand = room_for_all(self.world, step) if is_marked else None
         if demand is None:

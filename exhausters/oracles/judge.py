@@ -44,7 +44,8 @@ class Judge:
         self._recorder = recorder
         self._on_unbalanced = on_unbalanced
         self._oracles = tuple(make(world) for make in PROMISES)
-        # Every batch of every run comes by here; most promises do not ask.
+        # Every step and every batch of every run comes by here; most promises ask for one of them at most.
+        self._of_steps = [one for one in self._oracles if type(one).on_step is not Oracle.on_step]
         self._of_batches = [one for one in self._oracles if type(one).on_batch is not Oracle.on_batch]
         self._stop = ExitStack()
 
@@ -77,7 +78,7 @@ class Judge:
         step = self._recorder.newest
         if step is None:
             return
-        for oracle in self._oracles:
+        for oracle in self._of_steps:
             oracle.on_step(step)
         if self._recorder.unbalanced:
             for oracle in self._oracles:

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from exhausters.observe.other_ranks import Disagreement
-from exhausters.observe.step_record import StepRecord
 from exhausters.oracles.base import Oracle, World
 
 
@@ -28,9 +27,6 @@ class RanksAgree(Oracle):
         super().__init__(world)
         self.not_judged = "one rank: there is none to agree with"
         self._places: dict[int, int] = {}
-
-    def on_step(self, step: StepRecord) -> None:
-        """Judged in `on_ranks`."""
 
     def on_ranks(self, disagreements: Sequence[Disagreement], *, is_alike: bool) -> None:
         """The ranks have been compared after a step; these differ from the first."""

@@ -22,10 +22,10 @@ def room_for_all(world: World, step: StepRecord) -> Demand | None:
     The largest waiting request must fit, so it does not matter in which order the engine asks them, nor
     whether it goes on behind one that does not fit.
     """
-    room = _room(world, step)
-    if not step.waiting or not room.rows or step.chunked_rid is not None:
+    if not step.waiting or step.chunked_rid is not None or step.mode in (PREFILL, MIXED):
         return None
-    if step.mode in (PREFILL, MIXED) or step.retracted_rids or step.memory_aborts:
+    room = _room(world, step)
+    if not room.rows or step.retracted_rids or step.memory_aborts:
         return None
     engine = world.engine
     if engine.chunked_rid() is not None or engine.is_paused():
@@ -65,26 +65,6 @@ def _room(world: World, step: StepRecord) -> _Room:
 
 def _at_most(value: int, most: int | None) -> int:
     return value if most is None else min(value, most)
-
-
-class GivenBack:
-    """Knows whether a mark was set when pressure had taken what is free now.
-
-    An engine takes the mark off when a request leaves. What an exhauster gives back no request has left, and
-    no engine without exhausters can come to have it: that such a mark stays is no finding.
-    """
-
-    def __init__(self, world: World) -> None:
-        self._world = world
-        self._held = 0
-        self._explains = False
-
-    def explains_mark(self) -> bool:
-        """Look at the pressure after a step; whether it explains that the running batch is marked as full."""
-        held, before = self._world.pressure.held_units(), self._held
-        self._held = held
-        self._explains = self._world.engine.is_marked_full() and (self._explains or held < before)
-        return self._explains
 
 
 def room_in_words(step: StepRecord, demand: Demand) -> str:

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 from exhausters.observe.live_objects import Grown, LiveObjects, grown_containers, grown_types
-from exhausters.observe.step_record import StepRecord
 from exhausters.oracles.base import Finding, Judgement, Oracle, PromiseJudged, World
 
 # Caches fill and code is imported in the first rounds; what grows in each one after them goes on growing.
@@ -23,9 +22,6 @@ class _OfRounds(Oracle):
     def __init__(self, world: World) -> None:
         super().__init__(world)
         self.not_judged = _ELSEWHERE
-
-    def on_step(self, step: StepRecord) -> None:
-        """Nothing of one run is judged."""
 
 
 class NothingGrows(_OfRounds):

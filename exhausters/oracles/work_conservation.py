@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from exhausters.observe.step_record import StepRecord
 from exhausters.oracles.base import Oracle, World
-from exhausters.oracles.room import STEPS_TO_ADMIT, GivenBack, room_for_all, room_in_words, why_unjudged
+from exhausters.oracles.room import STEPS_TO_ADMIT, room_for_all, room_in_words, why_unjudged
 
 
 class WorkConservation(Oracle):
@@ -21,7 +21,6 @@ class WorkConservation(Oracle):
     def __init__(self, world: World) -> None:
         super().__init__(world)
         self.not_judged = why_unjudged(world)
-        self._given_back = GivenBack(world)
         self._since: int | None = None
         self._was_marked = False
 
@@ -30,7 +29,7 @@ class WorkConservation(Oracle):
         if self.not_judged:
             return
         self.judged += step.waiting > 0
-        is_explained = self._given_back.explains_mark()
+        is_explained = self.world.given_back.explains_mark(step.step)
         demand = None if is_explained else room_for_all(self.world, step)
         if demand is None:
             self._since, self._was_marked = None, False

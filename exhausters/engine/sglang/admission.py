@@ -51,8 +51,10 @@ def least_demand_tokens(scheduler: Any) -> int:
     if not scheduler.waiting_queue:
         return 0
     page, running = int(scheduler.page_size), scheduler.running_batch
-    reserved = 0 if running is None else sum([_max_new_tokens(req) for req in running.reqs])
-    return reserved + _tokens_to_come(scheduler.waiting_queue[0], page)
+    asked = () if running is None else [req.sampling_params.max_new_tokens for req in running.reqs]
+    # None stands for as many as there is room for, and is no part of a bound from below.
+    reserved = sum([tokens for tokens in asked if tokens is not None])
+    return int(reserved) + _tokens_to_come(scheduler.waiting_queue[0], page)
 
 
 def _tokens_to_come(req: Any, page: int) -> int:

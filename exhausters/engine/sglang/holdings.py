@@ -61,6 +61,11 @@ class Holders:
         allocated, protected = (self._lengths or _lengths_reader(req))(req)
         return int(allocated), int(protected)
 
+    def places(self, owners: Sequence[Any]) -> list[tuple[int, int, int]]:
+        """Return row, allocated and protected tokens of owners, at least one: `row` and `lengths` of many."""
+        row, lengths = self._row, self._lengths or _lengths_reader(owners[0])
+        return [(row(req), *lengths(req)) for req in owners]
+
     def own_tokens(self, req: Any) -> int:
         """KV tokens of one request that the tree does not own; 0 when it holds nothing."""
         if self._row(req) is None:

@@ -38,17 +38,16 @@ class PageTables:
         """Whether nothing is wrong, by numpy and without a look at single places: it runs every few steps."""
         import numpy
 
-        page, table, row = self._page_size, self._tables.req_to_token.numpy(), self._holders.row
-        own, shared = [], []
-        for req in owners:
-            allocated, protected = self._holders.lengths(req)
-            # The pages at which the tree's part ends and the table ends are whole; one slot tells its page.
-            places, end = table[row(req)], -(-protected // page) * page
-            own.append(places[end:allocated:page])
-            shared.append(places[:end:page])
-        of_requests, of_tree = numpy.concatenate(own), numpy.concatenate(shared)
+        page, found = self._page_size, numpy.array(self._holders.places(owners))
+        ends = -(-found[:, 1:] // page)
+        rows, allocated, shared = found[:, 0], ends[:, :1], ends[:, 1:]
+        # One slot tells its page.
+        table = self._tables.req_to_token.numpy()[rows, : int(allocated.max()) * page : page]
         if page > 1:
-            of_requests, of_tree = of_requests // page, of_tree // page
+            table = table // page
+        places = numpy.arange(table.shape[1])
+        is_used, is_own = places < allocated, places >= shared
+        of_requests, of_tree = table[is_used & is_own], table[is_used & ~is_own]
         writers = numpy.bincount(of_requests, minlength=self._pages)
         is_wrong = self._is_free()
         is_wrong[0] = True
