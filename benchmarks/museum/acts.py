@@ -11,8 +11,9 @@ from exhausters.engine.api import BatchView, Submission
 from exhausters.errors import UsageError
 from exhausters.scripted.context import ScriptedContext
 from exhausters.sweep.cell import Cell
-from exhausters.sweep.drain import CHECKED, DrainLimits, RunOptions, run_cell
+from exhausters.sweep.drain import run_cell
 from exhausters.sweep.record import CellResult
+from exhausters.sweep.run_options import CHECKED, DrainLimits, RunOptions
 from exhausters.workloads import Workload
 
 # Exhibits are small: whatever has not drained by then will not.

@@ -7,11 +7,11 @@ from pathlib import Path
 
 from exhausters import __version__
 from exhausters.errors import StoreError
-from exhausters.sweep.drain import DECIDE, RunOptions
 from exhausters.sweep.execute import LocalExecutor
 from exhausters.sweep.grid import Grid
 from exhausters.sweep.read_records import StoredRecords, read_records
 from exhausters.sweep.record import RunRecord
+from exhausters.sweep.run_options import DECIDE, RunOptions
 from exhausters.sweep.runner import SweepOptions, sweep
 from exhausters.sweep.store import sweep_writer
 from exhausters.targets import prepare

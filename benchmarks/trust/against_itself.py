@@ -24,10 +24,10 @@ from exhausters.compare.sides import Side, side_by_side
 from exhausters.observe.metrics import HOST
 from exhausters.progress import ShownProgress
 from exhausters.sweep.cell import Cell
-from exhausters.sweep.drain import COUNTED, DECIDE
 from exhausters.sweep.execute import Executor, LocalExecutor
 from exhausters.sweep.grid import Grid
 from exhausters.sweep.plan import CELL_TIMEOUT_SECONDS
+from exhausters.sweep.run_options import COUNTED, DECIDE
 from exhausters.targets import PreparedTarget
 from reports.vocabulary import BETTER, CHANGED, NEUTRAL, SAME, TRADE_OFF, UNDECIDED, WORSE
 

@@ -10,10 +10,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from exhausters.sweep.cell import Cell
-from exhausters.sweep.drain import COUNTED, TIMED, RunOptions
 from exhausters.sweep.execute import LocalExecutor
 from exhausters.sweep.grid import Grid
 from exhausters.sweep.plan import plan_sweep
+from exhausters.sweep.run_options import COUNTED, TIMED, RunOptions
 from exhausters.targets import PreparedTarget
 
 # Sizes that a plant can name, percent.

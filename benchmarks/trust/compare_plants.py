@@ -25,11 +25,11 @@ from exhausters.compare.sources import sources_of
 from exhausters.compare.stages import CompareOptions, compare_builds
 from exhausters.progress import ShownProgress
 from exhausters.reach.reached import Reach
-from exhausters.sweep.drain import COUNTED, DECIDE, LINES
 from exhausters.sweep.execute import Executor, LocalExecutor
 from exhausters.sweep.grid import Grid
 from exhausters.sweep.plan import CELL_TIMEOUT_SECONDS
 from exhausters.sweep.read_records import read_records
+from exhausters.sweep.run_options import COUNTED, DECIDE, LINES
 from exhausters.sweep.store import HEADER_NAME, sweep_writer
 from exhausters.targets import PreparedTarget
 

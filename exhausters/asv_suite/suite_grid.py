@@ -8,9 +8,9 @@ import os
 import re
 from dataclasses import asdict
 
-from exhausters.sweep.drain import RunOptions
 from exhausters.sweep.grid import Grid, load_grid
 from exhausters.sweep.record import SCHEMA_VERSION
+from exhausters.sweep.run_options import RunOptions
 from exhausters.workloads import parse_workload
 
 __all__ = ["GRID_VARIABLE", "fix_grid_path", "grid_label", "suite_grid", "suite_version"]

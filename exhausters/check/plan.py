@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from exhausters.sweep.cell import EngineSettings
-from exhausters.sweep.drain import IN_ROUNDS
 from exhausters.sweep.plan import PlannedRun, Task
+from exhausters.sweep.run_options import IN_ROUNDS
 
 
 def with_rounds(tasks: Sequence[Task]) -> tuple[Task, ...]:

@@ -11,8 +11,9 @@ from exhausters.check.groups import Group
 from exhausters.errors import ExhaustersError
 from exhausters.oracles import Finding
 from exhausters.sweep.cell import Cell, EngineSettings
-from exhausters.sweep.drain import CHECKED, DrainLimits, RunOptions, run_cell
+from exhausters.sweep.drain import run_cell
 from exhausters.sweep.record import EVENT_STEPS, CellResult
+from exhausters.sweep.run_options import CHECKED, DrainLimits, RunOptions
 from exhausters.sweep.workers import Lease
 from exhausters.targets import PreparedTarget
 from exhausters.why.reduce import Reduction, reduce_while

@@ -45,10 +45,10 @@ def bisect(
     from exhausters.bisect.question import question
     from exhausters.bisect.search import search
     from exhausters.bisect.state import bisect_folder
-    from exhausters.sweep.drain import RunOptions
     from exhausters.sweep.execute import LocalExecutor
     from exhausters.sweep.grid import load_grid
     from exhausters.sweep.result_cache import ResultCache
+    from exhausters.sweep.run_options import RunOptions
     from exhausters.sweep.runner import SweepOptions
 
     errors = error_console()

@@ -82,11 +82,11 @@ def _check_grid(
     from exhausters.check.shrink import Shrunk, shrink
     from exhausters.oracles.rounds import OF_ROUNDS
     from exhausters.progress import ShownProgress
-    from exhausters.sweep.drain import CHECKED, DrainLimits, RunOptions
     from exhausters.sweep.execute import LocalExecutor
     from exhausters.sweep.grid import load_grid
     from exhausters.sweep.plan import plan_sweep
     from exhausters.sweep.record import RunRecord
+    from exhausters.sweep.run_options import CHECKED, DrainLimits, RunOptions
     from exhausters.sweep.workers import Workers
     from exhausters.targets import prepare
 

@@ -42,10 +42,10 @@ def sweep(
 ) -> None:
     """Run every cell of a grid on one SGLang, print a table, and write the records."""
     from exhausters.observe.forward_time_models import forward_time_model
-    from exhausters.sweep.drain import RunOptions
     from exhausters.sweep.execute import LocalExecutor
     from exhausters.sweep.grid import load_grid
     from exhausters.sweep.result_cache import ResultCache
+    from exhausters.sweep.run_options import RunOptions
     from exhausters.sweep.runner import SweepOptions
     from exhausters.sweep.runner import sweep as run_sweep
     from exhausters.sweep.store import sweep_writer

@@ -9,10 +9,10 @@ from pathlib import Path
 from exhausters.compare.sides import Side
 from exhausters.progress import ShownProgress
 from exhausters.sweep.cell import Cell
-from exhausters.sweep.drain import TIMED, RunOptions
 from exhausters.sweep.execute import Executor
 from exhausters.sweep.grid import Grid
 from exhausters.sweep.plan import Task, plan_pairs
+from exhausters.sweep.run_options import TIMED, RunOptions
 from exhausters.sweep.store import pairs_writer
 
 # Of the pairs in a folder: the cells whose host time is not decided yet.

@@ -10,11 +10,11 @@ from pathlib import Path
 from exhausters.reach.cell_map import CellMap
 from exhausters.reach.functions import Function, OwnLines, lines_by_function
 from exhausters.reach.source_text import read_source
-from exhausters.sweep.drain import LINES, TIMED, RunOptions
 from exhausters.sweep.execute import Executor
 from exhausters.sweep.grid import Grid
 from exhausters.sweep.plan import plan_sweep
 from exhausters.sweep.record import RunRecord
+from exhausters.sweep.run_options import LINES, TIMED, RunOptions
 from exhausters.targets import PreparedTarget
 
 # Where a run has no time of its own, e.g. because it failed, it is not to look cheap.

@@ -21,9 +21,9 @@ from exhausters.reach.functions import lines_by_function
 from exhausters.reach.reached import Reach, UnreachedLines
 from exhausters.reach.source_text import read_source
 from exhausters.sweep.cell import Cell
-from exhausters.sweep.drain import COUNTED, DECIDE, LINES, DrainLimits
 from exhausters.sweep.grid import load_grid
 from exhausters.sweep.record import DRAINED, FAILURES, UNSUPPORTED
+from exhausters.sweep.run_options import COUNTED, DECIDE, LINES, DrainLimits
 
 # Each boots both builds again, which takes about ten seconds.
 MAX_SWITCHES = 6

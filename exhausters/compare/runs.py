@@ -10,9 +10,9 @@ from dataclasses import replace
 from exhausters.compare.sides import Side, difference, has_run, side_by_side
 from exhausters.progress import ShownProgress
 from exhausters.sweep.cell import Cell
-from exhausters.sweep.drain import COUNTED, DECIDE, DrainLimits
 from exhausters.sweep.execute import Executor
 from exhausters.sweep.grid import Grid
+from exhausters.sweep.run_options import COUNTED, DECIDE, DrainLimits
 
 OnCell = Callable[[Cell], None]
 

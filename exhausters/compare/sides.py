@@ -8,10 +8,11 @@ from dataclasses import dataclass, field, replace
 from exhausters.observe.decision_log import first_divergence
 from exhausters.observe.divergence_sentence import divergence_sentence
 from exhausters.sweep.cell import Cell
-from exhausters.sweep.drain import DrainLimits, RunOptions, joined
+from exhausters.sweep.drain import joined
 from exhausters.sweep.grid import Grid
 from exhausters.sweep.plan import Task, plan_sweep
 from exhausters.sweep.record import DRAINED, FAILURES, OUT_OF_MEMORY, UNSUPPORTED, CellResult, RunRecord
+from exhausters.sweep.run_options import DrainLimits, RunOptions
 from exhausters.sweep.store import RecordWriter
 from exhausters.targets import PreparedTarget
 

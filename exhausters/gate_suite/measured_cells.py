@@ -11,12 +11,12 @@ from exhausters.errors import ExhaustersError
 from exhausters.gate_suite.scripts import Timed, TimedCell, time_cell
 from exhausters.observe.metrics import HOST, METRICS
 from exhausters.sweep.cell import Cell, EngineSettings
-from exhausters.sweep.drain import RunOptions
 from exhausters.sweep.execute import boot_facts
 from exhausters.sweep.failure import failed_result
 from exhausters.sweep.grid import Grid
 from exhausters.sweep.plan import CELL_TIMEOUT_SECONDS
 from exhausters.sweep.record import CRASHED, DRAINED, CellResult
+from exhausters.sweep.run_options import RunOptions
 from exhausters.sweep.workers import Workers
 from exhausters.targets import PreparedTarget
 from exhausters.worker.host import Host

@@ -13,8 +13,9 @@ from exhausters.engine.wrap import wrap
 from exhausters.errors import ScriptFailedError
 from exhausters.scripted.context import ScriptedContext
 from exhausters.sweep.cell import Cell
-from exhausters.sweep.drain import RunOptions, run_cell
+from exhausters.sweep.drain import run_cell
 from exhausters.sweep.record import CellResult
+from exhausters.sweep.run_options import RunOptions
 from exhausters.workloads import Workload
 
 # Two pages of 16: a leaf of its own, and the end of the prompt is never the end of a page.

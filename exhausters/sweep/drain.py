@@ -6,16 +6,14 @@ Every pass starts from a reset engine and takes the same decisions; they differ 
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 
-from exhausters.errors import ScriptFailedError, UsageError
+from exhausters.errors import ScriptFailedError
 from exhausters.observe.executed_lines import ExecutedLines
 from exhausters.observe.executed_source import executed_source
-from exhausters.observe.forward_time import ForwardTimeModel, LinearForwardTime
 from exhausters.observe.host_copy_time import HostCopyTime
 from exhausters.observe.host_time import HostTimer, host_metrics
-from exhausters.observe.latency import GoodputLimits
 from exhausters.observe.phases import PhaseListener, PhaseSwitch, Unmeasured
 from exhausters.observe.recorder import Recorder
 from exhausters.observe.step_record import IDLE
@@ -42,73 +40,21 @@ from exhausters.sweep.record import (
     CellResult,
 )
 from exhausters.sweep.rounds import run_rounds
+from exhausters.sweep.run_options import (
+    CHECKED,
+    COUNTED,
+    DECIDE,
+    IN_ROUNDS,
+    LINES,
+    TIMED,
+    DrainLimits,
+    RunOptions,
+)
 from exhausters.sweep.transferring import is_transferring, stalled_transfers, transfer_steps
 from exhausters.workloads import Workload
 
-# A scheduler that can run something does so within a step or two; waiting requests and this many steps
-# without a forward are a livelock.
-STALL_STEPS = 64
-MAX_STEPS = 50_000
 # A pass in which torch met an operator for the first time is counted again; one more is enough.
 _COUNT_ATTEMPTS = 3
-
-
-# Decisions alone; with host time; with work; with the lines that were executed; judged by the oracles.
-DECIDE, TIMED, COUNTED, LINES, CHECKED = "decide", "timed", "counted", "lines", "checked"
-# Run in rounds, between which nothing may grow.
-IN_ROUNDS = "in rounds"
-PASSES = (DECIDE, TIMED, COUNTED, LINES, CHECKED, IN_ROUNDS)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DrainLimits:
-    """When a run is given up.
-
-    Attributes:
-        stall_steps: steps in a row without a forward, while requests wait.
-        max_steps: steps in all.
-    """
-
-    stall_steps: int = STALL_STEPS
-    max_steps: int = MAX_STEPS
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunOptions:
-    """How a cell is run.
-
-    Attributes:
-        forward_time: the model that moves the virtual clock.
-        limits: when a run is given up.
-        count_work: whether counting is among the passes where `passes` does not say.
-        goodput: limits that a request must keep to count towards goodput.
-        passes: which passes are made, in this order, each of `PASSES`; None for a timed one and, with
-            `count_work`, a counted one.
-        line_files: of the pass that records lines: source files, relative to the source folder, whose lines
-            are recorded; empty for all. Few files cost little more than a plain run.
-
-    Raises:
-        UsageError: no pass, or one that there is not.
-    """
-
-    forward_time: ForwardTimeModel = field(default_factory=LinearForwardTime)
-    limits: DrainLimits = field(default_factory=DrainLimits)
-    count_work: bool = True
-    goodput: GoodputLimits = field(default_factory=GoodputLimits)
-    passes: tuple[str, ...] | None = None
-    line_files: tuple[str, ...] = ()
-
-    def __post_init__(self) -> None:
-        if self.passes is not None and (not self.passes or set(self.passes) - set(PASSES)):
-            raise UsageError(f"passes={self.passes!r}: expected one or more of {', '.join(PASSES)}")
-
-    @property
-    def wanted_passes(self) -> tuple[str, ...]:
-        """The passes that are made."""
-        if self.passes is not None:
-            return self.passes
-        return (TIMED, COUNTED) if self.count_work else (TIMED,)
-
 
 _PassScript = Callable[..., Generator[None, None, CellResult]]
 

@@ -14,9 +14,9 @@ from exhausters.errors import (
 from exhausters.observe.decision_log import DecisionLog
 from exhausters.observe.summary import summarize
 from exhausters.sweep.cell import Cell
-from exhausters.sweep.drain import RunOptions
 from exhausters.sweep.facts import planned_facts
 from exhausters.sweep.record import CRASHED, OUT_OF_MEMORY, TIMEOUT, UNSUPPORTED, CellResult
+from exhausters.sweep.run_options import RunOptions
 from exhausters.workloads import Workload
 
 

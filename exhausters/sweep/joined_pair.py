@@ -20,10 +20,10 @@ from exhausters.errors import UsageError
 from exhausters.observe.transfer_time import TransferTime
 from exhausters.pressure import PressureLevels
 from exhausters.sweep.cell import Cell, EngineSettings
-from exhausters.sweep.drain import DrainLimits, RunOptions
 from exhausters.sweep.joined_messages import Go, PairEvent, Ran, Stop
 from exhausters.sweep.joined_side import run_side
 from exhausters.sweep.record import ABORTED, DRAINED, STALLED, TIMEOUT, CellResult
+from exhausters.sweep.run_options import DrainLimits, RunOptions
 from exhausters.targets import PreparedTarget
 from exhausters.worker.host import Host
 from exhausters.workloads import Workload, parse_workload

@@ -15,11 +15,12 @@ from exhausters.observe.summary import summarize
 from exhausters.observe.transfer_time import TransferTime
 from exhausters.scripted.context import ScriptedContext
 from exhausters.sweep.cell import Cell
-from exhausters.sweep.drain import RunOptions, warm_up
+from exhausters.sweep.drain import warm_up
 from exhausters.sweep.facts import planned_facts
 from exhausters.sweep.feeder import Feeder
 from exhausters.sweep.joined_messages import ANSWERED, ARRIVED, SUBMITTED, Go, PairEvent, Ran, Stop
 from exhausters.sweep.record import DRAINED, CellResult
+from exhausters.sweep.run_options import RunOptions
 from exhausters.workloads import Request, Transfer, Workload
 from exhausters.workloads.transfer import DRIVEN, STALLS
 

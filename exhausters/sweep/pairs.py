@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from contextlib import closing
 
-from exhausters.sweep.drain import RunOptions
 from exhausters.sweep.execute import Executor, LocalExecutor
 from exhausters.sweep.grid import Grid
 from exhausters.sweep.plan import plan_pairs
 from exhausters.sweep.record import RunRecord
+from exhausters.sweep.run_options import RunOptions
 from exhausters.sweep.runner import OnRecord
 from exhausters.targets import PreparedTarget
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, replace
 
 from exhausters.errors import UsageError
 from exhausters.sweep.cell import Cell, EngineSettings
-from exhausters.sweep.drain import RunOptions
 from exhausters.sweep.grid import Grid
+from exhausters.sweep.run_options import RunOptions
 from exhausters.targets import PreparedTarget
 from exhausters.workloads import Workload, parse_workload
 

@@ -12,11 +12,11 @@ from exhausters.observe.forward_time_models import forward_time_model
 from exhausters.observe.latency import GoodputLimits
 from exhausters.observe.metrics import METRICS, WORK
 from exhausters.sweep.cell_patterns import matching_cells
-from exhausters.sweep.drain import RunOptions
 from exhausters.sweep.execute import Executor
 from exhausters.sweep.plan import PlannedRun, Task
 from exhausters.sweep.read_records import StoredRecords
 from exhausters.sweep.record import FAILURES, OUT_OF_MEMORY, UNSUPPORTED, RunRecord
+from exhausters.sweep.run_options import RunOptions
 from exhausters.sweep.same_result import differences
 from exhausters.targets import PreparedTarget
 from exhausters.workloads import parse_workload

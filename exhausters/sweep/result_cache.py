@@ -27,9 +27,9 @@ from exhausters.observe.decision_log import DecisionLog
 from exhausters.observe.metrics import HOST, METRICS
 from exhausters.observe.run_facts import RunFacts
 from exhausters.sweep.cache_key import cache_key
-from exhausters.sweep.drain import LINES
 from exhausters.sweep.plan import PlannedRun, Task
 from exhausters.sweep.record import ABORTED, CACHED_FROM, DRAINED, STALLED, CellResult, RunRecord
+from exhausters.sweep.run_options import LINES
 from exhausters.sweep.same_result import differences
 from exhausters.sweep.same_sources import SourceTree
 from exhausters.targets import PreparedTarget

@@ -7,11 +7,11 @@ from contextlib import closing
 from dataclasses import dataclass, field
 
 from exhausters.errors import UsageError
-from exhausters.sweep.drain import RunOptions
 from exhausters.sweep.execute import Executor, LocalExecutor
 from exhausters.sweep.grid import Grid
 from exhausters.sweep.plan import CELL_TIMEOUT_SECONDS, plan_sweep
 from exhausters.sweep.record import RunRecord
+from exhausters.sweep.run_options import RunOptions
 from exhausters.targets import PreparedTarget
 
 CLOCKS = ("virtual", "real")

@@ -11,8 +11,9 @@ from exhausters.errors import ExhaustersError
 from exhausters.observe.decision_log import DecisionLog, first_divergence
 from exhausters.observe.divergence_sentence import divergence_sentence
 from exhausters.sweep.cell import Cell
-from exhausters.sweep.drain import DECIDE, DrainLimits, RunOptions, run_cell
+from exhausters.sweep.drain import run_cell
 from exhausters.sweep.record import CellResult
+from exhausters.sweep.run_options import DECIDE, DrainLimits, RunOptions
 from exhausters.sweep.workers import Workers
 from exhausters.targets import PreparedTarget
 from exhausters.why.differential import DifferentialProfile, compare_profiles

@@ -16,7 +16,8 @@ from exhausters.observe.executed_lines import ExecutedLines, LineCounts
 from exhausters.scripted.context import ScriptedContext
 from exhausters.scripted.reset import reset_engine
 from exhausters.sweep.cell import Cell
-from exhausters.sweep.drain import RunOptions, one_pass
+from exhausters.sweep.drain import one_pass
+from exhausters.sweep.run_options import RunOptions
 from exhausters.workloads import Workload
 
 

@@ -24,9 +24,9 @@ from exhausters.asv_suite.suite_grid import (
 )
 from exhausters.errors import UsageError
 from exhausters.observe.forward_time import LinearForwardTime
-from exhausters.sweep.drain import DrainLimits, RunOptions
 from exhausters.sweep.grid import load_grid
 from exhausters.sweep.record import OUTCOMES
+from exhausters.sweep.run_options import DrainLimits, RunOptions
 
 
 def results(outcome: str, metrics: dict[str, Any]) -> tuple[dict[str, CellOutcome], tuple[Any, ...]]:

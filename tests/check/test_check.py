@@ -17,9 +17,10 @@ from exhausters.engine.fake.scheduler import FakeScheduler
 from exhausters.errors import ScriptFailedError
 from exhausters.oracles import PROMISES
 from exhausters.sweep.cell import Cell, EngineSettings
-from exhausters.sweep.drain import CHECKED, RunOptions, run_cell
+from exhausters.sweep.drain import run_cell
 from exhausters.sweep.grid import load_grid
 from exhausters.sweep.record import CRASHED, CellResult, RunRecord
+from exhausters.sweep.run_options import CHECKED, RunOptions
 from exhausters.worker.protocol import ScriptRef
 from exhausters.workloads import parse_workload
 from tests.fakes.fake_engine import ScriptRunner

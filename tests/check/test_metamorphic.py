@@ -14,8 +14,9 @@ from exhausters.engine.fake.scheduler import FakeScheduler
 from exhausters.observe.decision_log import DecisionLog
 from exhausters.pressure.levels import PressureLevels
 from exhausters.sweep.cell import Cell, EngineSettings
-from exhausters.sweep.drain import CHECKED, RunOptions, run_cell
+from exhausters.sweep.drain import run_cell
 from exhausters.sweep.record import CellResult, RunRecord
+from exhausters.sweep.run_options import CHECKED, RunOptions
 from exhausters.workloads import CanaryText, parse_spec, parse_workload
 from tests.fakes.fake_engine import ScriptRunner
 

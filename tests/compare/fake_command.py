@@ -20,7 +20,7 @@ from typing import Any
 import exhausters.targets
 from exhausters.cli.app import app
 from exhausters.sweep import workers
-from exhausters.sweep.drain import COUNTED, DECIDE
+from exhausters.sweep.run_options import COUNTED, DECIDE
 from exhausters.targets import PreparedTarget
 from exhausters.worker.host import Host
 from tests.fakes.fake_target import fake_target

@@ -16,9 +16,9 @@ import exhausters.targets
 from exhausters.cli.app import app
 from exhausters.errors import BootError, SchedulerFailedError, TargetNotFoundError, WorkerHungError
 from exhausters.sweep import workers
-from exhausters.sweep.drain import RunOptions
 from exhausters.sweep.read_records import read_records
 from exhausters.sweep.record import CRASHED, DRAINED, STALLED, TIMEOUT
+from exhausters.sweep.run_options import RunOptions
 from exhausters.sweep.store import RecordWriter
 from exhausters.targets import PreparedTarget
 from tests.fakes.fake_engine import FakeHost

@@ -16,8 +16,9 @@ from exhausters.engine.fake.scheduler import FakeScheduler
 from exhausters.engine.settings import HostSettings
 from exhausters.errors import HostError, ScriptFailedError
 from exhausters.scripted.hook import ScriptedSchedulerHook
-from exhausters.sweep.drain import COUNTED, DECIDE, TIMED, RunOptions, run_cell
+from exhausters.sweep.drain import run_cell
 from exhausters.sweep.execute import imported_sources
+from exhausters.sweep.run_options import COUNTED, DECIDE, TIMED, RunOptions
 from exhausters.worker.protocol import RunScript, ScriptFailed, ScriptRef, ScriptSucceeded, WorkerReady
 from exhausters.worker.script_ref import script_ref
 from exhausters.workloads import DEFAULT_TEXT, EmittedText

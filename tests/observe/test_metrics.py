@@ -5,8 +5,9 @@ from __future__ import annotations
 from exhausters.observe.metrics import DECISION, HIGHER, HOST, KINDS, LOWER, METRICS, NONE, WORK
 from exhausters.observe.smallest_effects import COSTS, MECHANISM, OUTCOMES, ROLES
 from exhausters.sweep.cell import Cell
-from exhausters.sweep.drain import RunOptions, run_cell
+from exhausters.sweep.drain import run_cell
 from exhausters.sweep.record import CellResult
+from exhausters.sweep.run_options import RunOptions
 from exhausters.workloads import parse_workload
 from tests.fakes.fake_engine import ScriptRunner
 

@@ -8,7 +8,8 @@ from collections.abc import Callable
 from typing import Any
 
 from exhausters.pressure import ScriptedKvPoolExhauster, ScriptedReqRowExhauster
-from exhausters.sweep.drain import RunOptions, run_cell
+from exhausters.sweep.drain import run_cell
+from exhausters.sweep.run_options import RunOptions
 
 Undo = Callable[[], Any]
 

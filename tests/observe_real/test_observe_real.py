@@ -22,10 +22,11 @@ from exhausters.observe.metrics import DECISION, HOST, METRICS, MODELLED, WORK
 from exhausters.observe.step_record import IDLE
 from exhausters.pressure import PressureLevels
 from exhausters.sweep.cell import Cell, EngineSettings
-from exhausters.sweep.drain import DrainLimits, RunOptions, run_cell
+from exhausters.sweep.drain import run_cell
 from exhausters.sweep.failure import failed_result
 from exhausters.sweep.grid import load_grid
 from exhausters.sweep.record import CRASHED, DRAINED, STALLED, CellResult
+from exhausters.sweep.run_options import DrainLimits, RunOptions
 from exhausters.worker.host import Host
 from exhausters.worker.spool import SPOOL_STEPS
 from exhausters.workloads import parse_workload

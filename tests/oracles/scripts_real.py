@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from exhausters.sweep.drain import CHECKED, IN_ROUNDS, RunOptions, run_cell
+from exhausters.sweep.drain import run_cell
+from exhausters.sweep.run_options import CHECKED, IN_ROUNDS, RunOptions
 
 Undo = Callable[[], Any]
 

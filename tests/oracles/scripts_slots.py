@@ -7,7 +7,8 @@ from operator import attrgetter
 from typing import Any
 
 from exhausters.engine.sglang.holdings import path_on
-from exhausters.sweep.drain import CHECKED, RunOptions, run_cell
+from exhausters.sweep.drain import run_cell
+from exhausters.sweep.run_options import CHECKED, RunOptions
 from exhausters.workloads import parse_workload
 
 _FIRST_BATCH = 20

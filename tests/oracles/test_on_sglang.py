@@ -14,9 +14,10 @@ from exhausters.check.shrink import shrink
 from exhausters.engine.settings import HostSettings
 from exhausters.pressure.levels import PressureLevels
 from exhausters.sweep.cell import Cell, EngineSettings
-from exhausters.sweep.drain import CHECKED, DECIDE, IN_ROUNDS, RunOptions, run_cell
+from exhausters.sweep.drain import run_cell
 from exhausters.sweep.grid import load_grid
 from exhausters.sweep.record import DRAINED, CellResult, RunRecord
+from exhausters.sweep.run_options import CHECKED, DECIDE, IN_ROUNDS, RunOptions
 from exhausters.sweep.workers import Workers
 from exhausters.targets import prepare
 from exhausters.worker.host import Host

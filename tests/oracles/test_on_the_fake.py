@@ -17,9 +17,10 @@ from exhausters.oracles.room import STEPS_TO_ADMIT
 from exhausters.pressure import PressureSet
 from exhausters.pressure.levels import PressureLevels
 from exhausters.sweep.cell import Cell
-from exhausters.sweep.drain import CHECKED, DECIDE, DrainLimits, RunOptions, run_cell
+from exhausters.sweep.drain import run_cell
 from exhausters.sweep.record import DRAINED, CellResult
 from exhausters.sweep.record import STALLED as RUN_STALLED
+from exhausters.sweep.run_options import CHECKED, DECIDE, DrainLimits, RunOptions
 from exhausters.workloads import FixedToken, parse_workload
 from tests.fakes.fake_engine import ScriptRunner
 

@@ -13,8 +13,8 @@ from exhausters.observe.step_record import PREFILL, StepRecord
 from exhausters.oracles.base import World
 from exhausters.oracles.starvation import StarvationBound
 from exhausters.pressure import PressureSet
-from exhausters.sweep.drain import DECIDE
 from exhausters.sweep.record import DRAINED
+from exhausters.sweep.run_options import DECIDE
 from exhausters.workloads import FixedToken
 from tests.fakes.fake_engine import ScriptRunner
 from tests.oracles.test_on_the_fake import ROOMY, act_at, answers, broken, checked
@@ -56,7 +56,8 @@ def test_other_passes_raise(monkeypatch: Patch) -> None:
 def test_a_lost_page_is_back_after_a_reset(monkeypatch: Patch) -> None:
     """A worker in which a page was lost can be used again: the next run adds up."""
     from exhausters.sweep.cell import Cell
-    from exhausters.sweep.drain import CHECKED, RunOptions, run_cell
+    from exhausters.sweep.drain import run_cell
+    from exhausters.sweep.run_options import CHECKED, RunOptions
     from exhausters.workloads import parse_workload
 
     act_at(monkeypatch, 20, lose_a_page)

@@ -9,8 +9,9 @@ import pytest
 from exhausters.engine.fake.scheduler import FakeScheduler
 from exhausters.oracles.rounds import JUDGED_ROUNDS
 from exhausters.sweep.cell import Cell
-from exhausters.sweep.drain import CHECKED, IN_ROUNDS, RunOptions, run_cell
+from exhausters.sweep.drain import run_cell
 from exhausters.sweep.record import DRAINED, CellResult
+from exhausters.sweep.run_options import CHECKED, IN_ROUNDS, RunOptions
 from exhausters.workloads import parse_workload
 from tests.fakes.fake_engine import ScriptRunner
 from tests.oracles.test_on_the_fake import answers, broken

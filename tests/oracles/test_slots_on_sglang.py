@@ -10,8 +10,9 @@ import pytest
 from exhausters.engine.settings import HostSettings
 from exhausters.pressure.levels import PressureLevels
 from exhausters.sweep.cell import Cell, EngineSettings
-from exhausters.sweep.drain import CHECKED, DECIDE, RunOptions, run_cell
+from exhausters.sweep.drain import run_cell
 from exhausters.sweep.record import DRAINED
+from exhausters.sweep.run_options import CHECKED, DECIDE, RunOptions
 from exhausters.sweep.workers import boot
 from exhausters.targets import prepare
 from exhausters.workloads import CanaryText, parse_workload

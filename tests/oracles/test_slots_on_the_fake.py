@@ -11,8 +11,9 @@ from exhausters.engine.fake.requests import FakeRequest
 from exhausters.engine.fake.scheduler import FakeScheduler
 from exhausters.pressure.levels import PressureLevels
 from exhausters.sweep.cell import Cell
-from exhausters.sweep.drain import CHECKED, RunOptions, run_cell
+from exhausters.sweep.drain import run_cell
 from exhausters.sweep.record import DRAINED, CellResult
+from exhausters.sweep.run_options import CHECKED, RunOptions
 from exhausters.workloads import CanaryText, EmittedText, FixedToken, parse_workload
 from tests.fakes.fake_engine import ScriptRunner
 

@@ -22,10 +22,10 @@ from exhausters.observe.metrics import METRICS
 from exhausters.pressure import PressureLevels, PressureSet, kind_of, register, unregister
 from exhausters.sweep import workers
 from exhausters.sweep.cell import Cell
-from exhausters.sweep.drain import RunOptions
 from exhausters.sweep.execute import LocalExecutor
 from exhausters.sweep.grid import Grid, axis_names
 from exhausters.sweep.record import DRAINED, RunRecord
+from exhausters.sweep.run_options import RunOptions
 from exhausters.sweep.runner import SweepOptions, sweep
 from exhausters.sweep.store import sweep_writer
 from exhausters.sweep.table import records_table

@@ -13,8 +13,9 @@ from exhausters.engine.settings import HostSettings
 from exhausters.errors import HostError, RankFailedError, RanksDisagreeError
 from exhausters.pressure import PressureLevels
 from exhausters.sweep.cell import Cell, EngineSettings
-from exhausters.sweep.drain import CHECKED, RunOptions, run_cell
+from exhausters.sweep.drain import run_cell
 from exhausters.sweep.record import DRAINED, CellResult
+from exhausters.sweep.run_options import CHECKED, RunOptions
 from exhausters.workloads import parse_workload
 from tests.conftest import Hosts
 from tests.ranks import scripts

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from exhausters.engine.settings import HostSettings
-from exhausters.sweep.drain import CHECKED, RunOptions, run_cell
+from exhausters.sweep.drain import run_cell
 from exhausters.sweep.joined_pair import joined_cell
 from exhausters.sweep.record import ABORTED, CellResult
+from exhausters.sweep.run_options import CHECKED, RunOptions
 from exhausters.targets import SUPPORTED_RELEASES, prepare
 from exhausters.worker.host import Host
 from exhausters.workloads import parse_workload

@@ -6,8 +6,9 @@ import pytest
 
 from exhausters.engine.settings import HostSettings
 from exhausters.sweep.cell import Cell, EngineSettings
-from exhausters.sweep.drain import CHECKED, RunOptions, run_cell
+from exhausters.sweep.drain import run_cell
 from exhausters.sweep.record import DRAINED, CellResult
+from exhausters.sweep.run_options import CHECKED, RunOptions
 from exhausters.targets import SUPPORTED_RELEASES, prepare
 from exhausters.worker.host import Host
 from exhausters.workloads import parse_workload

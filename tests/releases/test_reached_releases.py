@@ -9,9 +9,10 @@ import pytest
 from exhausters.engine.settings import HostSettings
 from exhausters.errors import SeamError, UnsupportedSettingError
 from exhausters.sweep.cell import EngineSettings
-from exhausters.sweep.drain import CHECKED, RunOptions, run_cell
+from exhausters.sweep.drain import run_cell
 from exhausters.sweep.grid import load_grid
 from exhausters.sweep.record import DRAINED, CellResult
+from exhausters.sweep.run_options import CHECKED, RunOptions
 from exhausters.targets import REACHED_RELEASES, prepare
 from exhausters.worker.host import Host
 from exhausters.workloads import parse_workload

@@ -10,8 +10,9 @@ from exhausters.engine.settings import HostSettings
 from exhausters.errors import ConservationError
 from exhausters.pressure import PressureLevels
 from exhausters.sweep.cell import Cell, EngineSettings
-from exhausters.sweep.drain import RunOptions, run_cell
+from exhausters.sweep.drain import run_cell
 from exhausters.sweep.record import DRAINED
+from exhausters.sweep.run_options import RunOptions
 from exhausters.targets import prepare
 from exhausters.worker.host import Host
 from exhausters.workloads import parse_workload

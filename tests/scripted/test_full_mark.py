@@ -11,8 +11,9 @@ from rich.console import Console
 from exhausters.cli.outcomes import print_outcomes
 from exhausters.engine.fake.scheduler import FakeScheduler
 from exhausters.sweep.cell import Cell
-from exhausters.sweep.drain import CHECKED, DECIDE, RunOptions, run_cell
+from exhausters.sweep.drain import run_cell
 from exhausters.sweep.record import LEFT_MARKED_FULL, CellResult, RunRecord
+from exhausters.sweep.run_options import CHECKED, DECIDE, RunOptions
 from exhausters.worker.protocol import RunScript
 from exhausters.worker.script_ref import script_ref
 from exhausters.workloads import parse_workload

@@ -11,8 +11,9 @@ from exhausters.errors import AllocationShortError, ScriptFailedError, UsageErro
 from exhausters.observe.forward_time import ConstantForwardTime, ForwardTimeModel, LinearForwardTime
 from exhausters.pressure.levels import PressureLevels
 from exhausters.sweep.cell import Cell
-from exhausters.sweep.drain import DECIDE, LINES, TIMED, DrainLimits, RunOptions, run_cell
+from exhausters.sweep.drain import run_cell
 from exhausters.sweep.record import ABORTED, DRAINED, STALLED, TIMEOUT, CellResult
+from exhausters.sweep.run_options import DECIDE, LINES, TIMED, DrainLimits, RunOptions
 from exhausters.workloads import Request, Segment, Workload, parse_workload
 from tests.fakes.fake_engine import ScriptRunner
 

@@ -10,8 +10,9 @@ from exhausters.engine.fake.scheduler import FakeScheduler
 from exhausters.errors import WorkloadError
 from exhausters.pressure.levels import PressureLevels
 from exhausters.sweep.cell import Cell, EngineSettings
-from exhausters.sweep.drain import CHECKED, DECIDE, RunOptions, run_cell
+from exhausters.sweep.drain import run_cell
 from exhausters.sweep.record import DRAINED, EVENT_STEPS, CellResult
+from exhausters.sweep.run_options import CHECKED, DECIDE, RunOptions
 from exhausters.workloads import Request, Segment, Workload, parse_workload
 from exhausters.workloads.event import ABORT, ACTIONS, PAUSE_IN_PLACE, PAUSED_STEPS, STAGES, Event
 from tests.fakes.fake_engine import ScriptRunner

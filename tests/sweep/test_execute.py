@@ -12,10 +12,10 @@ import pytest
 
 from exhausters.errors import SchedulerFailedError, WorkerHungError
 from exhausters.sweep import workers
-from exhausters.sweep.drain import RunOptions
 from exhausters.sweep.execute import Executor, LocalExecutor
 from exhausters.sweep.plan import Task, plan_pairs, plan_sweep
 from exhausters.sweep.record import CRASHED, DRAINED, TIMEOUT, RunRecord
+from exhausters.sweep.run_options import RunOptions
 from tests.fakes.fake_engine import FakeHost
 from tests.sweep.samples import a_grid, a_target
 

@@ -12,12 +12,12 @@ from exhausters.errors import StoreError, WorkloadError
 from exhausters.observe.metrics import DECISION, METRICS, MODELLED
 from exhausters.observe.run_facts import RunFacts
 from exhausters.sweep import workers
-from exhausters.sweep.drain import RunOptions
 from exhausters.sweep.execute import LocalExecutor
 from exhausters.sweep.facts import resummarize
 from exhausters.sweep.plan import plan_sweep
 from exhausters.sweep.read_records import read_records
 from exhausters.sweep.record import DRAINED, STALLED, RunRecord
+from exhausters.sweep.run_options import RunOptions
 from exhausters.sweep.store import LOGS_NAME, sweep_writer
 from tests.fakes.fake_engine import FakeHost
 from tests.sweep.samples import a_grid, a_target, cut_short

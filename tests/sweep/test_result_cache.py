@@ -19,11 +19,11 @@ from exhausters.engine.api import ImportedSources
 from exhausters.errors import CacheError, WorkerCrashedError
 from exhausters.observe.metrics import HOST, METRICS
 from exhausters.sweep import cache_key, workers
-from exhausters.sweep.drain import RunOptions
 from exhausters.sweep.execute import LocalExecutor
 from exhausters.sweep.grid import Grid
 from exhausters.sweep.record import CACHED_FROM, DRAINED, RunRecord
 from exhausters.sweep.result_cache import ResultCache
+from exhausters.sweep.run_options import RunOptions
 from exhausters.sweep.runner import SweepOptions, sweep
 from exhausters.targets import PreparedTarget
 from tests.fakes.fake_engine import FakeHost

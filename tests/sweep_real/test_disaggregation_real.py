@@ -9,8 +9,9 @@ import pytest
 from exhausters.engine.settings import HostSettings
 from exhausters.pressure import PressureLevels
 from exhausters.sweep.cell import Cell, EngineSettings
-from exhausters.sweep.drain import CHECKED, DECIDE, DrainLimits, RunOptions, run_cell
+from exhausters.sweep.drain import run_cell
 from exhausters.sweep.record import ABORTED, DRAINED, STALLED, CellResult
+from exhausters.sweep.run_options import CHECKED, DECIDE, DrainLimits, RunOptions
 from exhausters.worker.host import Host
 from exhausters.workloads import parse_workload
 from tests.conftest import Hosts

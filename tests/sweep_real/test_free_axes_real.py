@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from exhausters.sweep.drain import RunOptions
 from exhausters.sweep.execute import LocalExecutor
 from exhausters.sweep.grid import Grid
 from exhausters.sweep.record import DRAINED, UNSUPPORTED, RunRecord
+from exhausters.sweep.run_options import RunOptions
 from exhausters.sweep.runner import SweepOptions, sweep
 from tests.conftest import newest_release
 from tests.sweep.samples import a_grid

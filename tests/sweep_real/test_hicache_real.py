@@ -9,9 +9,10 @@ import pytest
 from exhausters.engine.settings import HostSettings
 from exhausters.pressure import PressureLevels
 from exhausters.sweep.cell import Cell, EngineSettings
-from exhausters.sweep.drain import CHECKED, DECIDE, RunOptions, run_cell
+from exhausters.sweep.drain import run_cell
 from exhausters.sweep.execute import LocalExecutor
 from exhausters.sweep.record import DRAINED, UNSUPPORTED, CellResult
+from exhausters.sweep.run_options import CHECKED, DECIDE, RunOptions
 from exhausters.sweep.runner import SweepOptions, sweep
 from exhausters.worker.host import Host
 from exhausters.workloads import parse_workload

@@ -11,8 +11,9 @@ from exhausters.engine.settings import HostSettings
 from exhausters.errors import UnsupportedSettingError
 from exhausters.pressure import PressureLevels
 from exhausters.sweep.cell import Cell, EngineSettings
-from exhausters.sweep.drain import CHECKED, DECIDE, RunOptions, run_cell
+from exhausters.sweep.drain import run_cell
 from exhausters.sweep.record import DRAINED, CellResult
+from exhausters.sweep.run_options import CHECKED, DECIDE, RunOptions
 from exhausters.worker.host import Host
 from exhausters.workloads import parse_workload
 from tests.conftest import Hosts, newest_release

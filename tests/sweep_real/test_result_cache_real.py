@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from exhausters.sweep import workers
-from exhausters.sweep.drain import RunOptions
 from exhausters.sweep.execute import LocalExecutor
 from exhausters.sweep.record import CACHED_FROM, DRAINED
 from exhausters.sweep.result_cache import ResultCache
+from exhausters.sweep.run_options import RunOptions
 from exhausters.sweep.runner import SweepOptions, sweep
 from exhausters.targets import NEWEST_RELEASE, PreparedTarget, prepare
 from exhausters.worker.host import Host

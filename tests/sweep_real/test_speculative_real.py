@@ -8,9 +8,10 @@ from exhausters.engine.acceptance import parse_acceptance
 from exhausters.engine.settings import HostSettings
 from exhausters.pressure import PressureLevels
 from exhausters.sweep.cell import Cell, EngineSettings
-from exhausters.sweep.drain import CHECKED, DECIDE, RunOptions, run_cell
+from exhausters.sweep.drain import run_cell
 from exhausters.sweep.free_axes import FreeValue
 from exhausters.sweep.record import DRAINED, CellResult
+from exhausters.sweep.run_options import CHECKED, DECIDE, RunOptions
 from exhausters.workloads import parse_workload
 from tests.conftest import Hosts
 

@@ -10,8 +10,9 @@ from typing import Any
 from exhausters.engine.fake.scheduler import FakeScheduler
 from exhausters.pressure.levels import PressureLevels
 from exhausters.sweep.cell import Cell, EngineSettings
-from exhausters.sweep.drain import RunOptions, run_cell
+from exhausters.sweep.drain import run_cell
 from exhausters.sweep.record import CellResult
+from exhausters.sweep.run_options import RunOptions
 from exhausters.why.profile import CellProfile, profile_cell
 from exhausters.why.scenario import Scenario
 from exhausters.workloads import Request, Segment, Workload

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from exhausters.sweep.cell import Cell
-from exhausters.sweep.drain import RunOptions
+from exhausters.sweep.run_options import RunOptions
 from exhausters.sweep.workers import Workers
 from exhausters.why.differential import compare_profiles, explaining
 from exhausters.why.profile import CellProfile, profile_cell

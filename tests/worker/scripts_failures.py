@@ -10,7 +10,8 @@ from typing import Any
 from exhausters.engine.api import FORM_BATCH
 from exhausters.engine.clock import real_sleep
 from exhausters.errors import LevelError
-from exhausters.sweep.drain import RunOptions, run_cell
+from exhausters.sweep.drain import run_cell
+from exhausters.sweep.run_options import RunOptions
 
 
 def succeed(t: Any, value: Any = "done") -> Any:

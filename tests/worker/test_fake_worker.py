@@ -22,8 +22,9 @@ from exhausters.errors import (
 )
 from exhausters.observe.step_record import StepRecord
 from exhausters.sweep.cell import Cell
-from exhausters.sweep.drain import RunOptions, run_cell
+from exhausters.sweep.drain import run_cell
 from exhausters.sweep.record import DRAINED, CellResult
+from exhausters.sweep.run_options import RunOptions
 from exhausters.worker.host import Host
 from exhausters.workloads import parse_workload
 from tests.fakes.fake_engine import ScriptRunner

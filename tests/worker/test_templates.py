@@ -15,8 +15,9 @@ import pytest
 from exhausters.engine.settings import HostSettings
 from exhausters.errors import MissingModuleError, UnsupportedSettingError, WorkerCrashedError
 from exhausters.sweep.cell import Cell
-from exhausters.sweep.drain import COUNTED, RunOptions, run_cell
+from exhausters.sweep.drain import run_cell
 from exhausters.sweep.record import CellResult
+from exhausters.sweep.run_options import COUNTED, RunOptions
 from exhausters.sweep.workers import boot
 from exhausters.worker import templates as module
 from exhausters.worker.host import Host

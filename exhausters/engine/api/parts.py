@@ -8,8 +8,8 @@ from typing import Any, Protocol
 from exhausters.engine.api.records import NodeView
 
 
-class KvPool(Protocol):
-    """The KV pages that requests are given."""
+class TokenPool(Protocol):
+    """A pool of tokens that is given out in whole pages."""
 
     @property
     def page_size(self) -> int:
@@ -17,17 +17,10 @@ class KvPool(Protocol):
 
     @property
     def total_tokens(self) -> int:
-        """KV tokens in all; of a hybrid model those of the full-attention pool."""
-
-    @property
-    def window_total_tokens(self) -> int | None:
-        """Tokens of a hybrid model's sliding-window pool; None without one, or where it has no fixed size.
-
-        Whatever is taken here is taken from both pools.
-        """
+        """Tokens in all."""
 
     def available_tokens(self) -> int:
-        """Tokens that can be taken now, whole pages; of a hybrid model the smaller of both pools."""
+        """Tokens that can be taken now, whole pages."""
 
     def take(self, tokens: int) -> object:
         """Take free pages, all or nothing, and return what `give_back` wants.
@@ -36,7 +29,7 @@ class KvPool(Protocol):
             tokens: a multiple of the page size, >= 1.
 
         Raises:
-            AllocationShortError: the allocator gave less than it reported; it got that back.
+            AllocationShortError: the pool gave less than it reported; it got that back.
         """
 
     def give_back(self, taking: object) -> None:
@@ -45,6 +38,18 @@ class KvPool(Protocol):
         Raises:
             ConservationError: the pages are free already, because the pool was flushed meanwhile.
         """
+
+
+class KvPool(TokenPool, Protocol):
+    """The KV pages that requests are given.
+
+    Of a hybrid model those of the full-attention layers: what is taken is taken of the window's pool too, and
+    what is available is the smaller of both.
+    """
+
+    @property
+    def window_total_tokens(self) -> int | None:
+        """Tokens of a hybrid model's sliding-window pool; None without one, or where it has no fixed size."""
 
 
 class HostListener(Protocol):
@@ -60,23 +65,12 @@ class HostListener(Protocol):
         """The cache has freed tokens on the host."""
 
 
-class HostPool(Protocol):
+class HostPool(TokenPool, Protocol):
     """The pages of the cache's second tier, in host memory (SGLang: HiCache)."""
-
-    @property
-    def page_size(self) -> int:
-        """Tokens per page."""
-
-    @property
-    def total_tokens(self) -> int:
-        """Tokens in all."""
 
     @property
     def is_write_back(self) -> bool:
         """Whether nodes are copied when they are evicted from the device, which then waits for the copy."""
-
-    def available_tokens(self) -> int:
-        """Tokens that can be taken now, whole pages."""
 
     def cached_tokens(self) -> int:
         """Tokens that nodes of the tree keep here, on the device as well or not; O(nodes).
@@ -88,23 +82,6 @@ class HostPool(Protocol):
     def has_copies_in_flight(self) -> bool:
         """Whether the cache still holds locks for copies that it has not seen the end of."""
 
-    def take(self, tokens: int) -> object:
-        """Take free pages, all or nothing, and return what `give_back` wants.
-
-        Args:
-            tokens: a multiple of the page size, >= 1.
-
-        Raises:
-            AllocationShortError: the pool gave less than it reported; it got that back.
-        """
-
-    def give_back(self, taking: object) -> None:
-        """Return one taking.
-
-        Raises:
-            ConservationError: the pages are free already, because the cache was flushed meanwhile.
-        """
-
     def watch(self, listener: HostListener) -> Callable[[], None]:
         """Tell `listener` what moves; returns what ends that, harmless when repeated.
 
@@ -113,36 +90,8 @@ class HostPool(Protocol):
         """
 
 
-class WindowPool(Protocol):
-    """The KV tokens of the sliding-window layers of a hybrid model, apart from those of the full ones."""
-
-    @property
-    def page_size(self) -> int:
-        """Tokens per page."""
-
-    @property
-    def total_tokens(self) -> int:
-        """Tokens in all."""
-
-    def available_tokens(self) -> int:
-        """Tokens that can be taken now, whole pages."""
-
-    def take(self, tokens: int) -> object:
-        """Take free tokens of this pool alone, all or nothing, and return what `give_back` wants.
-
-        Args:
-            tokens: a multiple of the page size, >= 1.
-
-        Raises:
-            AllocationShortError: the pool gave less than it reported; it got that back.
-        """
-
-    def give_back(self, taking: object) -> None:
-        """Return one taking.
-
-        Raises:
-            ConservationError: the tokens are free already, because the pool was flushed meanwhile.
-        """
+class WindowPool(TokenPool, Protocol):
+    """The KV tokens of a hybrid model's sliding-window layers, taken apart from those of the full ones."""
 
 
 class MambaListener(Protocol):
