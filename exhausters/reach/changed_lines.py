@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import ast
 import difflib
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from types import CodeType
 
@@ -98,13 +99,13 @@ def executable_lines(text: str) -> frozenset[int]:
     What an import executes is left out (see `import_lines`): it runs in every worker, and reaching it says
     nothing.
     """
-    module = _compiled(text)
-    if module is None:
+    parsed = _parsed(text)
+    if parsed is None:
         return frozenset()
     lines: set[int] = set()
-    for code in _functions(module):
+    for code in _functions(parsed.code):
         lines.update(line for _, _, line in code.co_lines() if line and line != code.co_firstlineno)
-    return frozenset(lines - _docstring_lines(text))
+    return frozenset(lines - _docstring_lines(parsed))
 
 
 def import_lines(text: str) -> frozenset[int]:
@@ -112,51 +113,73 @@ def import_lines(text: str) -> frozenset[int]:
 
     Imports and the first lines of definitions are left out: what they bring is executed elsewhere.
     """
-    if _compiled(text) is None:
+    parsed = _parsed(text)
+    if parsed is None:
         return frozenset()
     lines: set[int] = set()
-    bodies = [ast.parse(text).body]
+    bodies = [parsed.body]
     while bodies:
         for node in bodies.pop():
             if isinstance(node, ast.ClassDef):
                 bodies.append(node.body)
             elif not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Import | ast.ImportFrom):
-                lines.update(range(node.lineno, (node.end_lineno or node.lineno) + 1))
-    return frozenset(lines - _docstring_lines(text))
+                lines.update(_span(node))
+    return frozenset(lines - _docstring_lines(parsed))
 
 
-def _compiled(text: str) -> CodeType | None:
+@dataclass(frozen=True, slots=True)
+class _Parsed:
+    """A file that is Python: its top statements, all of its statements, and what they compile to."""
+
+    body: list[ast.stmt]
+    statements: tuple[ast.stmt, ...]
+    code: CodeType
+
+
+# Two releases differ in some 370 files: each side of each is asked three times in a row, and parsed once.
+@lru_cache(maxsize=2)
+def _parsed(text: str) -> _Parsed | None:
     try:
-        return compile(text, "<source>", "exec", dont_inherit=True)
+        tree = ast.parse(text)
+        code = compile(tree, "<source>", "exec", dont_inherit=True)
     except (SyntaxError, ValueError):
         return None
+    return _Parsed(tree.body, tuple(_statements(tree.body)), code)
+
+
+def _statements(body: Sequence[ast.stmt]) -> Iterator[ast.stmt]:
+    """Every statement, those inside others included; expressions, nine of ten nodes, are not walked."""
+    for node in body:
+        yield node
+        for name in ("body", "orelse", "finalbody"):
+            yield from _statements(getattr(node, name, ()))
+        for branch in (*getattr(node, "handlers", ()), *getattr(node, "cases", ())):
+            yield from _statements(branch.body)
+
+
+def _span(node: ast.stmt) -> range:
+    return range(node.lineno, (node.end_lineno or node.lineno) + 1)
 
 
 def _executable_among(text: str, lines: set[int]) -> frozenset[int]:
     """The first lines of the statements that have one of these lines: a tracer reports only those."""
-    if not lines:
+    parsed = _parsed(text) if lines else None
+    if parsed is None:
         return frozenset()
     executable = executable_lines(text)
-    return frozenset(lines & executable) | _statement_starts(text, lines - executable, executable)
+    return frozenset(lines & executable) | _statement_starts(parsed, lines - executable, executable)
 
 
-def _statement_starts(text: str, lines: set[int], executable: frozenset[int]) -> frozenset[int]:
+def _statement_starts(parsed: _Parsed, lines: set[int], executable: frozenset[int]) -> frozenset[int]:
     """For changed lines inside a statement of several lines, where that statement begins."""
-    try:
-        tree = ast.parse(text)
-    except (SyntaxError, ValueError):
-        return frozenset()
-    starts = set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.stmt) and not hasattr(node, "body") and node.end_lineno is not None:
-            inside = range(node.lineno, node.end_lineno + 1)
-            if (
-                node.lineno in executable
-                and node.lineno not in lines
-                and any(line in lines for line in inside)
-            ):
-                starts.add(node.lineno)
-    return frozenset(starts)
+    return frozenset(
+        node.lineno
+        for node in parsed.statements
+        if not hasattr(node, "body")
+        and node.lineno in executable
+        and node.lineno not in lines
+        and not lines.isdisjoint(_span(node))
+    )
 
 
 def _functions(code: CodeType) -> Iterator[CodeType]:
@@ -169,15 +192,15 @@ def _functions(code: CodeType) -> Iterator[CodeType]:
             yield from _functions(constant)
 
 
-def _docstring_lines(text: str) -> set[int]:
+def _docstring_lines(parsed: _Parsed) -> set[int]:
     lines: set[int] = set()
-    for node in ast.walk(ast.parse(text)):
+    for node in parsed.statements:
         if (
             isinstance(node, ast.Expr)
             and isinstance(node.value, ast.Constant)
             and isinstance(node.value.value, str)
         ):
-            lines.update(range(node.lineno, (node.end_lineno or node.lineno) + 1))
+            lines.update(_span(node))
     return lines
 
 
