@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields
 
 from exhausters.sweep.cell import Cell, EngineSettings
 
@@ -37,12 +38,27 @@ def cells_to_time(cells: Sequence[Cell], *, moved: Mapping[Cell, float]) -> tupl
     for cell in cells:
         most[cell.workload] = max(most[cell.workload], moved[cell])
     chosen = sorted(most, key=lambda workload: -most[workload])[:_MAX_TIMED_WORKLOADS]
-    # One engine setting per workload, the one whose work moved most: a cell takes twenty runs and more.
-    engines = {}
-    for workload in chosen:
-        most_moved = max((cell for cell in cells if cell.workload == workload), key=lambda cell: moved[cell])
-        engines[workload] = most_moved.engine
+    # One engine setting per workload: a cell takes twenty runs and more.
+    engines = {
+        workload: _engine_to_time([cell for cell in cells if cell.workload == workload], moved)
+        for workload in chosen
+    }
     return covering_cells(cell for cell in cells if engines.get(cell.workload) == cell.engine)
+
+
+def _engine_to_time(cells: Sequence[Cell], moved: Mapping[Cell, float]) -> EngineSettings:
+    """Of the settings whose work moved at least half as much as any, those nearest to the defaults."""
+    most: dict[EngineSettings, float] = {}
+    for cell in cells:
+        most[cell.engine] = max(most.get(cell.engine, 0.0), moved[cell])
+    enough = [engine for engine, share in most.items() if 2 * share >= max(most.values())]
+    return min(enough, key=lambda engine: (_given(engine), -most[engine]))
+
+
+def _given(engine: EngineSettings) -> int:
+    """How many settings are not the defaults."""
+    default = EngineSettings()
+    return sum(getattr(engine, one.name) != getattr(default, one.name) for one in fields(engine))
 
 
 def _tightness(cell: Cell) -> tuple[int, float]:

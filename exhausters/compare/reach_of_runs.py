@@ -21,7 +21,8 @@ class ReachOfRuns:
     def __init__(self, sources: Sources, base: Side, head: Side) -> None:
         self._sources = sources
         self._sides = (base, head)
-        self._changes: tuple[FileChange, ...] | None = None
+        # By the files that were looked into: a switch that is tried may import more.
+        self._changes: dict[frozenset[str], tuple[FileChange, ...]] = {}
         self._own = source_tree(sources.engine).SCHEDULER_FOLDERS
         self._booted: tuple[Lines, ...] = ({}, {})
 
@@ -49,7 +50,12 @@ class ReachOfRuns:
         )
         if every is None or compared is None:
             return every
-        return replace(every, reached=compared.reached, only_tried=every.reached - compared.reached)
+        return replace(
+            every,
+            reached=compared.reached,
+            only_guards=compared.only_guards,
+            only_tried=every.reached - compared.reached,
+        )
 
     def _reach_of(self, of_sides: Sequence[Sequence[RunRecord]]) -> Reach | None:
         records = [[one for one in side if one.result.executed] for side in of_sides]
@@ -57,8 +63,9 @@ class ReachOfRuns:
             return None
         imported = frozenset(file for side in records for file in _imported(side))
         base_executed, head_executed = (_executed(side) for side in records)
-        return measure_reach(
-            self._changes_among(imported),
+        among = self._looked_into(imported)
+        reach = measure_reach(
+            self._changes_among(among),
             base=self._sources.base,
             head=self._sources.head,
             base_executed=base_executed,
@@ -67,6 +74,7 @@ class ReachOfRuns:
             base_booted=self._booted[0],
             head_booted=self._booted[1],
         )
+        return replace(reach, other_files=len(self._sources.differing - among))
 
     def with_guards_of_calls(self, reach: Reach) -> Reach:
         """Return the reach with, after its unreached lines, guards of calls of what nobody called."""
@@ -88,19 +96,23 @@ class ReachOfRuns:
     def _is_near(self, lines: UnreachedLines) -> bool:
         return lines.is_imported or lines.file.startswith(self._own)
 
-    def _changes_among(self, imported: frozenset[str]) -> tuple[FileChange, ...]:
-        if self._changes is None:
-            # Two releases differ in hundreds of files that no worker imports: they are not looked into,
-            # except where nothing else differs, and in the scheduler's folders: a switch may import them.
-            differing = self._sources.differing
-            own = {file for file in differing if file.startswith(self._own)}
-            self._changes = changed_files(
-                self._sources.base,
-                self._sources.head,
-                below=self._sources.watched,
-                among=(differing & imported) | own or differing,
+    def _looked_into(self, imported: frozenset[str]) -> frozenset[str]:
+        """Changed files that a worker imports, and those of the scheduler's folders: a switch may do so.
+
+        Two releases differ in hundreds of files that no worker imports: these are counted, and looked into
+        only where nothing else differs.
+        """
+        differing = self._sources.differing
+        own = {file for file in differing if file.startswith(self._own)}
+        return (differing & imported) | own or differing
+
+    def _changes_among(self, files: frozenset[str]) -> tuple[FileChange, ...]:
+        if files not in self._changes:
+            sources = self._sources
+            self._changes[files] = changed_files(
+                sources.base, sources.head, below=sources.watched, among=files
             )
-        return self._changes
+        return self._changes[files]
 
 
 def _imported(records: Iterable[RunRecord]) -> Iterable[str]:

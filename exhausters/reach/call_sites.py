@@ -73,7 +73,7 @@ def _guards_of_calls(names: frozenset[str], texts: Mapping[str, str], executed: 
             if not missing:
                 continue
             guarded = guards(text, missing, executed[file])
-            found += guarded.values()
+            found += [guard.condition for guard in guarded.values()]
             functions = lines_by_function(file, text, missing - guarded.keys())
             callers |= {part for one in functions for part in one.name.split(".")[-1:]}
         names = frozenset(callers - seen)
@@ -104,7 +104,7 @@ def _guards_of_imports(file: str, texts: Mapping[str, str], executed: Executed) 
         if not missing:
             continue
         guarded = guards(text, missing, executed[place])
-        found += guarded.values()
+        found += [guard.condition for guard in guarded.values()]
         functions = lines_by_function(place, text, missing - guarded.keys())
         holders |= {one.name.rpartition(".")[2] for one in functions}
     return found + _guards_of_calls(frozenset(holders), texts, executed)

@@ -10,6 +10,8 @@ from functools import lru_cache
 from pathlib import Path
 from types import CodeType
 
+from exhausters.reach.moved_files import moved_files
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileChange:
@@ -20,7 +22,7 @@ class FileChange:
         base_lines: executable lines of the base that are gone or were rewritten, by number there.
         head_lines: executable lines of the head that are new or rewritten, by number there.
         import_lines: lines of the head that are new or rewritten and that its import executes: constants,
-            class attributes. Whether a run uses them is not known.
+            class attributes, defaults of arguments. Whether a run uses them is not known.
         is_only_in_base, is_only_in_head: whether the other side has no such file.
     """
 
@@ -50,7 +52,9 @@ def changed_files(
 ) -> tuple[FileChange, ...]:
     """Return every Python file with a changed executable line, in the order of their paths.
 
-    Comments, blank lines and docstrings do not execute, so a file in which only those differ is left out.
+    Comments, blank lines and docstrings do not execute, so a file in which only those differ is left out. A
+    file that was moved is compared with what it was: what is gone is told of the one, and what is new of the
+    other.
 
     Args:
         base, head: source folders, each of which contains `sglang/`.
@@ -58,19 +62,35 @@ def changed_files(
         among: the files that are compared; None for all.
     """
     ours, theirs = (set(_python_files(folder, below)) for folder in (base, head))
-    changes = []
-    for file in sorted(ours | theirs):
-        if among is not None and file not in among:
-            continue
-        before = (base / file).read_bytes() if file in ours else b""
-        after = (head / file).read_bytes() if file in theirs else b""
-        if before == after:
-            continue
-        change = compare_files(file, _text(before), _text(after))
-        if change.base_lines or change.head_lines or change.import_lines:
-            only = replace(change, is_only_in_base=file not in theirs, is_only_in_head=file not in ours)
-            changes.append(only)
-    return tuple(changes)
+    files = sorted(file for file in ours | theirs if among is None or file in among)
+    before = {file: (base / file).read_bytes() if file in ours else b"" for file in files}
+    after = {file: (head / file).read_bytes() if file in theirs else b"" for file in files}
+    moved = moved_files(
+        {file: _text(before[file]) for file in files if file not in theirs},
+        {file: _text(after[file]) for file in files if file not in ours},
+    )
+    changes = [
+        replace(
+            compare_files(file, _text(before[file]), _text(after[file])),
+            is_only_in_base=file not in theirs,
+            is_only_in_head=file not in ours,
+        )
+        for file in files
+        if before[file] != after[file] and file not in {*moved, *moved.values()}
+    ]
+    for old, new in moved.items():
+        changes += _compare_moved(old, _text(before[old]), new, _text(after[new]))
+    found = (one for one in changes if one.base_lines or one.head_lines or one.import_lines)
+    return tuple(sorted(found, key=lambda one: one.file))
+
+
+def _compare_moved(old: str, before: str, new: str, after: str) -> tuple[FileChange, FileChange]:
+    """What is gone from the one and new in the other."""
+    change = compare_files(new, before, after)
+    return (
+        replace(change, file=old, head_lines=frozenset(), import_lines=frozenset(), is_only_in_base=True),
+        replace(change, base_lines=frozenset(), is_only_in_head=True),
+    )
 
 
 def compare_files(file: str, base: str, head: str) -> FileChange:
@@ -89,7 +109,8 @@ def compare_files(file: str, base: str, head: str) -> FileChange:
         file=file,
         base_lines=_executable_among(base, gone),
         head_lines=_executable_among(head, new),
-        import_lines=frozenset(new) & import_lines(head) if new else frozenset(),
+        import_lines=(frozenset(new) & import_lines(head) if new else frozenset())
+        | _new_defaults(base, head),
     )
 
 
@@ -171,15 +192,44 @@ def _executable_among(text: str, lines: set[int]) -> frozenset[int]:
 
 
 def _statement_starts(parsed: _Parsed, lines: set[int], executable: frozenset[int]) -> frozenset[int]:
-    """For changed lines inside a statement of several lines, where that statement begins."""
+    """For changed lines inside a statement of several lines, or inside its condition, where it begins."""
     return frozenset(
-        node.lineno
+        part.start
         for node in parsed.statements
-        if not hasattr(node, "body")
-        and node.lineno in executable
-        and node.lineno not in lines
-        and not lines.isdisjoint(_span(node))
+        for part in _headers(node)
+        if part.start in executable and part.start not in lines and not lines.isdisjoint(part)
     )
+
+
+def _headers(node: ast.stmt) -> Iterator[range]:
+    """The lines of a statement that are not those of the statements in it."""
+    body = getattr(node, "body", None)
+    yield _span(node) if body is None else range(node.lineno, max(body[0].lineno, node.lineno + 1))
+    for handler in getattr(node, "handlers", ()):
+        yield range(handler.lineno, max(handler.body[0].lineno, handler.lineno + 1))
+
+
+def _new_defaults(base: str, head: str) -> frozenset[int]:
+    """Where functions of head begin whose defaults or decorators, which an import executes, are others."""
+    before, after = _signatures(base), _signatures(head)
+    return frozenset(
+        line for name, (line, said) in after.items() if name in before and before[name][1] != said
+    )
+
+
+def _signatures(text: str) -> dict[str, tuple[int, str]]:
+    parsed = _parsed(text)
+    found: dict[str, tuple[int, str]] = {}
+    bodies = [("", parsed.body if parsed else [])]
+    while bodies:
+        prefix, body = bodies.pop()
+        for node in body:
+            if isinstance(node, ast.ClassDef):
+                bodies.append((f"{prefix}{node.name}.", node.body))
+            elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                parts = [*node.decorator_list, *node.args.defaults, *filter(None, node.args.kw_defaults)]
+                found[prefix + node.name] = node.lineno, " ".join(map(ast.dump, parts))
+    return found
 
 
 def _functions(code: CodeType) -> Iterator[CodeType]:

@@ -60,6 +60,8 @@ class Reach:
             works with what they left; whether it made use of it is not known.
         only_tried: changed lines that only runs executed which are not compared.
         import_lines: changed constants and class attributes, of which no run is known to use any.
+        only_guards: lines of `reached` that are conditions, and kept other changed lines from running.
+        other_files: changed files that were not looked into, since no run imports them.
     """
 
     changed: int
@@ -68,16 +70,33 @@ class Reach:
     boot_only: int = 0
     only_tried: int = 0
     import_lines: int = 0
+    only_guards: int = 0
+    other_files: int = 0
 
     @property
     def is_nothing_reached(self) -> bool:
-        """Whether there is a change and no run that is compared is known to have executed a line of it."""
-        return self.reached == 0 and (self.changed > 0 or bool(self.unreached) or self.import_lines > 0)
+        """Whether there is a change and no run that is compared executed more than its guards.
+
+        A switch that no cell sets is asked, and what is behind it never runs.
+        """
+        is_some = self.changed > 0 or bool(self.unreached) or self.import_lines > 0
+        return is_some and self.reached == self.only_guards
+
+    @property
+    def missing(self) -> int:
+        """Changed lines of imported files that neither a run nor a boot executed."""
+        return self.changed - self.reached - self.boot_only
 
     def __str__(self) -> str:
+        others = f"; {self.other_files} more changed files are imported by no run" if self.other_files else ""
+        return self._of_lines() + others
+
+    def _of_lines(self) -> str:
         constants = f"{self.import_lines} changed lines of constants, whose use is not known"
         if self.changed:
             text = f"{self.reached} of {self.changed} changed lines reached"
+            if self.only_guards:
+                text = f"{text}, {self.only_guards} of them only conditions that kept the rest from running"
             if self.only_tried:
                 text = f"{text}, {self.only_tried} only in cells that are not compared"
             if self.boot_only:
@@ -110,7 +129,7 @@ def measure_reach(
         imported: files that a worker of either side imports.
         base_booted, head_booted: lines that a boot executed, where that was recorded.
     """
-    changed = reached = boot_only = constants = 0
+    changed = reached = boot_only = constants = only_guards = 0
     unreached: list[UnreachedLines] = []
     for change in changes:
         constants += len(change.import_lines) if change.file in imported else 0
@@ -129,32 +148,42 @@ def measure_reach(
             boot_only += len(in_boot)
             missing = lines - done - in_boot
             if missing:
-                text = read_source(folder / change.file)
-                unreached += _ranges(change.file, side, missing, guards(text, missing, done))
+                found = guards(read_source(folder / change.file), missing, done)
+                only_guards += len({guard.line for guard in found.values()} & lines & done)
+                unreached += _ranges(change.file, side, missing, found)
     return Reach(
         changed=changed,
         reached=reached,
         unreached=tuple(unreached),
         boot_only=boot_only,
         import_lines=constants,
+        only_guards=only_guards,
     )
 
 
-def guards(text: str, lines: frozenset[int], executed: frozenset[int]) -> dict[int, str]:
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """A condition that was evaluated and not met: where it begins, and as Python."""
+
+    line: int
+    condition: str
+
+
+def guards(text: str, lines: frozenset[int], executed: frozenset[int]) -> dict[int, Guard]:
     """Return, for unreached lines, the innermost condition above them that was evaluated and not met.
 
     Lines without such a condition are absent: their function was not called, or it was left before.
     """
-    found: dict[int, tuple[int, str]] = {}
+    found: dict[int, Guard] = {}
     for node in ast.walk(ast.parse(text)):
         if not isinstance(node, ast.If | ast.While | ast.For) or node.lineno not in executed:
             continue
         for body, condition in _branches(node):
             first, last = body[0].lineno, body[-1].end_lineno or body[-1].lineno
             for line in lines:
-                if first <= line <= last and found.get(line, (0, ""))[0] <= node.lineno:
-                    found[line] = node.lineno, condition
-    return {line: condition for line, (_, condition) in found.items()}
+                if first <= line <= last and (line not in found or found[line].line <= node.lineno):
+                    found[line] = Guard(node.lineno, condition)
+    return found
 
 
 def _branches(node: ast.If | ast.While | ast.For) -> list[tuple[list[ast.stmt], str]]:
@@ -168,9 +197,10 @@ def _branches(node: ast.If | ast.While | ast.For) -> list[tuple[list[ast.stmt], 
 
 
 def _ranges(
-    file: str, side: str, lines: frozenset[int], conditions: Mapping[int, str], *, is_imported: bool = True
+    file: str, side: str, lines: frozenset[int], found: Mapping[int, Guard], *, is_imported: bool = True
 ) -> list[UnreachedLines]:
     """Group lines that follow each other, and share a guard, into one entry."""
+    conditions = {line: guard.condition for line, guard in found.items()}
     numbered = enumerate(sorted(lines))
     parts = []
     for (_, guard), group in groupby(numbered, lambda one: (one[1] - one[0], conditions.get(one[1], ""))):

@@ -10,6 +10,7 @@ from exhausters.observe.smallest_effects import COST, COUNTS, CPU_TIME
 from reports.detect.claims import ClaimResult, Decisions
 from reports.detect.effect import Effect
 from reports.detect.effect_words import Movement, families, metric_words, movements, named
+from reports.detect.paired_tests import NOT_KNOWN_TO_MATTER
 from reports.vocabulary import (
     BETTER,
     BROKEN,
@@ -32,6 +33,16 @@ class ReachOfChange(Protocol):
     @property
     def is_nothing_reached(self) -> bool:
         """Whether there is a change, and no run executed a line of it."""
+        ...
+
+    @property
+    def changed(self) -> int:
+        """Changed lines."""
+        ...
+
+    @property
+    def missing(self) -> int:
+        """Changed lines that nothing executed."""
         ...
 
 
@@ -177,9 +188,9 @@ def _body(verdict: str, evidence: Evidence, won: Sequence[Movement], lost: Seque
         return _listed(won or lost)
     if verdict == IDENTICAL:
         equal = " and ".join(filter(None, (", ".join(evidence.kinds[:-1]), *evidence.kinds[-1:])))
-        return f"{equal} are equal in all {evidence.decisions.cells} cells"
+        return f"{equal} are equal in {_all_cells(evidence.decisions)}{_not_executed(evidence)}"
     if verdict == NEUTRAL:
-        return f"{_decisions(evidence.decisions)}, {_largest(evidence.effects)}"
+        return f"{_decisions(evidence.decisions)}, {_largest(evidence.effects)}{_not_executed(evidence)}"
     if verdict == UNREACHED:
         return _unreached(evidence, verdict)[0]
     problems = [*evidence.broken, *evidence.undecided]
@@ -211,7 +222,19 @@ def _decisions(decisions: Decisions) -> str:
         return "no decision logs were compared"
     if decisions.changed:
         return f"decisions differ in {decisions.changed} of {decisions.cells} cells"
-    return f"the same decisions in all {decisions.cells} cells"
+    return f"the same decisions in {_all_cells(decisions)}"
+
+
+def _all_cells(decisions: Decisions) -> str:
+    failed = decisions.failed_words
+    return f"all {decisions.cells} cells{f' that drained ({failed})' if failed else ''}"
+
+
+def _not_executed(evidence: Evidence) -> str:
+    """What equality says nothing about, for answers that would let a reader stop there."""
+    if evidence.reach is None or not evidence.reach.missing:
+        return ""
+    return f"; {evidence.reach.missing:,} of {evidence.reach.changed:,} changed lines were not executed"
 
 
 def _largest(effects: Sequence[Effect]) -> str:
@@ -222,6 +245,22 @@ def _largest(effects: Sequence[Effect]) -> str:
     top = max(found, key=lambda one: one.closeness)
     assert top.change is not None
     return f"nothing that matters: at most {metric_words(top.metric)} {top.change.text} ({top.workload})"
+
+
+def _undecided_cost(time: Effect, costs: Sequence[Effect]) -> str:
+    """Counts stand in where time could not tell; what they say comes first."""
+    assert time.change is not None
+    is_there = NOT_KNOWN_TO_MATTER in time.rule
+    told = f"CPU time per step {time.change.text}, " + (
+        f"not known to reach {100 * time.threshold:g} %" if is_there else "which is not told from noise"
+    )
+    counts = [one for one in costs if one.metric in COUNTS and one.change is not None]
+    if not counts:
+        return f"cost undecided ({told})"
+    top = max(counts, key=lambda one: one.closeness)
+    assert top.change is not None
+    moved = f"{metric_words(top.metric)} {top.change.text}" if top.change.size else "calls equal"
+    return f"cost unchanged by counts ({moved}; {told})"
 
 
 def cost_clause(effects: Sequence[Effect]) -> str:
@@ -237,7 +276,7 @@ def cost_clause(effects: Sequence[Effect]) -> str:
     if top.verdict in (BETTER, WORSE):
         return ""
     if top.verdict == UNDECIDED:
-        return f"cost undecided ({words} {top.change.text} is not distinguishable from noise)"
+        return _undecided_cost(top, costs)
     if top.verdict == CHANGED:
         return f"cost judged by CPU time ({words} {top.change.text})"
     if top.change.size == 0:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from exhausters.observe.smallest_effects import COST, COUNTS, OUTCOME_ROLE
 from reports.detect.effect import Effect
@@ -41,14 +41,26 @@ class Decisions:
     """The decision logs of both builds.
 
     Attributes:
-        cells: cells whose logs were compared.
+        cells: cells whose logs were compared, and that drained.
         changed: those of them whose logs differ.
         first: the first divergence in words, with its cell; empty where none is known.
+        failed_alike: cells that did not drain, in the same way on both sides, with how they ended.
     """
 
     cells: int
     changed: int
     first: str = ""
+    failed_alike: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def failed_words(self) -> str:
+        """One clause on the cells that fail alike; empty without one."""
+        if not self.failed_alike:
+            return ""
+        (cell, end), *more = self.failed_alike.items()
+        if more:
+            return f"{len(self.failed_alike)} more cells did not drain on either side"
+        return f"`{cell}` {end} on both sides"
 
 
 def check_claim(claim: str, effects: Sequence[Effect], decisions: Decisions) -> ClaimResult:

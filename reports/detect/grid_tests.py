@@ -9,7 +9,7 @@ import pandas as pd
 
 from reports.detect.measured import signs
 from reports.detect.multiple_testing import adjust
-from reports.detect.paired_tests import PairedEstimates, estimate, judge_estimates
+from reports.detect.paired_tests import PairedEstimates, estimate, judge_estimates, open_words
 from reports.detect.thresholds import MIN_PAIRS
 from reports.vocabulary import UNDECIDED
 
@@ -61,7 +61,7 @@ def detect_grid(
     verdicts[np.isnan(estimates.p)] = UNDECIDED
     reasons = np.where(lacking, [f"{n} cells lack pairs" for n in found["skipped_cells"]], "")
     reasons = np.where(
-        (verdicts == UNDECIDED) & ~lacking, "indistinguishable from noise", reasons.astype(object)
+        (verdicts == UNDECIDED) & ~lacking, open_words(estimates, p_adjusted), reasons.astype(object)
     )
     return found.assign(
         ratio=np.exp(estimates.log_ratio),

@@ -39,9 +39,8 @@ def paired_cpu_time(
     if len(own):
         verdict = str(own["verdict"].iloc[0])
         low, high = (100 * (float(own[name].iloc[0]) - 1) for name in ("ci_low", "ci_high"))
-        rule = (
-            f"paired, {low:+.1f} to {high:+.1f} %, smallest effect {threshold_text(effect, effect.workload)}"
-        )
+        least = threshold_text(effect, effect.workload)
+        rule = f"paired, {_signed(low)} to {_signed(high)} %, smallest effect {least}"
         if own["reason"].iloc[0]:
             rule += f": {own['reason'].iloc[0]}"
     ratio = float(own["ratio"].iloc[0]) if len(own) else np.nan
@@ -68,5 +67,16 @@ def paired_cpu_time(
             better_cells=tuple(here.loc[here["judged"] == BETTER, "cell"]),
             threshold=effect.workload,
             rule=rule,
+            settings=_settings(rows[rows["workload"] == workload], here),
         )
     ]
+
+
+def _settings(rows: pd.DataFrame, timed: pd.DataFrame) -> str:
+    """The engine settings in words where the workload runs with several, and was timed with one of them."""
+    names = timed["settings"].unique()
+    return str(names[0]) if len(names) == 1 < rows["settings"].nunique() else ""
+
+
+def _signed(percent: float) -> str:
+    return f"{percent:+.1f}".replace("-", "−")

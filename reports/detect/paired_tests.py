@@ -12,6 +12,9 @@ from reports.detect.thresholds import CONFIDENCE_LEVEL, FDR_LEVEL
 from reports.vocabulary import BETTER, CHANGED, SAME, UNDECIDED, WORSE
 
 Floats = NDArray[np.float64]
+# Why a test is undecided.
+NOISE = "indistinguishable from noise"
+NOT_KNOWN_TO_MATTER = "it is there, and not known to reach the smallest effect"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,3 +93,10 @@ def judge_estimates(
     verdicts[is_real & (loss > 0)] = WORSE
     verdicts[is_real & (loss < 0)] = BETTER
     return verdicts
+
+
+def open_words(found: PairedEstimates, p_adjusted: Floats) -> NDArray[np.object_]:
+    """Return, for tests that are undecided, whether there is a change of unknown size or none was seen."""
+    excludes_one = (found.ci_low > 0) | (found.ci_high < 0)
+    is_there = (p_adjusted < FDR_LEVEL) & excludes_one
+    return np.where(is_there, NOT_KNOWN_TO_MATTER, NOISE).astype(object)

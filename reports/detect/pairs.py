@@ -13,7 +13,7 @@ from exhausters.observe.metrics import HOST
 from exhausters.sweep.record import DRAINED
 from reports.detect.measured import Floats, signs
 from reports.detect.multiple_testing import adjust, pairs_needed
-from reports.detect.paired_tests import PairedEstimates, estimate, judge_estimates
+from reports.detect.paired_tests import PairedEstimates, estimate, judge_estimates, open_words
 from reports.detect.thresholds import FDR_LEVEL, MIN_ORDER_SHARE, MIN_PAIRS
 from reports.vocabulary import UNDECIDED
 
@@ -139,9 +139,8 @@ def _with_verdicts(
     verdicts[~enough] = UNDECIDED
     few = (found["pairs"] < MIN_PAIRS).to_numpy()
     needed = pairs_needed(int(enough.sum()))
-    reasons = np.where(
-        verdicts == UNDECIDED, f"indistinguishable from noise ({needed} pairs could find a single change)", ""
-    )
+    more = f" ({needed} pairs could find a single change)"
+    reasons = np.where(verdicts == UNDECIDED, open_words(estimates, p_adjusted) + more, "")
     reasons = np.where(
         ~enough, f"orders are not balanced: the rarer needs {MIN_ORDER_SHARE:.0%} of the pairs", reasons
     )

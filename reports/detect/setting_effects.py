@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pandas as pd
 
+from exhausters.observe.smallest_effects import COUNTS, NOT_IN_CPU_TIME
 from reports.detect.config import Config
 from reports.detect.effect import Effect
 from reports.detect.materiality import is_material, smallest_effect
@@ -26,7 +27,8 @@ def with_settings(
         numbers: over all cells of the workload.
         rows: the verdicts on these cells, with `settings`.
         config: smallest effects.
-        timed: settings in which CPU time was measured in pairs, and decides instead of the counts.
+        timed: settings in which CPU time was measured in pairs, and decides instead of the counts; also of
+            the counts of other settings that moved by as much, up to a smallest effect.
     """
     parts = {str(words): part for words, part in rows.groupby("settings", sort=False)}
     if len(parts) < 2 or not numbers:
@@ -39,6 +41,10 @@ def with_settings(
         }
         for words, part in parts.items()
     }
+    single = {
+        words: by_metric if words in timed else _overruled(by_metric, [single[one] for one in timed])
+        for words, by_metric in single.items()
+    }
     for whole in numbers:
         found = [by_metric[whole.metric] for by_metric in single.values() if whole.metric in by_metric]
         found = [one for one in found if one.verdict in (WORSE, BETTER)]
@@ -50,6 +56,23 @@ def with_settings(
         else:
             yield whole
             yield from (one for one in found if one.verdict != whole.verdict)
+
+
+def _overruled(by_metric: Mapping[str, Effect], timed: Sequence[Mapping[str, Effect]]) -> dict[str, Effect]:
+    """Let measured time decide for counts of other settings, too, where these moved as the timed ones did."""
+    return {
+        metric: _as_timed(one, [known.get(metric) for known in timed]) for metric, one in by_metric.items()
+    }
+
+
+def _as_timed(one: Effect, timed: Sequence[Effect | None]) -> Effect:
+    if one.metric not in COUNTS or one.metric in NOT_IN_CPU_TIME or one.change is None:
+        return one
+    known = [effect.change.size for effect in timed if effect is not None and effect.change is not None]
+    if not known or min(abs(one.change.size - size) for size in known) >= one.threshold:
+        return one
+    rule = "CPU time was measured in pairs with other settings, where this count moved alike, and decides"
+    return replace(one, verdict=CHANGED, rule=rule) if one.verdict in (WORSE, BETTER) else one
 
 
 def _comes_from(

@@ -41,9 +41,16 @@ def answer_to(
         obstacles: refusals, missing records and expired waivers: why not all could be compared.
         claim, reach, accepts_trade_offs: as in `compare`.
     """
-    logs = verdicts.loc[verdicts["kind"] == DECISION_LOG, "verdict"]
+    failed_alike = _failed_alike(verdicts)
+    is_drained = ~verdicts["cell"].isin(failed_alike.keys())
+    logs = verdicts.loc[(verdicts["kind"] == DECISION_LOG) & is_drained, "verdict"]
     words = "" if first is None or not first.sentence else f"first in `{first.cell}`: {first.sentence}"
-    decisions = Decisions(cells=len(logs), changed=int((logs == CHANGED).sum()), first=words)
+    decisions = Decisions(
+        cells=len(logs),
+        changed=int((logs == CHANGED).sum()),
+        first=words,
+        failed_alike=failed_alike,
+    )
     broken, undecided = open_questions(verdicts)
     exact = verdicts.loc[verdicts["kind"].isin([*EXACT_KINDS, DECISION_LOG, OUTCOME]), "verdict"]
     return find_answer(
@@ -60,6 +67,16 @@ def answer_to(
             accepts_trade_offs=accepts_trade_offs,
         )
     )
+
+
+def _failed_alike(verdicts: pd.DataFrame) -> dict[str, str]:
+    """Cells that ended the same way on both sides, and not by draining: "stalled in both (…)"."""
+    ends = verdicts[(verdicts["metric"] == OUTCOME) & (verdicts["verdict"] == SAME)]
+    return {
+        str(cell): reason.partition(" in both")[0]
+        for cell, reason in zip(ends["cell"], map(str, ends["reason"]), strict=True)
+        if " in both" in reason
+    }
 
 
 def _undecided_times(effects: Sequence[Effect]) -> list[str]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 
 from exhausters.observe.smallest_effects import COUNTS, CPU_TIME, OUTCOME_ROLE
 from exhausters.sweep.grid import CHOSEN_GRID
@@ -139,17 +140,39 @@ def reasons_why(divergences: Sequence[LogDivergence]) -> list[Why]:
     return [Why(sentence=sentence, cells=tuple(named)) for sentence, named in cells.items()]
 
 
-def immaterial_cells(effects: Sequence[Effect]) -> str:
-    """Return how many cells moved by more than the smallest effect of a cell, where no workload did."""
-    outcomes = [one for one in effects if one.role == OUTCOME_ROLE]
+def immaterial_cells(comparison: Comparison) -> str:
+    """Return how many single cells moved enough where no workload did, and the largest of them."""
+    outcomes = [one for one in comparison.effects if one.role == OUTCOME_ROLE]
     loud = [one for one in outcomes if one.verdict in (WORSE, BETTER)]
     told = {(one.metric, cell) for one in loud for cell in (*one.worse_cells, *one.better_cells)}
-    quiet = [one for one in outcomes if one.verdict not in (WORSE, BETTER)]
-    worse = len({cell for one in quiet for cell in one.worse_cells if (one.metric, cell) not in told})
-    better = len({cell for one in quiet for cell in one.better_cells if (one.metric, cell) not in told})
-    if not worse and not better:
+    quiet = {WORSE: set[tuple[str, str]](), BETTER: set[tuple[str, str]]()}
+    for one in outcomes:
+        if one.verdict not in (WORSE, BETTER):
+            for verdict, cells in ((WORSE, one.worse_cells), (BETTER, one.better_cells)):
+                quiet[verdict] |= {(one.metric, cell) for cell in cells} - told
+    if not any(quiet.values()):
         return ""
-    return f"single cells that moved by more than a cell's smallest effect: {worse} worse, {better} better"
+    counts = [f"{len({cell for _, cell in found})} {verdict}" for verdict, found in quiet.items()]
+    largest = [
+        f"{word}: {_largest(comparison.verdicts, quiet[verdict])}"
+        for verdict, word in ((WORSE, "largest loss"), (BETTER, "largest win"))
+        if quiet[verdict]
+    ]
+    single = f"single cells that moved by more than a cell's smallest effect: {', '.join(counts)}"
+    return "; ".join((single, *largest))
+
+
+def _largest(verdicts: pd.DataFrame, found: Collection[tuple[str, str]]) -> str:
+    """The metric and cell among these that moved most, with both values."""
+    is_in = [pair in found for pair in zip(verdicts["metric"], verdicts["cell"], strict=True)]
+    rows = verdicts[is_in]
+    # From nothing to something is the largest of all.
+    sizes = (rows["head"] / rows["base"] - 1).abs().fillna(0.0)
+    row = rows.iloc[int(np.argmax(sizes.to_numpy(dtype=np.float64)))]
+    base, head = float(row["base"]), float(row["head"])
+    values = base_to_head(Change(base=base, head=head, size=head - base, text=""))
+    by = f" ({percent(head / base - 1)})" if base else ""
+    return f"{outcome_words(row['metric'], row['unit'])} {values}{by} in `{row['cell']}`"
 
 
 def short_name(target: str, commit: object = None) -> str:

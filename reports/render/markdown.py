@@ -90,7 +90,7 @@ def _first_screen(comparison: Comparison) -> Iterator[str]:
     for why in reasons_why(comparison.divergences)[:_MAX_WHYS]:
         more = f" and {len(why.cells) - 1} more" if len(why.cells) > 1 else ""
         lines.append(f"* First divergence in {_code(why.cells[0])}{more}: {_prose(why.sentence)}")
-    quiet = immaterial_cells(comparison.effects)
+    quiet = immaterial_cells(comparison)
     lines += [
         f"* {_prose(_capital(text))}"
         for text in (quiet, f"reach: {answer.reach}" if answer.reach else "")

@@ -74,7 +74,7 @@ def print_comparison(comparison: Comparison, console: Console, *, explain: bool 
         console.print(_outcomes(comparison))
     for label, texts in (
         ("cost per step: ", cost_per_step(comparison)),
-        ("", list(filter(None, [immaterial_cells(comparison.effects)]))),
+        ("", list(filter(None, [immaterial_cells(comparison)]))),
     ):
         if texts:
             _line(console, label + "; ".join(texts))

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from exhausters.reach.changed_lines import changed_files, compare_files, executable_lines
-from exhausters.reach.reached import guards, measure_reach
+from exhausters.reach.reached import Guard, Reach, guards, measure_reach
 
 _BASE = '''\
 """A module."""
@@ -147,6 +149,72 @@ def test_files_that_only_one_side_has(tmp_path: Path) -> None:
 def test_the_innermost_condition_that_was_evaluated_is_the_guard() -> None:
     """Of nested conditions the one that stopped the run is named, not one that was never evaluated."""
     text = "def f(a, b):\n    if a:\n        if b:\n            g()\n    else:\n        h()\n"
-    assert guards(text, frozenset({4, 6}), frozenset({2, 3})) == {4: "b", 6: "not (a)"}
-    assert guards(text, frozenset({4}), frozenset({2, 6})) == {4: "a"}
+    assert guards(text, frozenset({4, 6}), frozenset({2, 3})) == {4: Guard(3, "b"), 6: Guard(2, "not (a)")}
+    assert guards(text, frozenset({4}), frozenset({2, 6})) == {4: Guard(2, "a")}
     assert guards(text, frozenset({4}), frozenset()) == {}
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "line"),
+    [
+        ('    if x in (\n        "a",\n        "b",\n    ):\n        g()\n', '        "b",\n', 2),
+        ("    for k in [\n        1,\n        2,\n    ]:\n        g()\n", "        2,\n", 2),
+        ("    while f(\n        1,\n        2,\n    ):\n        g()\n", "        2,\n", 2),
+        (
+            "    try:\n        g()\n    except (\n        A,\n        B,\n    ):\n        h()\n",
+            "        B,\n",
+            4,
+        ),
+    ],
+)
+def test_a_condition_of_several_lines_is_its_first_line(before: str, after: str, line: int) -> None:
+    """An item less in a condition changes what is executed, although no statement in it changed."""
+    base = f"def f(x):\n{before}"
+    change = compare_files(_FILE, base, base.replace(after, ""))
+    assert change.base_lines & {line, line + 2}
+    assert change.base_lines | change.head_lines
+
+
+def test_a_changed_default_is_a_change() -> None:
+    """The import executes it, so that no run is known to have used it: said as for constants."""
+    base = "class A:\n    def f(self, x=1):\n        return x\n\n\ndef g(*, y: int = 1):\n    return y\n"
+    assert compare_files(_FILE, base, base.replace("x=1", "x=2")).import_lines == {2}
+    assert compare_files(_FILE, base, base.replace("int = 1", "int = 2")).import_lines == {6}
+    assert compare_files(_FILE, base, base.replace("y: int", "y: float")).import_lines == frozenset()
+
+
+def test_a_moved_file_is_compared_with_what_it_was(tmp_path: Path) -> None:
+    """Under another name a file has as many changed lines as were rewritten in it; a mere move has none."""
+    base, head, moved = (tmp_path / name for name in ("base", "head", "moved"))
+    for tree, name, text in ((base, "old", _BASE), (head, "new", _HEAD), (moved, "new", _BASE)):
+        path = tree / f"sglang/srt/{name}.py"
+        path.parent.mkdir(parents=True)
+        path.write_text(text)
+    new, old = changed_files(base, head)
+    assert (old.file, old.base_lines, old.head_lines) == ("sglang/srt/old.py", {12}, frozenset())
+    assert (new.file, new.base_lines, new.head_lines) == ("sglang/srt/new.py", frozenset(), {12})
+    assert changed_files(base, moved) == ()
+
+
+def test_what_only_a_condition_was_asked_for_is_not_reached(tmp_path: Path) -> None:
+    """A switch that no cell sets is looked at in every step; what is behind it never ran."""
+    guarded = _BASE.replace(
+        "        return queue", "        if FLAG:\n            queue.reverse()\n        return queue"
+    )
+    base, head = _tree(tmp_path / "base", _BASE), _tree(tmp_path / "head", guarded)
+
+    def reach(executed: set[int]) -> Reach:
+        lines = {_FILE: frozenset(executed)}
+        return measure_reach(
+            changed_files(base, head),
+            base=base,
+            head=head,
+            base_executed=lines,
+            head_executed=lines,
+            imported=frozenset({_FILE}),
+        )
+
+    asked = reach({11, 14, 15, 17})
+    assert asked.is_nothing_reached
+    assert (asked.reached, asked.only_guards, asked.missing) == (1, 1, 1)
+    assert not reach({11, 14, 15, 16, 17}).is_nothing_reached

@@ -261,6 +261,8 @@ def test_a_claim_that_nothing_was_measured_for_is_undecided(tmp_path: Path) -> N
 @dataclass(frozen=True)
 class _Reach:
     is_nothing_reached: bool
+    changed: int = 16
+    missing: int = 16
 
     def __str__(self) -> str:
         return "0 of 16 changed lines reached"
@@ -271,9 +273,26 @@ def test_equal_decisions_that_never_ran_the_change_are_unreached(tmp_path: Path)
     found = _compared(tmp_path, CASES["nothing"], reach=_Reach(True)).decision
     assert (found.verdict, found.exit_code) == ("unreached", 2)
     assert "0 of 16 changed lines reached" in found.sentence
-    reached = _compared(tmp_path / "x", CASES["nothing"], reach=_Reach(False)).decision
+    reached = _compared(tmp_path / "x", CASES["nothing"], reach=_Reach(False, missing=0)).decision
     assert (reached.verdict, reached.exit_code) == ("identical", 0)
     assert reached.reach
+    assert "executed" not in reached.sentence
+
+
+def test_an_answer_of_equality_says_what_it_says_nothing_about(tmp_path: Path) -> None:
+    """A change of which some lines ran is not unreached; what did not run is said beside "identical"."""
+    for name in ("nothing", "calls +2 %"):
+        found = _compared(tmp_path / name, CASES[name], reach=_Reach(False, missing=3)).decision
+        assert "; 3 of 16 changed lines were not executed" in found.sentence
+
+
+def test_a_cell_that_fails_on_both_sides_is_not_among_the_equal_ones(tmp_path: Path) -> None:
+    """Both stall alike: that is no loss, and nothing there was compared to its end; it is named."""
+    base = write_sweep(tmp_path / "a", change=_ends("stalled"), grid=GRID)
+    head = write_sweep(tmp_path / "b", HEAD, _ends("stalled"), grid=GRID)
+    found = compare(load_side(str(base)), load_side(str(head))).decision
+    assert f"all {len(GRID) - 1} cells that drained (`" in found.sentence
+    assert "stalled on both sides)" in found.sentence
 
 
 def test_a_trade_off_can_be_accepted(tmp_path: Path) -> None:
