@@ -51,7 +51,8 @@ def _row(one: Exhibit, shown: Shown) -> str:
     sighting = shown.sighting
     cells = (
         link,
-        one.title.replace("|", "\\|"),
+        # `[a][b]` would be a link.
+        one.title.replace("|", "\\|").replace("][", "]\\["),
         mended or _NONE,
         _NONE if days is None else f"{days} d",
         one.promise,

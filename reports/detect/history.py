@@ -85,7 +85,8 @@ def detect_history(
         frame: a tidy frame (see `reports.load.frame`).
         builds: targets in it, oldest first; others are left out.
         anchor: the build to which host time is related; the first one by default.
-        tolerance, smallest_effect: from the configuration.
+        tolerance: of each metric, from the configuration.
+        smallest_effect: of each metric, from the configuration.
 
     Raises:
         NotComparableError: runs of one build disagree about an exact metric, or the builds were not measured

@@ -114,7 +114,8 @@ def compare(
     """Return the comparison of two builds; bad results are verdicts, not errors.
 
     Args:
-        base, head: the builds.
+        base: the build to compare with.
+        head: the build to be judged.
         pairs: paired host-time results that hold both builds, if they are not in `base` and `head`.
         config: thresholds and waivers.
         today: day for which waivers are read; by default today in UTC.
