@@ -1,0 +1,1 @@
+"""Commands and outputs of the documents."""
