@@ -9,6 +9,8 @@ PYTHON_CHECK := import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11)
 # a new time stamp (a checkout, a copy) does not.
 INPUTS_SUM := $(shell cat pyproject.toml constraints.txt 2>/dev/null | cksum | tr -d ' \t')
 STAMP := $(VENV)/.complete-$(INPUTS_SUM)
+# What the site is built with is installed when it is first built.
+DOCS_STAMP := $(VENV)/.docs-$(INPUTS_SUM)
 
 TARGET ?= release:0.5.23
 GRID ?= quick
@@ -42,7 +44,7 @@ TRUST_OUT ?= results/trust
 TRUST_AA ?= 50
 TRUST_SEED ?= 1
 
-.PHONY: help setup mirror bench bench-harness real-commits museum conformance gate asv asv-publish fuzz nightly reach-map reach-cover report trust test test-releases test-slow test-browser lint format docs constraints clean
+.PHONY: help setup mirror bench bench-harness real-commits museum conformance gate asv asv-publish fuzz nightly reach-map reach-cover report trust test test-releases test-slow test-browser lint format docs metrics constraints clean
 
 help:  ## list the chores
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1  \2/p' $(MAKEFILE_LIST) | awk '{n=$$1; $$1=""; printf "  %-14s%s\n", n, $$0}'
@@ -179,7 +181,17 @@ format: setup  ## let ruff fix and format the code
 	$(VENV)/bin/ruff check --fix .
 	$(VENV)/bin/ruff format .
 
-docs: setup  ## regenerate docs/metrics.md from the registry
+docs: $(DOCS_STAMP)  ## build the site of docs/ into build/site; fails on a warning or a dead link
+	NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --strict --quiet
+	@echo "docs: open build/site/index.html"
+
+$(DOCS_STAMP): $(STAMP)
+	@rm -f $(VENV)/.docs-*
+	@echo "docs: installing mkdocs"
+	@$(PY) -m pip install -qq --disable-pip-version-check -c constraints.txt --no-build-isolation -e '.[docs]'
+	@touch $@
+
+metrics: setup  ## regenerate docs/metrics.md from the registry
 	$(PY) -m exhausters.observe.metrics_document > docs/metrics.new
 	mv docs/metrics.new docs/metrics.md
 
@@ -188,7 +200,7 @@ docs: setup  ## regenerate docs/metrics.md from the registry
 constraints: setup  ## regenerate constraints.txt from the ranges in pyproject.toml
 	printf 'hatchling>=1.27,<2\neditables\n' > $(VENV)/build-backend.in
 	$(PY) -m exhausters.targets pip compile --quiet --upgrade --universal --python-version 3.11 \
-		--extra dev --no-header --no-annotate --output-file $(VENV)/constraints.out \
+		--extra dev --extra docs --no-header --no-annotate --output-file $(VENV)/constraints.out \
 		pyproject.toml $(VENV)/build-backend.in
 	{ grep '^#' constraints.txt; cat $(VENV)/constraints.out; } > $(VENV)/constraints.new
 	mv $(VENV)/constraints.new constraints.txt

@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 FLOW = ROOT / "docs" / "flow.md"
-DOCUMENTS = sorted([*(ROOT / "docs").glob("*.md"), ROOT / "README.md", ROOT / "CONTRIBUTING.md"])
+DOCUMENTS = sorted([*(ROOT / "docs").rglob("*.md"), ROOT / "README.md", ROOT / "CONTRIBUTING.md"])
 PACKAGES = ("exhausters", "reports")
 FOLDERS = (*PACKAGES, "benchmarks", "tests", "docs")
 _QUOTED = re.compile(r"`([^`\n]+)`")
@@ -65,7 +65,7 @@ def test_the_walk_passes_by_every_package(folder: str) -> None:
     assert is_named(folder, FLOW.read_text()), f"docs/flow.md does not name `{folder}`"
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_named_places_exist(document: Path) -> None:
     """A path or module that a document names is there."""
     missing = [place for place in named_places(document) if not exists(place)]

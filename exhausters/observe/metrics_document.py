@@ -1,4 +1,4 @@
-"""Write docs/metrics.md from the registry of metrics (`make docs`)."""
+"""Write docs/metrics.md from the registry of metrics (`make metrics`)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from exhausters.observe.smallest_effects import SmallestEffect
 _INTRODUCTION = """\
 # Metrics
 
-Made from the registry in `exhausters/observe/metrics.py` by `make docs`; do not edit it here.
+Made from the registry in `exhausters/observe/metrics.py` by `make metrics`; do not edit it here.
 
 | kind | how two builds are compared |
 |---|---|

@@ -22,7 +22,7 @@ NEEDED = {
         "test-slow",
         "test-releases",
     ],
-    "pull-request": ["lint", "test"],
+    "pull-request": ["lint", "docs", "test"],
 }
 
 

@@ -9,7 +9,7 @@ _PAGE = Path(__file__).parents[2] / "docs" / "metrics.md"
 
 
 def test_the_page_is_the_registry() -> None:
-    """docs/metrics.md is what the registry says now (`make docs` writes it)."""
+    """docs/metrics.md is what the registry says now (`make metrics` writes it)."""
     assert _PAGE.read_text() == metrics_document()
 
 
