@@ -10,7 +10,9 @@ Exit codes of every command:
 from __future__ import annotations
 
 import os
+import signal
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -65,10 +67,12 @@ def headed_table(heading: str) -> Table:
 def errors_shown(console: Console | None = None) -> Iterator[None]:
     """Show an error of this project, or of a file, as its message without a traceback; exit with `FAILED`.
 
-    Ctrl-C ends the same way: 1 would be an answer.
+    Ctrl-C ends the same way: 1 would be an answer. So does SIGTERM, which a CI system and `timeout` send: its
+    default would leave a worker that is booting alone.
     """
     try:
-        yield
+        with _terminated_as_interrupted():
+            yield
     except (ExhaustersError, OSError) as error:
         console = console or error_console()
         console.print(f"[bold red]{type(error).__name__}[/]: ", end="")
@@ -77,3 +81,15 @@ def errors_shown(console: Console | None = None) -> Iterator[None]:
     except KeyboardInterrupt:
         print_line(console or error_console(), "interrupted; what has been written stays, marked incomplete")
         raise SystemExit(FAILED) from None
+
+
+@contextmanager
+def _terminated_as_interrupted() -> Iterator[None]:
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

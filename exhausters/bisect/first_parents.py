@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,20 +68,31 @@ def first_parents(repository: Path, good: str, bad: str) -> FirstParents:
     repository = repository.expanduser().absolute()
     found = git_dir(repository)
     if found is None:
-        raise UsageError(f"--repo {repository}: no git repository; expected a clone or a mirror of SGLang")
+        raise UsageError(
+            f"--repo {repository}: no git repository; expected a clone of SGLang, or the history of releases "
+            "that `exhausters mirror 0.5.20..0.5.23` makes"
+        )
     ends = []
     for name, revision in (("GOOD", good), ("BAD", bad)):
         commit = resolve_commit(found, revision)
         if commit is None:
-            raise UsageError(
-                f"{name}={revision!r}: names no commit in {repository}; expected one that is there"
-            )
+            raise UsageError(f"{name}={revision!r}: names no commit in {repository}; {_expected(revision)}")
         ends.append(commit)
     start, end = ends
     line = run_git(["-C", str(repository), "rev-list", "--first-parent", end]).splitlines()
     if start not in line or start == end:
         raise UsageError(_refusal(repository, good, bad, start, end, line))
     return FirstParents(repository=repository, good=start, commits=tuple(reversed(line[: line.index(start)])))
+
+
+def _expected(revision: str) -> str:
+    version = revision.removeprefix("release:").removeprefix("v")
+    if not re.fullmatch(r"\d+\.\d+.*", version):
+        return "expected one that is there"
+    return (
+        f"releases are the tags v{version} and so on of the history that `exhausters mirror` makes "
+        f"(`exhausters mirror 0.5.20..{version}`)"
+    )
 
 
 def _refusal(repository: Path, good: str, bad: str, start: str, end: str, line: list[str]) -> str:

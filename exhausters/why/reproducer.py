@@ -28,6 +28,8 @@ _FILE = '''"""{title}
 
     EXHAUSTERS_TARGET={base} python {file}  # passes
     EXHAUSTERS_TARGET={head} python {file}  # fails
+
+where python is that of the environment that has exhausters (`.venv/bin/python` of a clone).
 """
 
 import unittest

@@ -35,6 +35,8 @@ def _of_side(side: Side) -> Iterator[tuple[Session, str]]:
 
 def _lacking(session: Session, rows: pd.DataFrame) -> str:
     cells = rows["cell"].nunique()
+    if session.complete is False and session.expected_runs is None and session.expected_cells is not None:
+        return f"the sweep did not finish ({cells} of {session.expected_cells} cells)"
     if session.expected_cells is not None and cells < session.expected_cells:
         return f"{session.expected_cells - cells} of {session.expected_cells} cells left no record"
     if session.expected_runs is not None and len(rows) < session.expected_runs:

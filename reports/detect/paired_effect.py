@@ -39,8 +39,8 @@ def paired_cpu_time(
     if len(own):
         verdict = str(own["verdict"].iloc[0])
         low, high = (100 * (float(own[name].iloc[0]) - 1) for name in ("ci_low", "ci_high"))
-        least = threshold_text(effect, effect.workload)
-        rule = f"paired, {_signed(low)} to {_signed(high)} %, smallest effect {least}"
+        between = f"{_signed(low)} to {_signed(high)} %, " if low == low else ""
+        rule = f"paired, {between}smallest effect {threshold_text(effect, effect.workload)}"
         if own["reason"].iloc[0]:
             rule += f": {own['reason'].iloc[0]}"
     ratio = float(own["ratio"].iloc[0]) if len(own) else np.nan

@@ -13,6 +13,7 @@ from reports.explain.comparison import Comparison
 from reports.explain.summary import (
     base_to_head,
     cost_per_step,
+    decisions,
     immaterial_cells,
     outcome_rows,
     outcome_words,
@@ -70,7 +71,8 @@ def render_markdown(comparison: Comparison) -> str:
     title = f"## {_SIGNS[answer.verdict]} {answer.verdict}: {base} → {head}{subject}"
     parts = [
         title,
-        _told(comparison, answer.sentence, 2 * _MAX_TEXT),
+        # The heading has the verdict; a claim comes before it, and stays.
+        _told(comparison, answer.sentence.removeprefix(f"{answer.verdict}: "), 2 * _MAX_TEXT),
         *_first_screen(comparison),
     ]
     whole = "\n\n".join(part for part in parts if part) + "\n"
@@ -86,7 +88,8 @@ def _first_screen(comparison: Comparison) -> Iterator[str]:
     answer = comparison.decision
     yield _outcomes(comparison)
     costs = "; ".join(cost_per_step(comparison))
-    lines = [f"* Cost per step: {_prose(costs, 2 * _MAX_TEXT)}"] if costs else []
+    lines = [f"* {len(comparison.cells)} cells: {decisions(comparison)}"] if len(comparison.cells) else []
+    lines += [f"* Cost per step: {_prose(costs, 2 * _MAX_TEXT)}"] if costs else []
     for why in reasons_why(comparison.divergences)[:_MAX_WHYS]:
         more = f" and {len(why.cells) - 1} more" if len(why.cells) > 1 else ""
         lines.append(f"* First divergence in {_code(why.cells[0])}{more}: {_prose(why.sentence)}")

@@ -55,12 +55,12 @@ def read_until(run: subprocess.Popen[str], text: str) -> None:
         assert line, f"the command ended at once, with {run.wait()}"
 
 
-def interrupt(run: subprocess.Popen[str], folder: Path) -> None:
+def interrupt(run: subprocess.Popen[str], folder: Path, sent: signal.Signals = signal.SIGINT) -> None:
     """Send Ctrl-C as a terminal does; expect an early end that leaves no process and no file."""
     below = psutil.Process(run.pid).children(recursive=True)
     assert below
     started = time.monotonic()
-    run.send_signal(signal.SIGINT)
+    run.send_signal(sent)
     run.communicate(timeout=60)
     assert run.returncode != 0
     assert time.monotonic() - started < 30  # the cell alone would take longer
@@ -80,15 +80,20 @@ def test_while_a_cell_runs(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "words", [("sweep", "--no-cache", "--target", TARGET), ("pair", "release:0.5.22", TARGET)]
+    ("words", "sent"),
+    [
+        (("sweep", "--no-cache", "--target", TARGET), signal.SIGINT),
+        (("sweep", "--no-cache", "--target", TARGET), signal.SIGTERM),
+        (("pair", "release:0.5.22", TARGET), signal.SIGINT),
+    ],
 )
-def test_while_a_worker_boots(tmp_path: Path, words: tuple[str, ...]) -> None:
-    """Ctrl-C during a boot ends sweeps and pairs at once; there is an incomplete folder without records."""
+def test_while_a_worker_boots(tmp_path: Path, words: tuple[str, ...], sent: signal.Signals) -> None:
+    """Ctrl-C or a CI's SIGTERM during a boot ends at once; there is an incomplete folder without records."""
     with start(tmp_path, *words) as run:
         assert wait_until(lambda: (tmp_path / "out" / "sweep.json").exists(), seconds=120)
         assert wait_until(lambda: list(tmp_path.glob("exhausters-*")) != [])
         assert wait_until(lambda: psutil.Process(run.pid).children() != [])
-        interrupt(run, tmp_path)
+        interrupt(run, tmp_path, sent)
     found = read_records(tmp_path / "out")
     assert (found.records, found.is_complete) == ((), False)
 
