@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Protocol
 
+from exhausters.bisect.doubt import is_doubtful
 from exhausters.errors import UsageError
 from exhausters.observe.metrics import HOST, METRICS, WORK
 from exhausters.sweep.record import CRASHED, OUT_OF_MEMORY, TIMEOUT, UNSUPPORTED, RunRecord
@@ -50,10 +51,11 @@ class Decisions:
     count_work = False
 
     def unusable(self, records: Records) -> str:
-        """A cell without a step, or with a switch that the commit does not have."""
+        """A cell without a step, one that the machine may have stopped, or a switch that it does not have."""
         for record in records:
             result = record.result
-            if result.outcome == UNSUPPORTED or (result.outcome in _FAILED and not result.log.steps):
+            says_nothing = is_doubtful(record) or not result.log.steps
+            if result.outcome == UNSUPPORTED or (result.outcome in _FAILED and says_nothing):
                 return f"{record.cell.id}: {result.outcome}: {result.reason}"
         return ""
 
@@ -110,7 +112,8 @@ class MetricTotal:
         """A cell that failed, or has no such value."""
         for record in records:
             result = record.result
-            if result.metrics.get(self.name) is None:
+            # What a run that was cut short has measured is no total.
+            if result.outcome in _FAILED or result.metrics.get(self.name) is None:
                 said = f" {result.reason}" if result.reason else ""
                 return f"{record.cell.id}: {result.outcome},{said} no {self.name}"
         return ""

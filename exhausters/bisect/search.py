@@ -7,10 +7,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from exhausters.bisect.commit_runs import CommitRuns
+from exhausters.bisect.doubt import is_doubtful
 from exhausters.bisect.first_parents import FirstParents
 from exhausters.bisect.question import Question, Records
 from exhausters.bisect.state import BisectFolder
-from exhausters.errors import TargetError, UsageError
+from exhausters.errors import SeamError, TargetError, UsageError
 
 Say = Callable[[str], None]
 
@@ -39,6 +40,14 @@ class Found:
         return self.candidates[-1]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Skip:
+    """Why a commit cannot be judged, and whether a later call may find it otherwise."""
+
+    reason: str
+    can_pass: bool
+
+
 def search(
     line: FirstParents, asked: Question, runs: CommitRuns, state: BisectFolder, say: Say = lambda text: None
 ) -> Found | None:
@@ -58,10 +67,10 @@ def search(
     while (commit := line.middle(good, bad, state.skipped)) is not None:
         left = len(line.between(good, bad))
         say(f"{left} commits left, about {math.ceil(math.log2(left))} more: {line.title(commit)}")
-        records, reason = _tried(commit, asked, runs)
-        if reason:
-            state.note_skip(commit, reason)
-            say(f"  skipped: {reason}")
+        records, skip = _tried(commit, asked, runs)
+        if skip is not None:
+            state.note_skip(commit, skip.reason, can_pass=skip.can_pass)
+            say(f"  skipped: {skip.reason}")
             continue
         tested += 1
         if asked.is_bad(records, good=good_end, bad=bad_end):
@@ -81,10 +90,13 @@ def _end(commit: str, name: str, asked: Question, runs: CommitRuns) -> Records:
     return records
 
 
-def _tried(commit: str, asked: Question, runs: CommitRuns) -> tuple[Records, str]:
+def _tried(commit: str, asked: Question, runs: CommitRuns) -> tuple[Records, _Skip | None]:
     """Return a commit's records, and why it must be skipped, if so."""
     try:
         records = runs.records(commit)
     except TargetError as error:
-        return (), f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
-    return records, asked.unusable(records)
+        reason = f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
+        # What its sources lack stays so; a full disk or a network does not.
+        return (), _Skip(reason=reason, can_pass=not isinstance(error, SeamError))
+    reason = asked.unusable(records)
+    return records, _Skip(reason=reason, can_pass=any(map(is_doubtful, records))) if reason else None

@@ -22,7 +22,8 @@ class BisectFolder:
     `exhausters sweep` writes them.
 
     Attributes:
-        skipped: commits that could not be judged, with the reason.
+        skipped: commits that could not be judged, with the reason; those that a later call will try again are
+            not in the file.
         booted: commits for which a scheduler was booted, in any call.
     """
 
@@ -31,6 +32,7 @@ class BisectFolder:
         self._identity = {"schema": _SCHEMA, **identity}
         values = self._read()
         self.skipped: dict[str, str] = dict(values.get("skipped", {}))
+        self._tried_again = set[str]()
         self.booted: list[str] = list(values.get("booted", []))
         self._write()
 
@@ -44,9 +46,11 @@ class BisectFolder:
             self.booted.append(commit)
             self._write()
 
-    def note_skip(self, commit: str, reason: str) -> None:
-        """Note that a commit cannot be judged."""
+    def note_skip(self, commit: str, reason: str, *, can_pass: bool = False) -> None:
+        """Note that a commit cannot be judged; one whose reason can pass is tried again by the next call."""
         self.skipped[commit] = reason
+        if can_pass:
+            self._tried_again.add(commit)
         self._write()
 
     def _read(self) -> dict[str, Any]:
@@ -68,7 +72,8 @@ class BisectFolder:
         return dict(values)
 
     def _write(self) -> None:
-        values = {"asked": self._identity, "skipped": self.skipped, "booted": self.booted}
+        lasting = {commit: why for commit, why in self.skipped.items() if commit not in self._tried_again}
+        values = {"asked": self._identity, "skipped": lasting, "booted": self.booted}
         try:
             scratch = self.folder / f"{_STATE}.tmp"
             scratch.write_text(json.dumps(values, indent=1) + "\n")

@@ -43,6 +43,7 @@ class MadeUpRuns:
     Attributes:
         value: the metric `evicted_tokens` and the number of steps, by place.
         broken: places that cannot be prepared.
+        error: why not.
         without_metric: places whose cells have no such metric.
         outcome: of a commit's cells, by place.
         asked: places in the order in which their records were asked for.
@@ -51,6 +52,7 @@ class MadeUpRuns:
     commits: list[str]
     value: Callable[[int], int]
     broken: tuple[int, ...] = ()
+    error: type[TargetError] = TargetError
     without_metric: tuple[int, ...] = ()
     outcome: Callable[[int], str] = lambda place: DRAINED
     asked: list[int] = field(default_factory=list)
@@ -60,7 +62,7 @@ class MadeUpRuns:
         place = self.commits.index(commit)
         self.asked.append(place)
         if place in self.broken:
-            raise TargetError("no such pins\nmore")
+            raise self.error("no such pins\nmore")
         value = self.value(place)
         log = DecisionLog(tuple(StepRecord(step=step, mode=IDLE) for step in range(value)))
         metrics = {} if place in self.without_metric else {"evicted_tokens": value}

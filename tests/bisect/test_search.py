@@ -10,8 +10,8 @@ import pytest
 from exhausters.bisect.first_parents import first_parents
 from exhausters.bisect.question import Decisions, MetricTotal, question
 from exhausters.bisect.search import search
-from exhausters.errors import TargetError, UsageError
-from exhausters.sweep.record import DRAINED, STALLED
+from exhausters.errors import SeamError, TargetError, UsageError
+from exhausters.sweep.record import CRASHED, DRAINED, OUT_OF_MEMORY, STALLED, TIMEOUT
 from tests.bisect.history import MadeUpRuns, a_folder, a_history, git
 
 _COUNT = 21
@@ -108,14 +108,40 @@ def test_an_end_that_cannot_run_is_an_error(repository: Path, commits: list[str]
         search(line, MetricTotal("evicted_tokens"), runs, a_folder(tmp_path))
 
 
-def test_a_skipped_commit_is_not_tried_again(repository: Path, commits: list[str], tmp_path: Path) -> None:
-    """A second call knows what the first could not run."""
+@pytest.mark.parametrize(("error", "again"), [(SeamError, False), (TargetError, True)])
+def test_only_what_can_pass_is_tried_again(
+    repository: Path, commits: list[str], tmp_path: Path, error: type[TargetError], again: bool
+) -> None:
+    """A second call goes round a commit that lacks something, and prepares one that a full disk kept out."""
     line = first_parents(repository, commits[0], commits[-1])
-    broken = (10,)
-    first, second = (MadeUpRuns(commits, lambda place: 7 if place < 15 else 3, broken=broken) for _ in "ab")
+    first, second = (
+        MadeUpRuns(commits, lambda place: 7 if place < 15 else 3, broken=(10,), error=error) for _ in "ab"
+    )
     for runs in (first, second):
-        assert search(line, Decisions(), runs, a_folder(tmp_path)) is not None
-    assert (10 in first.asked, 10 in second.asked) == (True, False)
+        found = search(line, Decisions(), runs, a_folder(tmp_path))
+        assert found is not None
+        assert found.commit == commits[15]
+    assert (10 in first.asked, 10 in second.asked) == (True, again)
+
+
+@pytest.mark.parametrize("outcome", [TIMEOUT, OUT_OF_MEMORY, CRASHED])
+@pytest.mark.parametrize("asked", [Decisions(), MetricTotal("evicted_tokens")])
+def test_a_run_that_the_machine_may_have_stopped_blames_nobody(
+    repository: Path, commits: list[str], tmp_path: Path, outcome: str, asked: Decisions | MetricTotal
+) -> None:
+    """A salvaged log is shorter than a whole one, and is no other decision; a later call asks again."""
+    line = first_parents(repository, commits[0], commits[-1])
+    runs = MadeUpRuns(
+        commits,
+        lambda place: 3 if place in (10, *range(15, _COUNT)) else 7,
+        outcome=lambda place: outcome if place == 10 else DRAINED,
+    )
+    state = a_folder(tmp_path)
+    found = search(line, asked, runs, state)
+    assert found is not None
+    assert found.candidates == (commits[15],)
+    assert list(state.skipped) == [commits[10]]
+    assert a_folder(tmp_path).skipped == {}
 
 
 def test_changes_are_told_per_cell(repository: Path, commits: list[str]) -> None:
