@@ -91,13 +91,15 @@ class Runs:
             side.unjudged.add(cell.id)
 
     def judge(self, cell: Cell) -> None:
-        """A cell joins those that are compared, with what is known of it until now."""
+        """A cell joins those that are compared, and is still to be run by the limits of every run.
+
+        A run to try it may have been given up early: of that only the executed lines are kept.
+        """
         self.grid = replace(self.grid, cells=(*self.grid.cells, cell))
         for side in self.sides:
             side.unjudged.discard(cell.id)
             side.writer.extend(self.grid)
-            if cell.id in side.records:
-                side.writer.add(side.records[cell.id])
+            side.begin_again(cell.id)
 
     def run(
         self,

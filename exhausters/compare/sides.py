@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from exhausters.observe.decision_log import first_divergence
 from exhausters.observe.divergence_sentence import divergence_sentence
+from exhausters.observe.executed_source import ExecutedSource
 from exhausters.sweep.cell import Cell
 from exhausters.sweep.drain import joined
 from exhausters.sweep.grid import Grid
@@ -28,12 +29,20 @@ class Side:
     writer: RecordWriter
     records: dict[str, RunRecord] = field(default_factory=dict)
     unjudged: set[str] = field(default_factory=set)
+    _executed: dict[str, ExecutedSource | None] = field(default_factory=dict)
+
+    def begin_again(self, cell_id: str) -> None:
+        """Forget all that is known of a cell but the lines that it executed: its next run is its first."""
+        self._executed[cell_id] = self.records.pop(cell_id).result.executed
 
     def keep(self, record: RunRecord) -> RunRecord:
         """Join a record with what is known of its cell, write the whole, and return it."""
         known = self.records.get(record.cell.id)
         if known is not None:
             record = replace(record, result=_joined(known.result, record.result))
+        elif record.cell.id in self._executed:
+            executed = self._executed.pop(record.cell.id)
+            record = replace(record, result=replace(record.result, executed=executed))
         if record.cell.id not in self.unjudged:
             self.writer.add(record)
         self.records[record.cell.id] = record
