@@ -115,13 +115,15 @@ class Reaching:
 
     def _try_switches(self, reach: Reach, cells: Sequence[Cell]) -> Reach:
         """Run further cells, one per switch, until all is reached or enough was tried."""
-        near, tried = list(cells), set[str]()
+        near, tried, idle = list(cells), set[str](), set[str]()
         while self._measured.may_be_reached(reach):
             # Anew after each: what one switch lets run may wait for another one beside it.
             open_pairs = [
                 (switch, cell)
                 for switch, cell in self._cells_to_try(reach, near)
-                if str(switch) not in tried and cell.id not in self._runs.head.records
+                if str(switch) not in tried
+                and switch.family not in idle
+                and cell.id not in self._runs.head.records
             ]
             if len(tried) == self._options.max_switches and open_pairs:
                 self.tried.append(f"{len(open_pairs)} more switches that the diff names were not tried")
@@ -129,7 +131,11 @@ class Reaching:
                 break
             switch, cell = open_pairs[0]
             tried.add(str(switch))
-            reach = self._try_switch(switch, cell, reach)
+            before, reach = reach, self._try_switch(switch, cell, reach)
+            if switch.family and reach.reached == before.reached:
+                # Each costs two boots, and its like brings no more.
+                idle.add(switch.family)
+                self.tried.append(f"no other variables {switch.family}_…, since that one brought nothing")
             if has_run(self._runs.head.records.get(cell.id)):
                 near.append(cell)
         return reach

@@ -22,6 +22,9 @@ from exhausters.workloads import parse_spec
 _SIZES = ("page_size", "chunked_prefill_size", "max_total_tokens", "max_running_requests")
 # Axes of a grid that mean the opposite of the keyword.
 _NEGATED = ("overlap", "radix_cache")
+_ENABLE, _DISABLE = "enable_", "disable_"
+# Variables whose first words, so many, are the same are about one thing: weights of one formula, say.
+_FAMILY_WORDS = 4
 _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -42,6 +45,13 @@ class Switch:
     def __str__(self) -> str:
         shown = str(self.value).lower() if isinstance(self.value, bool) else self.value
         return f"{self.axis}={shown}"
+
+    @property
+    def family(self) -> str:
+        """The words by which a variable begins that others of the same thing have, too; empty for others."""
+        table, _, name = self.axis.partition(".")
+        words = name.split("_")
+        return "_".join(words[:_FAMILY_WORDS]) if table == ENV and len(words) > _FAMILY_WORDS else ""
 
     def beside(self, cells: Iterable[Cell], *, near: Cell) -> Cell | None:
         """Return the cell `near` with this keyword and what a cell that has it sets beside it.
@@ -127,6 +137,7 @@ def find_switches(
 def _axis_value(name: str, wanted: Any, defaults: Mapping[str, object]) -> tuple[str, Any] | None:
     if name.startswith(ambient_prefixes()):
         return f"{ENV}.{name}", str(int(wanted)) if isinstance(wanted, bool) else str(wanted)
+    name, wanted = _keyword(name, wanted, defaults)
     if name not in defaults or wanted is None:
         return None
     default = defaults[name]
@@ -141,6 +152,15 @@ def _axis_value(name: str, wanted: Any, defaults: Mapping[str, object]) -> tuple
     if axis is None:
         return f"{SERVER_ARGS}.{name}", wanted
     return axis, (not wanted) if axis in _NEGATED else wanted
+
+
+def _keyword(name: str, wanted: Any, defaults: Mapping[str, object]) -> tuple[str, Any]:
+    """What the scheduler keeps as `enable_overlap` is the opposite of a keyword `disable_overlap…`."""
+    if name in defaults or not isinstance(wanted, bool) or not name.startswith(_ENABLE):
+        return name, wanted
+    stem = _DISABLE + name.removeprefix(_ENABLE)
+    found = [one for one in defaults if one == stem or one.startswith(f"{stem}_")]
+    return (found[0], not wanted) if len(found) == 1 else (name, wanted)
 
 
 def _settings_in_guard(guard: str) -> list[tuple[str, Any]]:
@@ -175,7 +195,9 @@ def _values(operator: ast.cmpop, value: Any, *, truth: bool) -> list[Any]:
     negative = isinstance(operator, ast.NotEq | ast.IsNot | ast.NotIn)
     if isinstance(operator, ast.Eq | ast.Is | ast.In | ast.NotEq | ast.IsNot | ast.NotIn):
         if truth != negative:
-            return list(value)[:1] if isinstance(value, tuple | list | set) else [value]
+            if isinstance(value, set):  # whose order is another in each process
+                value = sorted(value, key=str)
+            return list(value)[:1] if isinstance(value, tuple | list) else [value]
         return [True] if value is None else [not value] if isinstance(value, bool) else []
     if isinstance(value, bool) or not isinstance(value, int):
         return []

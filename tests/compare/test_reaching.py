@@ -11,7 +11,9 @@ import pytest
 from exhausters.compare.reach_of_runs import ReachOfRuns
 from exhausters.compare.reaching import Reaching, ReachOptions
 from exhausters.compare.sources import Sources
+from exhausters.compare.switches import Switch
 from exhausters.observe.executed_source import ExecutedSource
+from exhausters.reach.reached import Reach, UnreachedLines
 from exhausters.sweep.cell import Cell
 from exhausters.sweep.record import CRASHED, DRAINED, STALLED, TIMEOUT, UNSUPPORTED
 
@@ -86,3 +88,24 @@ def test_what_ends_otherwise_on_one_build_joins(
     Reaching(runs, _sources(tmp_path), ReachOptions())._judge_found(_CELL)
     assert did[:2] == (["judge", "decide"] if joins else [])
     assert ("counted" in did) == (outcomes == (DRAINED, DRAINED))
+
+
+def test_variables_of_one_thing_are_tried_until_one_brings_nothing(tmp_path: Path) -> None:
+    """Each costs two boots: after a weight of a formula that brought nothing, no other weight is tried."""
+    place = UnreachedLines(file=_FILE, side="head", first_line=2, last_line=2)
+    names = ("env.SGLANG_A_FORMULA_WEIGHT_ONE", "env.SGLANG_A_FORMULA_WEIGHT_TWO", "env.SGLANG_B")
+    pairs = [(Switch(axis=name, value="1", unreached=place), Cell(workload="bursts")) for name in names]
+    runs: Any = SimpleNamespace(head=SimpleNamespace(records={}), sides=({}, {}))
+    reaching: Any = Reaching(runs, _sources(tmp_path), ReachOptions())
+    tried: list[str] = []
+
+    def brings_nothing(switch: Switch, cell: Cell, reach: Reach) -> Reach:
+        tried.append(switch.axis)
+        return reach
+
+    reaching._measured = SimpleNamespace(may_be_reached=lambda reach: True)
+    reaching._cells_to_try = lambda reach, near: pairs
+    reaching._try_switch = brings_nothing
+    reaching._try_switches(Reach(changed=1, reached=0, unreached=(place,)), [])
+    assert tried == [names[0], names[2]]
+    assert "no other variables SGLANG_A_FORMULA_WEIGHT_…" in reaching.tried[0]

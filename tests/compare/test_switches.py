@@ -36,6 +36,9 @@ def _found(tmp_path: Path, guard: str, line: str = "pass") -> list[str]:
         ("not (server_args.retraction_policy != 'priority')", ["server_args.retraction_policy=priority"]),
         ("self.enable_mixed_chunk and batch.ready", ["mixed_chunk=true"]),
         ("server_args.disable_overlap_schedule", ["overlap=false"]),
+        ("not (self.enable_overlap)", ["overlap=false"]),
+        ("self.enable_overlap", []),  # so it is already
+        ("self.retraction_policy in {'new', 'cost', 'age'}", ["server_args.retraction_policy=age"]),
         ("args.max_queued is not None", ["server_args.max_queued=1"]),
         ("args.prefill_delay > 4", ["server_args.prefill_delay=5"]),
         ("envs.SGLANG_FORCE_IT.get()", ["env.SGLANG_FORCE_IT=1"]),
@@ -49,6 +52,21 @@ def _found(tmp_path: Path, guard: str, line: str = "pass") -> list[str]:
 def test_a_guard_names_the_switch_and_its_value(tmp_path: Path, guard: str, expected: list[str]) -> None:
     """The value is the one that meets the condition; what is no switch of the build is left alone."""
     assert _found(tmp_path, guard) == expected
+
+
+def test_variables_of_one_thing_are_a_family() -> None:
+    """Weights of one formula share their first words; short names and other axes have no family."""
+    place = UnreachedLines(file="a.py", side="head", first_line=1, last_line=1)
+    families = [
+        Switch(axis=axis, value="1", unreached=place).family
+        for axis in (
+            "env.SGLANG_RECV_SKIPPER_WEIGHT_DECODE",
+            "env.SGLANG_RECV_SKIPPER_WEIGHT_TARGET_VERIFY",
+            "env.SGLANG_FORCE_IT",
+            "server_args.a_long_name_of_a_switch",
+        )
+    ]
+    assert families == ["SGLANG_RECV_SKIPPER_WEIGHT"] * 2 + [""] * 2
 
 
 def test_a_line_names_switches_too(tmp_path: Path) -> None:
