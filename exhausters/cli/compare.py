@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -19,8 +20,10 @@ if TYPE_CHECKING:
     from exhausters.progress import ShownProgress
     from exhausters.sweep.grid import Grid
     from exhausters.targets import PreparedTarget
+    from reports.detect.config import Config
 
 CLAIMS = ("any", "refactor", "faster", "policy")
+_ROUNDS = 10
 
 
 def compare(
@@ -37,12 +40,15 @@ def compare(
         bool, typer.Option("--host-time/--no-host-time", help="Take host time in pairs where it can matter.")
     ] = True,
     rounds: Annotated[
-        int, typer.Option(min=1, help="Pairs per cell; as many again where that does not decide.")
-    ] = 10,
+        # Two looks must reach the ten pairs that a verdict needs.
+        int, typer.Option(min=5, help="Pairs per cell; as many again where that does not decide.")
+    ] = _ROUNDS,
     config: Annotated[Path | None, typer.Option(help="Thresholds and waivers (TOML).")] = None,
 ) -> None:
     """Compare two builds: decisions, work, reach, host time, verdict; exit 0 nothing worse, 1 worse or a
     trade-off or a false claim, 2 undecided, unreached or broken."""
+    from reports.cli.options import read_config
+
     errors = error_console()
     with errors_shown(errors):
         if claim not in CLAIMS:
@@ -60,7 +66,11 @@ def compare(
             out=out,
             host_time=host_time,
             rounds=rounds,
-            config=config,
+            # Read before anything runs: a mistake in it costs no run.
+            config=read_config(config),
+            options=_given_options(
+                grid=grid, cells=cells or (), claim=claim, host_time=host_time, rounds=rounds, config=config
+            ),
         )
         code = _answer(question, errors)
     raise typer.Exit(code)
@@ -68,7 +78,7 @@ def compare(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Question:
-    """What was asked for: the options of the command; `grid` None where the cells are to be chosen."""
+    """What was asked for: `grid` None where the cells are to be chosen, `options` as they were given."""
 
     base: str
     head: str
@@ -78,7 +88,8 @@ class _Question:
     out: Path
     host_time: bool
     rounds: int
-    config: Path | None
+    config: Config
+    options: tuple[str, ...]
 
     def header(self) -> dict[str, Any]:
         """What `compare.json` says before anything is known."""
@@ -88,6 +99,7 @@ class _Question:
             "grid": None if self.grid is None else self.grid.name,
             "cells": list(self.patterns),
             "claim": self.claim,
+            "options": list(self.options),
             "complete": False,
         }
 
@@ -131,16 +143,19 @@ def _answer(question: _Question, errors: Console) -> int:
                 progress=progress,
                 options=options,
             )
-        write_header(out, header | _found(compared) | {"complete": True})
+        write_header(out, header | _found(compared))
         progress.say("judging")
-        return write_reports(
+        code = write_reports(
             out,
             compared,
             chosen=choice.sentence,
             claim=question.claim,
-            config=question.config,
+            settings=question.config,
+            options=question.options,
             console=output_console(),
         )
+        write_header(out, header | _found(compared) | {"complete": True})
+        return code
 
 
 def _found(compared: Compared) -> dict[str, Any]:
@@ -150,6 +165,21 @@ def _found(compared: Compared) -> dict[str, Any]:
         "unreached": [] if compared.reach is None else [str(one) for one in compared.reach.unreached],
         "tried": list(compared.tried),
     }
+
+
+def _given_options(
+    *, grid: str | None, cells: Sequence[str], claim: str, host_time: bool, rounds: int, config: Path | None
+) -> tuple[str, ...]:
+    """The options that make the question, as they are typed; what is left at its default is left out."""
+    pairs = [
+        ("--grid", grid),
+        *(("--cells", pattern) for pattern in cells),
+        ("--claim", claim if claim != CLAIMS[0] else None),
+        ("--config", None if config is None else str(config)),
+        ("--rounds", str(rounds) if rounds != _ROUNDS else None),
+    ]
+    words = [word for name, value in pairs if value is not None for word in (name, value)]
+    return (*words, *(() if host_time else ("--no-host-time",)))
 
 
 def _given(grid: str | None, cells: list[str] | None) -> Grid | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,9 +14,9 @@ from exhausters.compare.stages import Compared
 from exhausters.console import FAILED, print_line
 from exhausters.errors import StoreError
 from exhausters.sweep.store import HEADER_NAME
-from reports.cli.options import read_config
 from reports.dashboard.page import DASHBOARD_NAME, render_dashboard
 from reports.dashboard.page_data import page_data
+from reports.detect.config import Config
 from reports.detect.looks import undecided_cells
 from reports.explain.comparison import Comparison, compare
 from reports.explain.report import Report
@@ -44,7 +45,8 @@ def write_reports(
     compared: Compared,
     *,
     claim: str,
-    config: Path | None,
+    settings: Config,
+    options: Sequence[str],
     console: Console,
     chosen: str = "",
 ) -> int:
@@ -54,15 +56,14 @@ def write_reports(
         folder: a comparison.
         compared: what its stages left beside the records.
         claim: what the change is meant to be.
-        config: thresholds and waivers.
+        settings: thresholds and waivers.
+        options: those of the command, as they were given.
         console: where the verdict is printed.
         chosen: which cells were chosen, and why; empty where they were given.
 
     Raises:
-        ConfigError: the configuration makes no sense.
         StoreError: a report cannot be written.
     """
-    settings = read_config(config)
     sides = [_side(folder / name) for name in (BASE, HEAD)]
     paths = [folder / name for name in (BASE, HEAD, *((PAIRS,) if compared.has_pairs else ()))]
     comparison = compare(
@@ -82,7 +83,7 @@ def write_reports(
         notes=(),
         config=settings,
     )
-    _write(folder, comparison, report)
+    _write(folder, comparison, report, options)
     print_comparison(comparison, console)
     print_line(console, f"reports: {folder}")
     if is_unreached(compared) and comparison.decision.exit_code == 0:
@@ -114,9 +115,9 @@ def _reach_notes(compared: Compared) -> list[str]:
     ]
 
 
-def _write(folder: Path, comparison: Comparison, report: Report) -> None:
+def _write(folder: Path, comparison: Comparison, report: Report, options: Sequence[str]) -> None:
     texts = {
-        COMMENT_NAME: render_markdown(comparison),
+        COMMENT_NAME: render_markdown(comparison, options=options),
         DOCUMENT_NAME: to_json(report_document(report.results, comparison, None, report.notes)),
         JUNIT_NAME: render_junit(comparison),
         DASHBOARD_NAME: render_dashboard(page_data(report)),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import shlex
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from exhausters.observe.smallest_effects import COUNTS, CPU_TIME, OUTCOME_ROLE
-from exhausters.sweep.grid import CHOSEN_GRID
+from exhausters.sweep.grid import BUILT_IN, CHOSEN_GRID
 from reports.detect.cell_groups import PRESSURES
 from reports.detect.effect import Effect
 from reports.detect.effect_words import metric_words
@@ -22,6 +23,8 @@ from reports.vocabulary import BETTER, CHANGED, DECISION_LOG, OUTCOME, SAME, WOR
 
 _MAX_OUTCOMES = 4
 _COMMIT_DIGITS = 9
+# Behind the folder of a checkout: a digest of what no commit describes.
+_CHANGES = re.compile(r"\+[0-9a-f]{9}$")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -204,14 +207,36 @@ def with_short_names(comparison: Comparison, text: str, *, mark: str = "") -> st
     return text
 
 
-def reproduce_command(base: str, head: str, grid: str | None = None) -> str:
+def reproduce_command(comparison: Comparison, options: Sequence[str] | None = None) -> str:
     """Return the command that compares the two builds again; empty where they are not targets.
 
     Args:
-        base, head: names of the builds.
-        grid: the grid; None, or one that `compare` has chosen itself and will choose again, is left out.
+        comparison: of the builds.
+        options: as they were given to `compare`; None where it is not known how the cells were run. Then the
+            grid is named, or left out if `compare` has chosen the cells itself and will choose them again.
     """
-    if not all(target.startswith(("release:", "git:", "path:")) for target in (base, head)):
+    builds = (
+        (comparison.base, comparison.base_commit),
+        (comparison.head, comparison.head_commit),
+    )
+    if not all(target.startswith(("release:", "git:", "path:")) for target, _ in builds):
         return ""
-    words = ["exhausters", "compare", base, head, *(["--grid", grid] if grid and grid != CHOSEN_GRID else [])]
-    return shlex.join(words)
+    if options is None:
+        options = _grid_option(comparison.grid)
+    return shlex.join(["exhausters", "compare", *(_anywhere(*build) for build in builds), *options])
+
+
+def _grid_option(grid: str | None) -> list[str]:
+    if not grid or grid == CHOSEN_GRID:
+        return []
+    return ["--grid", grid if grid in BUILT_IN else f"YOUR_FILE_OF_{grid}"]
+
+
+def _anywhere(target: str, commit: str | None) -> str:
+    """A target as another machine can have it: where a clone lies is the reader's own."""
+    kind, _, place = target.partition(":")
+    if kind == "release":
+        return target
+    if kind == "path" and (commit is None or _CHANGES.search(place)):
+        return "path:YOUR_CHECKOUT"
+    return f"git:YOUR_CLONE@{commit or place.rpartition('@')[2]}"

@@ -54,11 +54,18 @@ _MAX_ROWS = 100
 # One name or sentence; longer ones are cut so that a single text cannot fill the comment.
 _MAX_TEXT = 300
 _MAX_SUBJECT = 80
+# Names of cells are long, and half a command is none.
+_MAX_COMMAND = 2_000
 _CUT = "\n\n_Truncated: a comment cannot be longer. The JSON report has everything._\n"
 
 
-def render_markdown(comparison: Comparison) -> str:
-    """Return the comment."""
+def render_markdown(comparison: Comparison, *, options: Sequence[str] | None = None) -> str:
+    """Return the comment.
+
+    Args:
+        comparison: what it is about.
+        options: with which `exhausters compare` made it; None where it did not.
+    """
     answer = comparison.decision
     base, head = (
         code(_shortened(short_name(target, commit)))
@@ -73,7 +80,7 @@ def render_markdown(comparison: Comparison) -> str:
         title,
         # The heading has the verdict; a claim comes before it, and stays.
         _told(comparison, answer.sentence.removeprefix(f"{answer.verdict}: "), 2 * _MAX_TEXT),
-        *_first_screen(comparison),
+        *_first_screen(comparison, options),
     ]
     whole = "\n\n".join(part for part in parts if part) + "\n"
     # Each folded section is added as a whole or not at all, so that no tag stays open.
@@ -84,7 +91,7 @@ def render_markdown(comparison: Comparison) -> str:
     return whole
 
 
-def _first_screen(comparison: Comparison) -> Iterator[str]:
+def _first_screen(comparison: Comparison, options: Sequence[str] | None) -> Iterator[str]:
     answer = comparison.decision
     yield _outcomes(comparison)
     costs = "; ".join(cost_per_step(comparison))
@@ -105,9 +112,9 @@ def _first_screen(comparison: Comparison) -> Iterator[str]:
         if len(beside) > _MAX_REASONS:
             lines.append(f"* … and {len(beside) - _MAX_REASONS} more below")
     lines += [f"* {_prose(_capital(line))}" for line in coverage_lines(comparison.kinds)]
-    command = reproduce_command(comparison.base, comparison.head, comparison.grid)
+    command = reproduce_command(comparison, options)
     if command:
-        lines.append(f"* Reproduce: {_code(command)}")
+        lines.append(f"* Reproduce: {code(command)}")
     yield "\n".join(lines)
 
 

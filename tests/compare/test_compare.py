@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import shlex
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 from typer.testing import CliRunner
 
 import exhausters.targets
+from exhausters.cli import compare_reports
 from exhausters.cli.app import app
 from exhausters.errors import BootError, SchedulerFailedError, TargetNotFoundError, WorkerHungError
 from exhausters.sweep import workers
@@ -201,6 +203,52 @@ def test_a_claim_that_there_is_not_exits_with_2(invoke: Callable[..., Any]) -> N
     done = invoke("--claim", "harmless")
     assert done.exit_code == 2
     assert "expected one of any, refactor, faster, policy" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [(["--config", "gate.toml"], "ConfigError"), (["--rounds", "4"], "--rounds")],
+)
+def test_what_could_not_be_judged_is_refused_before_anything_runs(
+    invoke: Callable[..., Any],
+    script: Script,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: list[str],
+    expected: str,
+) -> None:
+    """A configuration that makes no sense, and pairs that are too few after two looks, cost no run."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "gate.toml").write_text("[waivers]\n")
+    done = invoke(*arguments)
+    assert done.exit_code == 2
+    assert expected in done.stderr
+    assert not script.ran
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_comparison_is_complete_when_its_reports_are_there(
+    invoke: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A disk that is full by then leaves all records, and a header that does not say complete."""
+
+    def full(*_arguments: Any, **_more: Any) -> str:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(compare_reports, "render_junit", full)
+    done = invoke()
+    assert done.exit_code == 2
+    assert json.loads((tmp_path / "out" / "compare.json").read_text())["complete"] is False
+
+
+def test_the_same_question_can_be_asked_again(invoke: Callable[..., Any], tmp_path: Path) -> None:
+    """The header and the comment have the options as they were given."""
+    grid = str(tmp_path / "grid.toml")
+    invoke("--cells", "*pages=64*", "--claim", "refactor")
+    options = ["--grid", grid, "--cells", "*pages=64*", "--claim", "refactor", "--no-host-time"]
+    assert json.loads((tmp_path / "out" / "compare.json").read_text())["options"] == options
+    command = f"`exhausters compare release:0.5.22 release:0.5.23 {shlex.join(options)}`"
+    assert command in (tmp_path / "out" / "comment.md").read_text()
 
 
 def test_variables_of_the_shell_are_named(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -229,12 +230,29 @@ def test_a_commit_is_named_with_its_subject(tmp_path: Path) -> None:
     assert found.head_subject == "Fix evict (#1)"
 
 
-def test_a_command_can_be_copied() -> None:
-    """The command stands in backticks as it is typed; cells that were chosen are chosen again."""
-    command = reproduce_command("git:/r@a~1", "git:/r@a", "chosen")
-    assert command == "exhausters compare 'git:/r@a~1' git:/r@a"
-    assert code(command) == f"`{command}`"
-    assert reproduce_command("release:1", "release:2", "quick").endswith("--grid quick")
+def test_a_command_can_be_copied(tmp_path: Path, real: Comparison) -> None:
+    """It stands in backticks as it is typed, asks the same question, and names no folder of this machine."""
+    head, base = (
+        write_sweep(tmp_path / name, target, target_commit=name * 40)
+        for name, target in (
+            ("a", "git:/home/me/sglang@main~1"),
+            ("b", "path:/home/me/sglang+0123abcde"),
+        )
+    )
+    found = compare(load_side(str(base)), load_side(str(head)))
+    options = ["--grid", "mine.toml", "--cells", "*pages=64*", "--claim", "refactor"]
+    command = reproduce_command(found, options)
+    assert command == (
+        f"exhausters compare path:YOUR_CHECKOUT git:YOUR_CLONE@{'a' * 40} --grid mine.toml "
+        "--cells '*pages=64*' --claim refactor"
+    )
+    assert f"* Reproduce: `{command}`\n" in render_markdown(found, options=options)
+    assert reproduce_command(found, []).endswith("a" * 40)
+    assert reproduce_command(found).endswith("--grid YOUR_FILE_OF_mine")
+    assert reproduce_command(replace(found, grid="chosen")).endswith("a" * 40)
+    assert reproduce_command(replace(real, grid="quick")) == (
+        "exhausters compare release:0.5.22 release:0.5.23 --grid quick"
+    )
 
 
 def test_a_sentence_names_no_folder_of_a_clone(tmp_path: Path) -> None:
