@@ -1,7 +1,7 @@
 """A comparison as JUnit XML: one test case per cell, and one for the answer.
 
 A cell fails where it is part of what makes the answer fail; a single cell that moved in a workload whose
-number did not is no failure.
+number did not is no failure, nor is a metric of a failing cell that the answer did not lose.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def render_junit(comparison: Comparison) -> str:
     """Return the XML text. The last case, `gate`, passes exactly when the exit code is 0."""
     suite = ET.Element("testsuite", name=xml_text(f"{_SUITE}: {comparison.base} to {comparison.head}"))
     by_cell = dict(iter(comparison.verdicts.groupby("cell", sort=False)))
-    lost = _lost_cells(comparison)
+    lost = _lost_metrics(comparison)
     counts = dict.fromkeys((_FAILURE, _ERROR), 0)
     for row in comparison.cells.to_dict("records"):
         cell, verdict = str(row["cell"]), str(row["verdict"])
@@ -33,7 +33,9 @@ def render_junit(comparison: Comparison) -> str:
         if _TAGS.get(verdict) == _ERROR or cell in lost:
             verdict = verdict if _TAGS.get(verdict) == _ERROR else WORSE
             counts[_TAGS[verdict]] += 1
-            _add_result(case, verdict, _lines(by_cell[cell], verdict), _TAGS[verdict])
+            rows = by_cell[cell]
+            told = rows if verdict != WORSE else rows[rows["metric"].isin(lost[cell])]
+            _add_result(case, verdict, _lines(told, verdict), _TAGS[verdict])
     gate = ET.SubElement(suite, "testcase", classname=_SUITE, name=GATE_CASE)
     answer = comparison.decision
     if answer.exit_code:
@@ -49,10 +51,14 @@ def render_junit(comparison: Comparison) -> str:
     return ET.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
 
 
-def _lost_cells(comparison: Comparison) -> set[str]:
-    if comparison.decision.exit_code != SOMETHING_WORSE:
-        return set()
-    return {cell for one in comparison.effects if one.verdict == WORSE for cell in one.worse_cells}
+def _lost_metrics(comparison: Comparison) -> dict[str, set[str]]:
+    """By cell, what it lost of that which the answer lost."""
+    lost: dict[str, set[str]] = {}
+    if comparison.decision.exit_code == SOMETHING_WORSE:
+        for one in comparison.effects:
+            for cell in one.worse_cells if one.verdict == WORSE else ():
+                lost.setdefault(cell, set()).add(one.metric)
+    return lost
 
 
 def _add_result(case: ET.Element, verdict: str, lines: list[str], tag: str) -> None:

@@ -126,6 +126,28 @@ def test_junit_is_xml_and_agrees_with_the_gate(tmp_path: Path) -> None:
     assert cases[-1].find("failure") is not None
 
 
+def test_junit_tells_what_the_answer_lost(tmp_path: Path) -> None:
+    """A cell fails by the metrics that its workload lost, not by one in which that cell alone moved."""
+
+    def moved(one: dict[str, object]) -> dict[str, object]:
+        more = {"end_to_end_p50_seconds": 0.54} if one["cell"] == alone else {}
+        return one | {"metrics": METRICS | {"output_tokens_per_second": 80.0} | more}
+
+    alone = cells()[0].id
+    base, head = write_sweep(tmp_path / "a"), write_sweep(tmp_path / "b", HEAD, moved)
+    found = compare(load_side(str(base)), load_side(str(head)))
+    judged = found.verdicts[found.verdicts["judged"] == "worse"]
+    assert set(judged.loc[judged["cell"] == alone, "metric"]) == {
+        "output_tokens_per_second",
+        "end_to_end_p50_seconds",
+    }
+    assert not [one for one in found.effects if one.metric.startswith("end_to") and one.verdict == "worse"]
+    failures = ET.fromstring(render_junit(found)).findall("testsuite/testcase/failure")
+    messages = {one.attrib["message"].split()[0] for one in failures[:-1]}
+    assert messages == {"output_tokens_per_second"}
+    assert "end_to_end" not in "".join(one.text or "" for one in failures[:-1])
+
+
 def test_junit_of_a_pass_has_no_failure(tmp_path: Path) -> None:
     """A comparison that passes has no failure and no error."""
     side = load_side(str(write_sweep(tmp_path)))
