@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from exhausters.cli.options import GRID_HELP, CellsOption
+from exhausters.cli.options import GRID_OR_FOLDER_HELP, CellsOption
 from exhausters.console import FAILED, error_console, errors_shown, output_console, print_line
 from exhausters.errors import UsageError
 
@@ -27,7 +27,7 @@ def bisect(
     good: Annotated[str, typer.Argument(metavar="GOOD", help="The older commit, tag or branch.")],
     bad: Annotated[str, typer.Argument(metavar="BAD", help="The newer one.")],
     repo: Annotated[Path, typer.Option(help="A repository of SGLang, bare or not; it is only read.")],
-    grid: Annotated[str, typer.Option(help=GRID_HELP)] = "quick",
+    grid: Annotated[str, typer.Option(help=GRID_OR_FOLDER_HELP)] = "quick",
     cells: CellsOption = None,
     metric: Annotated[
         str | None, typer.Option(help="Bad: its total over the cells is nearer to BAD's value than GOOD's.")
@@ -46,10 +46,10 @@ def bisect(
     from exhausters.bisect.search import search
     from exhausters.bisect.state import bisect_folder
     from exhausters.sweep.execute import LocalExecutor
-    from exhausters.sweep.grid import load_grid
     from exhausters.sweep.result_cache import ResultCache
     from exhausters.sweep.run_options import RunOptions
     from exhausters.sweep.runner import SweepOptions
+    from exhausters.sweep.stored_cells import load_cells
 
     errors = error_console()
 
@@ -61,7 +61,7 @@ def bisect(
             raise UsageError(f"--metric {metric} and --decisions: expected one of them")
         asked = question(metric)
         line = first_parents(repo, good, bad)
-        chosen = load_grid(grid).select(cells or ())
+        chosen = load_cells(grid).select(cells or ())
         with bisect_folder(out, _identity(line, asked, chosen)) as state:
             runs = SweptCommits(
                 line=line,
@@ -81,7 +81,7 @@ def bisect(
         text = f"{asked.text}: both ends are the same in all {len(chosen.cells)} cells; nothing to find"
         print_line(console, text)
         raise typer.Exit(FAILED)
-    for text in _report(line, asked, found, state):
+    for text in _report(line, asked, found, state, grid):
         print_line(console, text)
     if len(found.candidates) > 1:
         raise typer.Exit(FAILED)
@@ -101,7 +101,7 @@ def _identity(line: FirstParents, asked: Question, grid: Grid) -> dict[str, str]
     }
 
 
-def _report(line: FirstParents, asked: Question, found: Found, state: BisectFolder) -> list[str]:
+def _report(line: FirstParents, asked: Question, found: Found, state: BisectFolder, grid: str) -> list[str]:
     lines = [f"{asked.text} changed in {line.title(found.commit)}"]
     if len(found.candidates) > 1:
         lines = [
@@ -114,7 +114,20 @@ def _report(line: FirstParents, asked: Question, found: Found, state: BisectFold
         lines.append(f"  and {len(changes) - _SHOWN_CHANGES} more cells")
     counts = f"{len(state.booted)} booted, {len(state.skipped)} skipped"
     lines.append(f"{found.tested} of {len(line.commits) + 1} commits judged, {counts}")
+    lines.append("head is the first bad commit, base the last good one; more:")
+    commands = [_why(line, asked, found, grid), _gate(found, state)]
+    commands.append(["git", "-C", str(line.repository), "show", found.commit])
+    return [*lines, *(f"  {shlex.join(command)}" for command in commands)]
+
+
+def _why(line: FirstParents, asked: Question, found: Found, grid: str) -> list[str]:
+    """Explain the first cell in which the two commits differ, both ends of what is asked."""
+    pairs = list(zip(found.before, found.after, strict=True))
+    cell = next((head.cell for base, head in pairs if asked.differ([base], [head])), found.after[0].cell)
+    targets = [line.target(commit) for commit in (found.good, found.commit)]
+    return ["exhausters", "why", *targets, "--grid", grid, "--cell", cell.id]
+
+
+def _gate(found: Found, state: BisectFolder) -> list[str]:
     folders = (state.records_folder(commit) for commit in (found.good, found.commit))
-    lines.append(f"more: exhausters gate {' '.join(shlex.quote(str(one)) for one in folders)}")
-    lines.append(f"      git -C {shlex.quote(str(line.repository))} show {found.commit}")
-    return lines
+    return ["exhausters", "gate", *map(str, folders)]

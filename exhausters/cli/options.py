@@ -23,6 +23,7 @@ CellsOption = Annotated[
     ),
 ]
 GRID_HELP = f"{', '.join(BUILT_IN)}, or a TOML file."
+GRID_OR_FOLDER_HELP = f"{GRID_HELP} Or a folder of records, e.g. of `compare`: the cells that it ran."
 
 
 def print_dropped_variables(console: Console) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from exhausters.cli.options import GRID_HELP
+from exhausters.cli.options import GRID_OR_FOLDER_HELP
 from exhausters.console import error_console, errors_shown, output_console
 
 
@@ -21,7 +21,7 @@ def why(
             "which the builds decide differently.",
         ),
     ] = None,
-    grid: Annotated[str, typer.Option(help=GRID_HELP)] = "quick",
+    grid: Annotated[str, typer.Option(help=GRID_OR_FOLDER_HELP)] = "quick",
     out: Annotated[Path, typer.Option(help="Folder for profiles, traces and the reproducer.")] = Path(
         "results/why"
     ),
@@ -32,7 +32,7 @@ def why(
     """Explain why two builds differ: the first divergence, what each function costs, a reproducer."""
     from exhausters.progress import ShownProgress
     from exhausters.sweep.cell_patterns import matching_cells
-    from exhausters.sweep.grid import load_grid
+    from exhausters.sweep.stored_cells import load_cells
     from exhausters.sweep.workers import Workers
     from exhausters.targets import prepare
     from exhausters.why.explain import explain_difference, first_differing_cell
@@ -41,7 +41,7 @@ def why(
 
     console, errors = output_console(), error_console()
     with errors_shown(errors):
-        cells = matching_cells(load_grid(grid).cells, [cell] if cell else ())
+        cells = matching_cells(load_cells(grid).cells, [cell] if cell else ())
         with ShownProgress(errors) as progress, Workers(limit=2) as workers:
             first, second = (prepare(text, on_progress=progress.say) for text in (base, head))
             chosen = cells[0]

@@ -81,7 +81,9 @@ def _booted() -> list[int]:
         (["--metric", "steps_to_drain"], "total over 2 cells:"),
     ],
 )
-def test_the_commit_is_named_with_what_changed(bisect: Run, arguments: list[str], expected: str) -> None:
+def test_the_commit_is_named_with_what_changed(
+    bisect: Run, arguments: list[str], expected: str, tmp_path: Path, commits: list[str]
+) -> None:
     """The answer has the subject, before and after per cell, the number of boots, and what to run."""
     result = bisect(*arguments)
     assert result.exit_code == 0, result.output
@@ -89,7 +91,11 @@ def test_the_commit_is_named_with_what_changed(bisect: Run, arguments: list[str]
     assert expected in result.stdout
     assert "bursts/p16/pages=64" in result.stdout
     assert "5 of 9 commits judged, 5 booted, 0 skipped" in result.stdout
-    assert "more: exhausters gate" in result.stdout
+    good, first_bad = (f"git:{tmp_path / 'repo'}@{commits[place]}" for place in (_FIRST_BAD - 1, _FIRST_BAD))
+    why, gate, show = result.stdout.splitlines()[-3:]
+    assert why.startswith(f"  exhausters why {good} {first_bad} --grid {tmp_path}/grid.toml --cell bursts/")
+    assert gate.startswith("  exhausters gate ")
+    assert show.endswith(f"show {commits[_FIRST_BAD]}")
     assert _booted() == [0, 8, 4, 6, 5]
 
 
