@@ -14,6 +14,9 @@ NOT_JUDGED: Final = "not judged"
 # differs and nothing of it matters; it matters both ways; no run executed what changed.
 IDENTICAL, NEUTRAL, TRADE_OFF, UNREACHED = "identical", "neutral", "trade-off", "unreached"
 ANSWERS: Final = (BROKEN, UNREACHED, UNDECIDED, WORSE, TRADE_OFF, BETTER, NEUTRAL, IDENTICAL)
+# What an author can say that a change is meant to be (see `reports.detect.claims`).
+ANY, REFACTOR, FASTER, POLICY = "any", "refactor", "faster", "policy"
+CLAIMS: Final = (ANY, REFACTOR, FASTER, POLICY)
 # In the order in which a reader wants to see them.
 VERDICTS: Final = (BROKEN, WORSE, UNDECIDED, BETTER, CHANGED, SAME)
 

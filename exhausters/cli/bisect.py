@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from exhausters.bisect.question import Question
     from exhausters.bisect.search import Found
     from exhausters.bisect.state import BisectFolder
+    from exhausters.sweep.execute import Executor
     from exhausters.sweep.grid import Grid
 
 # Cells that are shown; the folder has all of them.
@@ -40,42 +41,22 @@ def bisect(
     workers: Annotated[int | None, typer.Option(min=1, help="Schedulers side by side.")] = None,
 ) -> None:
     """Find the commit that changed a decision or a metric, by bisection over first parents."""
-    from exhausters.bisect.commit_runs import SweptCommits
     from exhausters.bisect.first_parents import first_parents
     from exhausters.bisect.question import question
-    from exhausters.bisect.search import search
     from exhausters.bisect.state import bisect_folder
     from exhausters.sweep.execute import LocalExecutor
     from exhausters.sweep.result_cache import ResultCache
-    from exhausters.sweep.run_options import RunOptions
-    from exhausters.sweep.runner import SweepOptions
     from exhausters.sweep.stored_cells import load_cells
 
-    errors = error_console()
-
-    def say(text: str) -> None:
-        print_line(errors, text)
-
-    with errors_shown(errors):
+    with errors_shown(error_console()):
         if metric is not None and decisions:
             raise UsageError(f"--metric {metric} and --decisions: expected one of them")
         asked = question(metric)
         line = first_parents(repo, good, bad)
         chosen = load_cells(grid).select(cells or ())
         with bisect_folder(out, _identity(line, asked, chosen)) as state:
-            runs = SweptCommits(
-                line=line,
-                grid=chosen,
-                options=SweepOptions(run=RunOptions(count_work=asked.count_work)),
-                executor=LocalExecutor(workers, cache=ResultCache() if cache else None),
-                state=state,
-                on_progress=say,
-            )
-            try:
-                found = search(line, asked, runs, state, say)
-            except KeyboardInterrupt:
-                say(f"interrupted; the same command goes on from what is in {out}")
-                raise typer.Exit(FAILED) from None
+            executor = LocalExecutor(workers, cache=ResultCache() if cache else None)
+            found = _found(line, asked, chosen, executor, state)
     console = output_console()
     if found is None:
         text = f"{asked.text}: both ends are the same in all {len(chosen.cells)} cells; nothing to find"
@@ -85,6 +66,35 @@ def bisect(
         print_line(console, text)
     if len(found.candidates) > 1:
         raise typer.Exit(FAILED)
+
+
+def _found(
+    line: FirstParents, asked: Question, grid: Grid, executor: Executor, state: BisectFolder
+) -> Found | None:
+    """Search, and print what is tried; after Ctrl-C, what to do."""
+    from exhausters.bisect.commit_runs import SweptCommits
+    from exhausters.bisect.search import search
+    from exhausters.sweep.run_options import RunOptions
+    from exhausters.sweep.runner import SweepOptions
+
+    errors = error_console()
+
+    def say(text: str) -> None:
+        print_line(errors, text)
+
+    runs = SweptCommits(
+        line=line,
+        grid=grid,
+        options=SweepOptions(run=RunOptions(count_work=asked.count_work)),
+        executor=executor,
+        state=state,
+        on_progress=say,
+    )
+    try:
+        return search(line, asked, runs, state, say)
+    except KeyboardInterrupt:
+        say(f"interrupted; the same command goes on from what is in {state.folder}")
+        raise typer.Exit(FAILED) from None
 
 
 def _identity(line: FirstParents, asked: Question, grid: Grid) -> dict[str, str]:

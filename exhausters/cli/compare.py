@@ -14,6 +14,7 @@ from exhausters.cli.options import GRID_HELP, CellsOption, print_dropped_variabl
 from exhausters.cli.outcomes import print_left_out
 from exhausters.console import error_console, errors_shown, output_console
 from exhausters.errors import ExhaustersError, UsageError
+from reports.vocabulary import ANY, CLAIMS
 
 if TYPE_CHECKING:
     from exhausters.compare.stages import Compared
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from exhausters.targets import PreparedTarget
     from reports.detect.config import Config
 
-CLAIMS = ("any", "refactor", "faster", "policy")
 _ROUNDS = 10
 
 
@@ -34,7 +34,7 @@ def compare(
         typer.Option(help=f"{GRID_HELP} By default cells that execute what changed, chosen by a map."),
     ] = None,
     cells: CellsOption = None,
-    claim: Annotated[str, typer.Option(help=f"What the change is meant to be: {', '.join(CLAIMS)}.")] = "any",
+    claim: Annotated[str, typer.Option(help=f"What the change is meant to be: {', '.join(CLAIMS)}.")] = ANY,
     out: Annotated[Path, typer.Option(help="Folder for records and reports.")] = Path("results/compare"),
     host_time: Annotated[
         bool, typer.Option("--host-time/--no-host-time", help="Take host time in pairs where it can matter.")
@@ -174,7 +174,7 @@ def _given_options(
     pairs = [
         ("--grid", grid),
         *(("--cells", pattern) for pattern in cells),
-        ("--claim", claim if claim != CLAIMS[0] else None),
+        ("--claim", claim if claim != ANY else None),
         ("--config", None if config is None else str(config)),
         ("--rounds", str(rounds) if rounds != _ROUNDS else None),
     ]

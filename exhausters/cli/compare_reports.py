@@ -11,7 +11,7 @@ from rich.console import Console
 
 from exhausters.compare.folder import BASE, HEAD, PAIRS
 from exhausters.compare.stages import Compared
-from exhausters.console import FAILED, print_line
+from exhausters.console import print_line
 from exhausters.errors import StoreError
 from exhausters.sweep.store import HEADER_NAME
 from reports.dashboard.page import DASHBOARD_NAME, render_dashboard
@@ -27,8 +27,13 @@ from reports.render.junit import render_junit
 from reports.render.markdown import render_markdown
 from reports.render.terminal import print_comparison
 
-COMMENT_NAME, DOCUMENT_NAME, JUNIT_NAME = "comment.md", "report.json", "junit.xml"
-REPORTS = (COMMENT_NAME, DOCUMENT_NAME, JUNIT_NAME, DASHBOARD_NAME)
+COMMENT_NAME, PAGE_NAME, DOCUMENT_NAME, JUNIT_NAME = "comment.md", "report.html", "report.json", "junit.xml"
+# By its former name the page is still found, by links and by servers of folders.
+REPORTS = (COMMENT_NAME, PAGE_NAME, DOCUMENT_NAME, JUNIT_NAME, DASHBOARD_NAME)
+_REDIRECT = (
+    f'<!DOCTYPE html><meta charset="utf-8"><meta http-equiv="refresh" content="0; url={PAGE_NAME}">'
+    f'<title>exhausters</title><a href="{PAGE_NAME}">{PAGE_NAME}</a>\n'
+)
 # Places that a reader looks at; all of them are in `compare.json`.
 _SHOWN_UNREACHED = 6
 
@@ -86,15 +91,7 @@ def write_reports(
     _write(folder, comparison, report, options)
     print_comparison(comparison, console)
     print_line(console, f"reports: {folder}")
-    if is_unreached(compared) and comparison.decision.exit_code == 0:
-        console.print("unreached: no run executed a line of what changed", highlight=False)
-        return FAILED
     return comparison.decision.exit_code
-
-
-def is_unreached(compared: Compared) -> bool:
-    """Tell whether equal runs say nothing, because none of them executed a line of the change."""
-    return compared.reach is not None and compared.reach.is_nothing_reached and not compared.differing_cells
 
 
 def _side(folder: Path) -> Side:
@@ -108,7 +105,6 @@ def _reach_notes(compared: Compared) -> list[str]:
     unreached = [str(one) for one in compared.reach.unreached if one.is_imported]
     more = len(unreached) - _SHOWN_UNREACHED
     return [
-        f"reach: {compared.reach}",
         *(f"not reached: {text}" for text in unreached[:_SHOWN_UNREACHED]),
         *([f"not reached: {more} more places"] if more > 0 else []),
         *(f"tried: {text}" for text in compared.tried),
@@ -120,7 +116,8 @@ def _write(folder: Path, comparison: Comparison, report: Report, options: Sequen
         COMMENT_NAME: render_markdown(comparison, options=options),
         DOCUMENT_NAME: to_json(report_document(report.results, comparison, None, report.notes)),
         JUNIT_NAME: render_junit(comparison),
-        DASHBOARD_NAME: render_dashboard(page_data(report)),
+        PAGE_NAME: render_dashboard(page_data(report)),
+        DASHBOARD_NAME: _REDIRECT,
     }
     try:
         for name, text in texts.items():

@@ -33,8 +33,6 @@ MAX_MUTATIONS = 5
 _MAX_MUTATION_STEPS = 2_000
 # A change of more lines than this, such as a release, names too many switches to try any.
 _MAX_LINES_TO_TRY = 400
-# Lines and guards that are printed; all of them are in the report.
-_SHOWN_UNREACHED = 6
 
 _WHOLE_FILE = ""
 _SeenLines = frozenset[tuple[str, int]]
@@ -91,7 +89,6 @@ class Reaching:
         if self._measured.may_be_reached(reach):
             self._try_more(reach, cells)
             reach = self._measured.measure_compared() or reach
-        self._show_unreached(reach)
         return reach
 
     def _try_more(self, reach: Reach, cells: Sequence[Cell]) -> Reach:
@@ -267,14 +264,6 @@ class Reaching:
             return inside, len(seen) - inside, cell.engine == cells[0].engine
 
         return max(reversed(cells), key=nearness)
-
-    def _show_unreached(self, reach: Reach) -> None:
-        # What a worker does not import cannot be reached by any cell, and is not worth a line each.
-        shown = _missing(reach) or list(reach.unreached)
-        for one in shown[:_SHOWN_UNREACHED]:
-            self._runs.progress.note(f"not reached: {one}")
-        if len(shown) > _SHOWN_UNREACHED:
-            self._runs.progress.note(f"not reached: {len(shown) - _SHOWN_UNREACHED} more places")
 
 
 def _missing(reach: Reach) -> list[UnreachedLines]:

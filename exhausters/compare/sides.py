@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from exhausters.observe.decision_log import first_divergence
-from exhausters.observe.divergence_sentence import divergence_sentence
 from exhausters.observe.executed_source import ExecutedSource
 from exhausters.sweep.cell import Cell
 from exhausters.sweep.drain import joined
@@ -14,6 +12,7 @@ from exhausters.sweep.grid import Grid
 from exhausters.sweep.plan import Task, plan_sweep
 from exhausters.sweep.record import DRAINED, FAILURES, OUT_OF_MEMORY, UNSUPPORTED, CellResult, RunRecord
 from exhausters.sweep.run_options import DrainLimits, RunOptions
+from exhausters.sweep.same_result import decisions_differ
 from exhausters.sweep.store import RecordWriter
 from exhausters.targets import PreparedTarget
 
@@ -100,11 +99,7 @@ def difference(base: RunRecord, head: RunRecord) -> str:
     ours, theirs = base.result, head.result
     if ours.outcome != theirs.outcome:
         return " → ".join(_ending(result) for result in (ours, theirs))
-    found = first_divergence(ours.log, theirs.log)
-    if found is None:
-        return ""
-    steps = [log.steps[found.step] if found.step < len(log) else None for log in (ours.log, theirs.log)]
-    return divergence_sentence(*steps)
+    return decisions_differ(ours, theirs) or ""
 
 
 def is_same_work(base: RunRecord, head: RunRecord) -> bool:

@@ -50,13 +50,11 @@ class Compared:
 
     Attributes:
         reach: how much of the change was executed; None where that is not known.
-        differing_cells: ids of the cells in which both builds did not do the same.
         tried: what was tried for lines that no run of the grid reached, a sentence each.
         has_pairs: whether host time was taken.
     """
 
     reach: Reach | None
-    differing_cells: tuple[str, ...]
     tried: tuple[str, ...]
     has_pairs: bool
 
@@ -148,7 +146,6 @@ class _Stages:
                 )
         return Compared(
             reach=reach,
-            differing_cells=tuple(cell.id for cell in differing),
             tried=() if reaching is None else tuple(reaching.tried),
             has_pairs=bool(timed),
         )

@@ -7,10 +7,7 @@ from dataclasses import dataclass, field
 
 from exhausters.observe.smallest_effects import COST, COUNTS, OUTCOME_ROLE
 from reports.detect.effect import Effect
-from reports.vocabulary import BETTER, UNDECIDED, WORSE
-
-ANY, REFACTOR, FASTER, POLICY = "any", "refactor", "faster", "policy"
-CLAIMS = (ANY, REFACTOR, FASTER, POLICY)
+from reports.vocabulary import ANY, BETTER, POLICY, REFACTOR, UNDECIDED, WORSE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
+# Relative difference up to which two counts of work are the same.
+from exhausters.sweep.same_result import WORK_TOLERANCE as WORK_TOLERANCE
+
 # False discovery rate of one family of tests of noisy metrics (Benjamini-Hochberg).
 FDR_LEVEL: Final = 0.05
 # Pairs of base and head that a noisy metric of a cell needs before it is judged.
@@ -12,8 +15,6 @@ MIN_PAIRS: Final = 10
 MIN_ORDER_SHARE: Final = 0.4
 # Level of the confidence interval of a median ratio.
 CONFIDENCE_LEVEL: Final = 0.95
-# Relative difference up to which two counts of work are the same.
-WORK_TOLERANCE: Final = 1e-4
 # Builds that must lie on each side of a change point in a noisy history.
 MIN_SEGMENT_BUILDS: Final = 4
 # Penalty of a change point, in units of noise variance times the logarithm of the series' length.

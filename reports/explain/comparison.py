@@ -12,7 +12,6 @@ from exhausters.observe.metrics import HOST
 from exhausters.sweep.record import DRAINED
 from reports.detect.answer import Answer, ReachOfChange
 from reports.detect.cell_groups import cell_groups
-from reports.detect.claims import ANY, CLAIMS
 from reports.detect.comparable import Refusal, comparison_notes, refusals
 from reports.detect.completeness import incomplete
 from reports.detect.config import Config
@@ -33,7 +32,7 @@ from reports.explain.divergent_cells import find_divergences
 from reports.explain.headlines import Headline, headlines
 from reports.load.builds import Side, pick
 from reports.load.frame import Results
-from reports.vocabulary import UNDECIDED, UNREGISTERED
+from reports.vocabulary import ANY, CLAIMS, UNDECIDED, UNREGISTERED
 
 # Columns of `Comparison.verdicts`, in this order.
 VERDICT_COLUMNS = (

@@ -103,9 +103,10 @@ def test_equal_builds_whose_change_no_run_reached_exit_with_2(
         stored = read_records(tmp_path / "out" / name)
         assert stored.is_complete
         assert [one.result.outcome for one in stored.records] == [DRAINED] * 3
-    assert {"comment.md", "report.json", "junit.xml", "index.html"} <= {
+    assert {"comment.md", "report.html", "report.json", "junit.xml", "index.html"} <= {
         path.name for path in (tmp_path / "out").iterdir()
     }
+    assert "url=report.html" in (tmp_path / "out" / "index.html").read_text()
     assert json.loads((tmp_path / "out" / "compare.json").read_text())["complete"] is True
 
 
