@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from exhausters.observe.smallest_effects import COUNTS, CPU_TIME, OUTCOME_ROLE
+from exhausters.observe.smallest_effects import COST, COUNTS, CPU_TIME, OUTCOME_ROLE
 from exhausters.sweep.grid import BUILT_IN, CHOSEN_GRID
 from reports.detect.cell_groups import PRESSURES
 from reports.detect.effect import Effect
@@ -21,6 +21,8 @@ from reports.explain.comparison import Comparison
 from reports.explain.divergence import LogDivergence
 from reports.vocabulary import BETTER, CHANGED, DECISION_LOG, OUTCOME, SAME, WORSE
 
+# Where `compare` writes unless it is told otherwise.
+COMPARE_FOLDER = "results/compare"
 _MAX_OUTCOMES = 4
 _COMMIT_DIGITS = 9
 # Behind the folder of a checkout: a digest of what no commit describes.
@@ -224,6 +226,29 @@ def reproduce_command(comparison: Comparison, options: Sequence[str] | None = No
     if options is None:
         options = _grid_option(comparison.grid)
     return shlex.join(["exhausters", "compare", *(_anywhere(*build) for build in builds), *options])
+
+
+def why_command(comparison: Comparison) -> str:
+    """Return the command that explains a cell function by function; empty where nothing differs."""
+    cell = next((one.cell for one in comparison.divergences if one.sentence), "") or _costly_cell(comparison)
+    builds = ((comparison.base, comparison.base_commit), (comparison.head, comparison.head_commit))
+    if not cell or not all(target.startswith(("release:", "git:", "path:")) for target, _ in builds):
+        return ""
+    # Cells that `compare` has chosen or made are in its folder, and in no grid.
+    grid = comparison.grid if comparison.grid in BUILT_IN else COMPARE_FOLDER
+    words = [*(_anywhere(*build) for build in builds), "--grid", grid, "--cell", cell]
+    return shlex.join(["exhausters", "why", *words])
+
+
+def _costly_cell(comparison: Comparison) -> str:
+    """A cell in which a cost that mattered moved by enough for a cell."""
+    effects = [
+        effect
+        for one in (*comparison.decision.lost, *comparison.decision.won)
+        for effect in one.effects
+        if one.role == COST
+    ]
+    return next((cell for one in effects for cell in (*one.worse_cells, *one.better_cells)), "")
 
 
 def _grid_option(grid: str | None) -> list[str]:

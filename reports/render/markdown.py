@@ -22,6 +22,7 @@ from reports.explain.summary import (
     reasons_why,
     reproduce_command,
     short_name,
+    why_command,
     with_short_names,
 )
 from reports.render.escape import code, markdown_prose
@@ -112,9 +113,11 @@ def _first_screen(comparison: Comparison, options: Sequence[str] | None) -> Iter
         if len(beside) > _MAX_REASONS:
             lines.append(f"* … and {len(beside) - _MAX_REASONS} more below")
     lines += [f"* {_prose(_capital(line))}" for line in coverage_lines(comparison.kinds)]
-    command = reproduce_command(comparison, options)
-    if command:
-        lines.append(f"* Reproduce: {code(command)}")
+    commands = (
+        ("Reproduce", reproduce_command(comparison, options)),
+        ("Why, function by function", why_command(comparison)),
+    )
+    lines += [f"* {label}: {code(command)}" for label, command in commands if command]
     yield "\n".join(lines)
 
 

@@ -22,6 +22,7 @@ from reports.explain.summary import (
     pressure_values,
     reasons_why,
     short_name,
+    why_command,
     with_short_names,
 )
 from reports.render.escape import terminal_text
@@ -92,6 +93,8 @@ def print_comparison(comparison: Comparison, console: Console, *, explain: bool 
     hidden = len(reasons) - _MAX_REASONS
     if hidden > 0 and not explain:
         _line(console, f"  … and {hidden} more (--explain)", style="dim")
+    if command := why_command(comparison):
+        _line(console, f"why, function by function: {command}")
     for line in [*map(str, comparison.refusals), *comparison.notes]:
         _line(console, f"  note: {line}", style="dim")
 

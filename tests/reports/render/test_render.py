@@ -308,3 +308,16 @@ def test_what_the_sentence_says_is_not_repeated_below(tmp_path: Path) -> None:
         assert ": worse\n" not in text
     for text in (render_markdown(four).partition("<details>")[0], _printed(four)):
         assert text.count(": worse\n") == 1
+
+
+def test_a_difference_comes_with_the_command_that_explains_it(tmp_path: Path) -> None:
+    """A reader of a loss asks which functions cost it: the command names both builds and one cell."""
+    more = {"python_calls": 130_000, "python_calls_per_step": 1300.0}
+    head = write_sweep(tmp_path / "b", HEAD, lambda one: one | {"metrics": METRICS | more})
+    less = {"python_calls": 100_000, "python_calls_per_step": 1000.0}
+    base = write_sweep(tmp_path / "c", change=lambda one: one | {"metrics": METRICS | less})
+    found = compare(load_side(str(base)), load_side(str(head)))
+    command = "exhausters why release:0.5.22 release:0.5.23 --grid results/compare --cell"
+    assert f"* Why, function by function: `{command}" in render_markdown(found)
+    assert f"why, function by function: {command}" in _printed(found)
+    assert "exhausters why" not in render_markdown(compare(load_side(str(base)), load_side(str(base))))
