@@ -24,6 +24,7 @@ from exhausters.cli.reach_cover import reach_cover
 from exhausters.cli.reach_map import reach_map
 from exhausters.cli.replay import replay
 from exhausters.cli.resummarize import resummarize
+from exhausters.cli.scan import scan
 from exhausters.cli.sweep import sweep
 from exhausters.cli.trace import trace
 from exhausters.cli.why import why
@@ -41,6 +42,7 @@ app.command(rich_help_panel="Measure")(pair)
 app.command(rich_help_panel="Measure")(joined)
 app.command(rich_help_panel="Measure")(replay)
 app.command(rich_help_panel="Measure")(bisect)
+app.command(rich_help_panel="Measure")(scan)
 app.command(rich_help_panel="Measure")(reach_map)
 app.command(rich_help_panel="Measure")(mirror)
 app.command(rich_help_panel="Measure")(resummarize)

@@ -19,7 +19,6 @@ from exhausters.sweep.drain import run_cell
 from exhausters.sweep.failure import failed_result
 from exhausters.sweep.plan import PlannedRun, Task
 from exhausters.sweep.record import CellResult, RunRecord
-from exhausters.sweep.result_cache import ResultCache
 from exhausters.sweep.workers import Lease, Workers
 from exhausters.targets import PreparedTarget
 from exhausters.worker.host import Host
@@ -48,6 +47,26 @@ class Executor(Protocol):
         ...
 
 
+class KnownResults(Protocol):
+    """What an executor asks before it executes, and tells afterwards; `ResultCache` is one."""
+
+    def split(self, tasks: Sequence[Task]) -> tuple[list[RunRecord], list[Task]]:
+        """Return records for the runs whose results are known, and the tasks without those runs."""
+        ...
+
+    def keep(self, run: PlannedRun, result: CellResult, sources: ImportedSources) -> None:
+        """Be told of a run that has succeeded, and of what its worker has imported."""
+        ...
+
+    def confirm(self, record: RunRecord) -> None:
+        """Be given a record; raises CacheError if it should have been another."""
+        ...
+
+    def prune(self) -> None:
+        """Be told that all runs have ended."""
+        ...
+
+
 class LocalExecutor:
     """Executes several tasks in parallel, each on a thread with workers of its own.
 
@@ -61,7 +80,7 @@ class LocalExecutor:
         self,
         workers: int | None = None,
         *,
-        cache: ResultCache | None = None,
+        cache: KnownResults | None = None,
         on_boot: Callable[[str], None] = lambda said: None,
     ) -> None:
         """Execute `workers` tasks in parallel; None means one per core, at most `MAX_WORKERS`.
@@ -140,7 +159,7 @@ def _execute(
     owner: Workers,
     task: Task,
     ended: SimpleQueue[RunRecord | BaseException | None],
-    cache: ResultCache | None,
+    cache: KnownResults | None,
 ) -> None:
     """Execute a task; put each record into the queue, then None, or the unforeseen error that ended it."""
     try:
@@ -169,7 +188,7 @@ def _workers_of(
     return tuple(dict.fromkeys((run.target, run.cell.engine, run.clock) for run in runs))
 
 
-def _record(lease: Lease, run: PlannedRun, cache: ResultCache | None) -> RunRecord:
+def _record(lease: Lease, run: PlannedRun, cache: KnownResults | None) -> RunRecord:
     host: Host | None = None
     try:
         host = lease.host(run.target, run.cell.engine, clock=run.clock, boot=run.boot)
@@ -201,7 +220,7 @@ def _core_of(run: PlannedRun, cores: Sequence[int]) -> int | None:
     return None if run.round is None else cores[run.round // 2 % len(cores)]
 
 
-def _keep(cache: ResultCache, host: Host, run: PlannedRun, result: CellResult) -> None:
+def _keep(cache: KnownResults, host: Host, run: PlannedRun, result: CellResult) -> None:
     # The run has succeeded: a worker that dies now, or a full disk, costs the cache and not the record.
     with suppress(HostError, OSError):
         cache.keep(run, result, host.run(imported_sources, reset=False))

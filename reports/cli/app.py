@@ -11,8 +11,9 @@ import typer
 from reports.cli.build import build
 from reports.cli.gate import gate
 from reports.cli.history import history
+from reports.cli.scan_report import scan_report
 
-COMMANDS = (gate, build, history)
+COMMANDS = (gate, build, history, scan_report)
 
 app = typer.Typer(
     help="Judge the results of two builds, or report on all of them.",

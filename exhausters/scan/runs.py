@@ -1,0 +1,90 @@
+"""Runs the grid on one commit: prepare, boot, run, write, summarise."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from exhausters.errors import TargetError, WorkerCrashedError
+from exhausters.scan.exports import Exports
+from exhausters.scan.history import History
+from exhausters.scan.imports import ImportedSet, ImportsSeen
+from exhausters.scan.state import ScanFolder
+from exhausters.scan.summary import FAILED, CommitSummary, summary_of
+from exhausters.sweep.execute import LocalExecutor
+from exhausters.sweep.grid import Grid
+from exhausters.sweep.record import OUT_OF_MEMORY, TIMEOUT, RunRecord
+from exhausters.sweep.run_options import COUNTED, DECIDE, RunOptions
+from exhausters.sweep.runner import SweepOptions, sweep
+from exhausters.sweep.store import sweep_writer
+from exhausters.targets import PreparedTarget
+
+# A cell of the grid takes well under a second; one that hangs must not take minutes from each commit.
+CELL_TIMEOUT_SECONDS = 120.0
+
+
+class Runs(Protocol):
+    """Tries commits."""
+
+    def run(self, commit: str) -> tuple[CommitSummary, ImportedSet]:
+        """Return what became of a commit, and what its workers imported."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScanRuns:
+    """Runs commits of a history, one after another; records go to the scan's folder.
+
+    Attributes:
+        history: the line.
+        grid: the cells.
+        state: the folder.
+        exports: what prepares commits.
+        workers: schedulers side by side; None for one per core.
+    """
+
+    history: History
+    grid: Grid
+    state: ScanFolder
+    exports: Exports
+    workers: int | None = None
+
+    def run(self, commit: str) -> tuple[CommitSummary, ImportedSet]:
+        """Return what became of a commit; one that cannot be prepared has failed."""
+        began = time.monotonic()
+        seen = ImportsSeen()
+        try:
+            ready = self.exports.prepare(self.history.target(commit), commit)
+            records = self._swept(commit, ready, seen)
+            if any(map(_may_be_the_machine, records)):
+                records = self._swept(commit, ready, seen)
+        except TargetError as error:
+            reason = f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
+            seconds = time.monotonic() - began
+            return CommitSummary(commit=commit, status=FAILED, reason=reason, seconds=seconds), seen.imported
+        finally:
+            self.exports.let_go()
+        return summary_of(commit, records, time.monotonic() - began), seen.imported
+
+    def _swept(self, commit: str, ready: PreparedTarget, seen: ImportsSeen) -> Sequence[RunRecord]:
+        """Run the grid; the records take the place of earlier ones."""
+        options = SweepOptions(
+            cell_timeout_seconds=CELL_TIMEOUT_SECONDS, run=RunOptions(passes=(DECIDE, COUNTED))
+        )
+        with sweep_writer(self.state.records_folder(commit), target=ready, grid=self.grid) as writer:
+            records = sweep(
+                ready,
+                self.grid,
+                options,
+                executor=LocalExecutor(self.workers, cache=seen),
+                on_record=writer.add,
+            )
+            writer.finish()
+        return records
+
+
+def _may_be_the_machine(record: RunRecord) -> bool:
+    """Whether a run ended in a way that a busy machine can be to blame for: it is tried once more."""
+    ended = record.result.outcome in (TIMEOUT, OUT_OF_MEMORY)
+    return ended or record.result.reason.startswith(WorkerCrashedError.__name__)
