@@ -32,6 +32,7 @@
     ├── ConservationError               pages or rows do not add up; names the step and the numbers
     ├── RanksDisagreeError              two ranks decided otherwise; names the step, the rank and the field
     ├── LogFormatError                  a file that is no decision log, is cut off, or of another version
+    ├── GoldenTraceError            a file that is no golden trace, or of another version
     ├── ReachMapError                   a file that is no map from cells to functions
     ├── CacheError                      a cached result that a run does not confirm
     └── StoreError                      a folder of records that is missing, broken or of another schema
@@ -216,6 +217,10 @@ class RanksDisagreeError(ExhaustersError):
 
 class LogFormatError(ExhaustersError):
     """A file that is no decision log, is cut off, or has another format version."""
+
+
+class GoldenTraceError(ExhaustersError):
+    """A file that is no golden trace, is broken, or of another version; names the place."""
 
 
 class ReachMapError(ExhaustersError):

@@ -16,6 +16,7 @@ from exhausters.cli.check import check
 from exhausters.cli.compare import compare
 from exhausters.cli.conformance import conformance
 from exhausters.cli.doctor import doctor
+from exhausters.cli.golden import app as golden
 from exhausters.cli.growth import growth
 from exhausters.cli.joined import joined
 from exhausters.cli.mirror import mirror
@@ -48,6 +49,7 @@ app.command(rich_help_panel="Measure")(mirror)
 app.command(rich_help_panel="Measure")(resummarize)
 app.command(rich_help_panel="Explain")(why)
 app.command(rich_help_panel="Explain")(trace)
+app.add_typer(golden, name="golden", rich_help_panel="Explain")
 app.command(rich_help_panel="Explain")(growth)
 app.command(rich_help_panel="Explain")(reach_cover)
 app.command(rich_help_panel="Judge and report")(check)

@@ -16,7 +16,7 @@ from exhausters.targets import PreparedTarget
 # Raise when entries of the cache change their form.
 CACHE_SCHEMA = 1
 # How the harness is called, and what is in none of its results.
-_NO_PART = ("cli", "asv_suite", "gate_suite", "mirror", "scan")
+_NO_PART = ("cli", "asv_suite", "gate_suite", "mirror", "scan", "golden")
 
 
 def cache_key(run: PlannedRun) -> str:
