@@ -36,7 +36,7 @@ const buildOf = (text) => {
   const place = DATA.builds.findIndex((build) => build.name === text);
   return place >= 0 ? place : DATA.head;
 };
-const buildName = (place) => DATA.builds[place].name;
+const buildName = (place) => DATA.builds[place].label;
 const letterOf = (build, metric, cell) => DATA.letters[build][metric][cell] || "-";
 // What a value is judged against: in head that of base, in any other build that of the last one before that measured it.
 function judged(build, metric, cell) {

@@ -1,0 +1,49 @@
+"""A browser for all tests of the dashboard, and the reports they open in it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from reports.dashboard.page import DASHBOARD_NAME, render_dashboard
+from tests.reports.dashboard.browser import chromium
+from tests.reports.dashboard.pages import (
+    HOSTILE,
+    crowded_report,
+    data_of,
+    hostile_report,
+    large_report,
+    page_text,
+)
+
+
+@pytest.fixture(scope="package")
+def browser() -> Iterator[Any]:
+    with chromium() as started:
+        yield started
+
+
+@pytest.fixture(scope="package")
+def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Four builds, 120 cells, every metric."""
+    return large_report(tmp_path_factory.mktemp("large"), builds=4)
+
+
+@pytest.fixture(scope="package")
+def crowded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Long names and wide numbers."""
+    return crowded_report(tmp_path_factory.mktemp("crowded"))
+
+
+@pytest.fixture(scope="package")
+def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = hostile_report(tmp_path_factory.mktemp("hostile"))
+    data = data_of(page_text(folder))
+    for build in data["builds"]:
+        build["subject"] = HOSTILE
+        build["url"] = "javascript:window.hacked=1"
+    (folder / DASHBOARD_NAME).write_text(render_dashboard(data), encoding="utf-8")
+    return folder
