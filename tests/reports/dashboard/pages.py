@@ -6,6 +6,7 @@ import base64
 import gzip
 import json
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -117,8 +118,8 @@ def crowded_report(folder: Path) -> Path:
     return folder / "out"
 
 
-def large_report(folder: Path, *, builds: int = 10) -> Path:
-    """Write a report on so many releases of 120 cells with every metric there is; return its folder."""
+def large_report(folder: Path, *, builds: int = 10, metrics: Sequence[str] = tuple(REGISTRY)) -> Path:
+    """Write a report on so many releases of 120 cells with the metrics named; return its folder."""
     grid = cells(workloads=("agents", "shared_prefix", "storm"), pages=(None, *range(8, 160, 8)))
     assert len(grid) == 120
     draw = np.random.default_rng(7)
@@ -126,7 +127,7 @@ def large_report(folder: Path, *, builds: int = 10) -> Path:
         place = folder / "in" / f"{build:02}"
 
         def measured(one: dict[str, Any], build: int = build) -> dict[str, Any]:
-            values = {name: float(draw.normal(1000, 100)) for name in REGISTRY}
+            values = {name: float(draw.normal(1000, 100)) for name in metrics}
             number = int(draw.integers(0, 20))
             return one | {
                 "metrics": values,
