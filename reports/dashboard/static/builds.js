@@ -4,7 +4,7 @@ const areReleases = () => DATA.builds.every((build) => build.is_release);
 const buildWord = (isPlural) => (areReleases() ? "release" : "build") + (isPlural ? "s" : "");
 
 const buildLink = (place) => outside(DATA.builds[place].url, buildName(place));
-const day = (build) => (build.date ? build.date.slice(0, 10) : "–");
+const day = (build) => h("span", { class: "day" }, build.date ? build.date.slice(0, 10) : "–");
 
 // The subject of a build's commit, its pull request and the commit itself; nothing for a release without any.
 function aboutBuild(build) {

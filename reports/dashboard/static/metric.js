@@ -1,7 +1,7 @@
 // One metric: its history and its heat map.
 
 // The chart of a metric over the builds with its legend: {section, draw}; `draw` is called once the section is in the page.
-function historySection(metric, title, rest) {
+function historySection(metric, title) {
   const about = DATA.metrics[metric];
   const { trend } = DATA;
   const isIndex = trend.index.some((row) => row[metric] !== null);
@@ -14,11 +14,12 @@ function historySection(metric, title, rest) {
   const axis = isIndex ? `ratio to ${buildName(0)}` : about.unit || readable(about.name);
   const single = about.kind === "host_time" && !hasBand;
   const box = h("div", { class: "chart", role: "img", "aria-label": `${readable(about.name)} over ${plural(DATA.builds.length, buildWord())}, ${line}: ${points.map((value, build) => `${buildName(build)} ${number(value)}`).join(", ")}` });
+  const isEmpty = points.every((value) => value === null);
   const section = h("section", { "aria-labelledby": "history-title" },
     h("h2", { id: "history-title" }, `${title}: ${withUnit(about)}`),
     h("p", { class: "note" }, single ? "Single runs on one machine: no band and no verdict. " : "", `Marks: cells changed there against the last ${buildWord()} before that measured them.`),
-    box, historyLegend({ line, band: hasBand && `band: ${band}`, marks }), rest);
-  return { section, draw: () => historyChart(box, { label: isIndex ? `against ${buildName(0)}` : readable(about.name), axis, points, low, high, marks, band }), band, low, high };
+    isEmpty ? h("p", null, `No cell has a value in every ${buildWord()}: there is no line to draw.`) : [box, historyLegend({ line, band: hasBand && `band: ${band}`, marks })]);
+  return { section, draw: () => isEmpty || historyChart(box, { label: isIndex ? `against ${buildName(0)}` : readable(about.name), axis, points, low, high, marks, band }), band, low, high };
 }
 
 function metricPage(state) {

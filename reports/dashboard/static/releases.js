@@ -1,7 +1,7 @@
 // All metrics over the builds. As many builds as fit are shown, the newest first in sight; buttons turn to the others.
 
-const METRIC_COLUMN = { wide: 220, narrow: 128 };
-const BUILD_COLUMN = 104;
+const METRIC_COLUMN = { wide: 220, narrow: 110 };
+const BUILD_COLUMN = 112;
 
 function buildsInSight(wanted) {
   const room = document.getElementById("content").clientWidth - 2 * parseFloat(getComputedStyle(document.getElementById("content")).paddingLeft);
@@ -20,7 +20,7 @@ function turnBuilds({ first, last, count }) {
     const to = Math.max(count - 1, Math.min(last + step, DATA.builds.length - 1));
     return h("button", { type: "button", "data-focus": key, "aria-disabled": to === last ? "true" : null, onclick: () => to !== last && setState({ upto: DATA.builds[to].name }) }, text);
   };
-  return h("p", { class: "turn" }, turn("← older", -count, "older"), h("span", { class: "quiet-text" }, `${buildName(first)}${count > 1 ? ` to ${buildName(last)}` : ""}, ${count} of ${plural(DATA.builds.length, buildWord())}`), turn("newer →", count, "newer"));
+  return h("p", { class: "turn" }, turn("← older", -count, "older"), turn("newer →", count, "newer"), h("span", { class: "quiet-text" }, `${buildName(first)}${count > 1 ? ` to ${buildName(last)}` : ""}, ${count} of ${plural(DATA.builds.length, buildWord())}`));
 }
 
 function changeCell(build, metric) {
