@@ -159,7 +159,7 @@ trust: setup  ## plant changes, compare a release with itself, write docs/trust.
 	$(PY) -m benchmarks.trust --target $(TRUST_TARGET) --aa $(TRUST_AA) --out $(TRUST_OUT) --seed $(TRUST_SEED) \
 		--document docs/trust.md
 
-# Without a Chromium the tests of the dashboard are skipped, and the last lines say how many.
+# Without a Chromium the tests of the dashboard are left out, and a line at the end says how many.
 test: setup  ## the tests that take seconds, the newest release included (PYTEST_ARGS=)
 	$(PY) -m pytest -m "not releases and not slow" $(PYTEST_ARGS)
 

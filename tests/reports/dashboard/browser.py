@@ -30,7 +30,7 @@ _FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-_HOW_TO_GET_IT = (
+HOW_TO_GET_IT = (
     "no Chromium found: install it (on Debian: apt-get install chromium), "
     f"or name one: {_NAMED}=/path/to/chromium"
 )
@@ -49,20 +49,22 @@ class Opened:
         self.page.wait_for_selector("html[data-ready]")
 
 
-def find_chromium() -> str:
-    """Return the path of a Chromium; skips the test without one, or fails it where one is required."""
-    path = os.environ.get(_NAMED) or next(filter(None, map(shutil.which, _NAMES)), None)
-    if path is None and os.environ.get(REQUIRED):
-        pytest.fail(_HOW_TO_GET_IT)
-    if path is None:
-        pytest.skip(_HOW_TO_GET_IT)
-    return path
+def find_chromium() -> str | None:
+    """Return the path of a Chromium, or None."""
+    return os.environ.get(_NAMED) or next(filter(None, map(shutil.which, _NAMES)), None)
+
+
+def is_left_out() -> bool:
+    """Whether tests go without a browser: there is none, and none is required."""
+    return find_chromium() is None and not os.environ.get(REQUIRED)
 
 
 @contextmanager
 def chromium() -> Iterator[Any]:
     """A started browser."""
     path = find_chromium()
+    if path is None:
+        pytest.fail(HOW_TO_GET_IT)
     from playwright.sync_api import sync_playwright
 
     with (

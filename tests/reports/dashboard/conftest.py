@@ -11,7 +11,7 @@ import pytest
 from exhausters.observe.metrics import METRICS
 from reports.dashboard.page import DASHBOARD_NAME, render_dashboard
 from reports.dashboard.page_data import KEY_METRICS
-from tests.reports.dashboard.browser import chromium
+from tests.reports.dashboard.browser import HOW_TO_GET_IT, chromium, is_left_out
 from tests.reports.dashboard.pages import (
     HOSTILE,
     crowded_report,
@@ -20,6 +20,23 @@ from tests.reports.dashboard.pages import (
     large_report,
     page_text,
 )
+
+_LEFT_OUT = pytest.StashKey[int]()
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out the tests that need a browser where there is none; one line at the end says how many."""
+    wanted = [item for item in items if item.get_closest_marker("browser")]
+    if wanted and is_left_out():
+        items[:] = [item for item in items if item not in wanted]
+        config.hook.pytest_deselected(items=wanted)
+        config.stash[_LEFT_OUT] = len(wanted)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    count = config.stash.get(_LEFT_OUT, 0)
+    if count:
+        terminalreporter.write_line(f"{count} tests of the dashboard were left out: {HOW_TO_GET_IT}")
 
 
 @pytest.fixture(scope="package")
