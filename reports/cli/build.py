@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from exhausters.console import error_console, errors_shown, output_console, print_line
-from reports.cli.options import ConfigOption, read_config
+from reports.cli.options import DEFAULT_REPOSITORY, ConfigOption, RepositoryOption, read_config
 
 
 def build(
@@ -22,15 +22,17 @@ def build(
         typer.Option(help="Build to compare with: target, version or commit (default: the one before)."),
     ] = None,
     head: Annotated[str | None, typer.Option(help="Build to judge (default: the newest).")] = None,
+    repository: RepositoryOption = DEFAULT_REPOSITORY,
 ) -> None:
     """Write a report on all builds, the newest against the one before, and a dashboard (index.html)."""
+    from reports.dashboard.known_commits import known_commits
     from reports.dashboard.report_folder import write_report
     from reports.explain.report import make_report
     from reports.load.load_results import load_results
 
     with errors_shown():
         report = make_report(load_results(results), read_config(config), base=base, head=head)
-        written = write_report(report, out)
+        written = write_report(report, out, known_commits(repository))
     errors = error_console()
     for note in report.notes:
         print_line(errors, f"note: {note}")

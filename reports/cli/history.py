@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from exhausters.console import errors_shown
+from reports.cli.options import DEFAULT_REPOSITORY, RepositoryOption
 
 
 def history(
@@ -20,9 +21,7 @@ def history(
             help="Only these cells, e.g. workload=agents,leave_pages=56; one table for each --where."
         ),
     ] = None,
-    repository: Annotated[
-        Path, typer.Option("--repo", help="The repository that holds the tags of the commits.")
-    ] = Path(".cache/sglang.git"),
+    repository: RepositoryOption = DEFAULT_REPOSITORY,
 ) -> None:
     """Print a table with one row per build: which builds decide alike, and the mean of each metric."""
     from reports.load.load_results import load_results

@@ -15,6 +15,11 @@ DEFAULT_CONFIG = Path("gate.toml")
 ConfigOption = Annotated[
     Path | None, typer.Option("--config", help="Thresholds and waivers (default: gate.toml if it exists).")
 ]
+# Where `make mirror` puts it.
+DEFAULT_REPOSITORY = Path(".cache/sglang.git")
+RepositoryOption = Annotated[
+    Path, typer.Option("--repo", help="The repository that holds the tags and subjects of the commits.")
+]
 
 
 def read_config(path: Path | None) -> Config:

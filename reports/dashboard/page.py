@@ -22,10 +22,19 @@ DASHBOARD_NAME: Final = "index.html"
 _STATIC = Path(__file__).with_name("static")
 # In this order: later ones use what earlier ones define.
 _SCRIPTS = (
-    *("dom.js", "data.js", "charts.js", "heatmap.js"),
-    *("overview.js", "metric.js", "cells.js", "cell.js", "main.js"),
+    *("dom.js", "table.js", "data.js", "builds.js", "charts.js", "legends.js", "effects.js"),
+    *(
+        "heatmap.js",
+        "grid_keys.js",
+        "releases.js",
+        "overview.js",
+        "metric.js",
+        "cells.js",
+        "cell.js",
+        "main.js",
+    ),
 )
-_STYLES = ("uplot/uPlot.min.css", "style.css")
+_STYLES = ("uplot/uPlot.min.css", "theme.css", "style.css", "heatmap.css", "narrow.css")
 _MAX_HEADLINES = 5
 
 
@@ -57,9 +66,9 @@ def pack(page: Mapping[str, Any]) -> str:
 
 def _title(page: Mapping[str, Any]) -> str:
     builds = page["builds"]
-    subject = builds[page["head"]]["name"]
+    subject = builds[page["head"]]["label"]
     if page["base"] is not None:
-        subject = f"{page['verdict']}: {builds[page['base']]['name']} → {subject}"
+        subject = f"{page['verdict']}: {builds[page['base']]['label']} → {subject}"
     return f"{subject} · SGLang scheduler under pressure"
 
 

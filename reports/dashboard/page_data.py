@@ -3,10 +3,12 @@
     {
       "verdict", "exit_code", "sentence", "counts", "reasons", "kinds", "headlines", "grid_tests", "refusals":
                         of head against base, as in report.json; cells are numbers
+      "effects":        what matters over a workload, see `_effects`
       "base", "head":   numbers of the builds compared; base is null where there is nothing to compare
-      "builds":         [{"name", "version", "commit", "date", "message"}]        oldest first
+      "builds":         [{"name", "label", "subject", "url", ...}]                oldest first (see `builds`)
       "metrics":        [{"name", "kind", "unit", "better", "meaning", "key"}]    "key": on the first screen
-      "axes", "cells", "outcomes":                                                as in report.json
+      "axes":           as in report.json, and the "unit" of each
+      "cells", "outcomes":                                                        as in report.json
       "facts":          [{"verdict", "base_outcome", "head_outcome", "reason"} or null]     one per cell
       "values", "ratios": [[[number or null]]]                                    builds x metrics x cells
       "letters":        [[text]]             builds x metrics, one letter per cell (see `trend`)
@@ -30,21 +32,18 @@ is passed on.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
-from exhausters.errors import LogFormatError
-from exhausters.observe.decision_log import DecisionLog
+from exhausters.pressure import kinds as pressure_kinds
+from reports.dashboard.builds import KnownCommit, describe_builds
 from reports.dashboard.folder_names import short_names, shortened
-from reports.dashboard.timeline import timeline
+from reports.dashboard.logs import read_logs
 from reports.dashboard.trend import LETTERS, Trend, count_letters, find_trend, ratios
-from reports.explain.divergence import compare_log_files, compare_logs
 from reports.explain.report import Report
 from reports.render.json_report import comparison_document, results_document
 from reports.vocabulary import BETTER, CHANGED, DECISION_LOG, NOT_JUDGED, OUTCOME, SAME, UNDECIDED, WORSE
@@ -64,16 +63,26 @@ KEY_METRICS: Final = (
     "aten_operators_per_step",
     "scheduler_cpu_ms_per_step",
 )
+# Of settings that count something; those of levels are known to the registry.
+_SETTING_UNITS: Final = {
+    "page_size": "tokens",
+    "chunked_prefill_size": "tokens",
+    "max_total_tokens": "tokens",
+    "max_running_requests": "requests",
+}
 # Digits that a page shows at most; report.json has all.
 _DIGITS = 6
-_LISTS = ("reasons", "kinds", "headlines", "grid_tests", "refusals")
+_LISTS = ("reasons", "kinds", "headlines", "grid_tests", "refusals", "effects")
 _DETAILS = (
     "verdict", "reason", "rule", "change", "ci_low", "ci_high", "p_adjusted", "pairs", "waived"
 )  # fmt: skip
 
 
-def page_data(report: Report) -> dict[str, Any]:
-    """Return the page's data: builds that were measured alike, so that one release follows another."""
+def page_data(report: Report, known: Mapping[str, KnownCommit] | None = None) -> dict[str, Any]:
+    """Return the page's data: builds that were measured alike, so that one release follows another.
+
+    `known` names commits by their full id, for results that hold neither a release nor a subject.
+    """
     results = report.results.select(report.results.frame["target"].isin(report.targets))
     measured = results_document(results)
     comparison = None if report.comparison is None else comparison_document(report.comparison)
@@ -87,9 +96,11 @@ def page_data(report: Report) -> dict[str, Any]:
         "base": base,
         "head": head,
         "compared": _compared(trend, comparison, base, head),
-        "builds": _builds(measured["builds"], targets),
+        "builds": describe_builds(
+            measured["builds"], targets, repository=report.config.repository, known=known
+        ),
         "metrics": _metrics(measured["metrics"], trend),
-        "axes": measured["axes"],
+        "axes": _axes(measured["axes"]),
         "cells": measured["cells"],
         "outcomes": measured["outcomes"],
         "values": _numbers(trend.values),
@@ -97,7 +108,7 @@ def page_data(report: Report) -> dict[str, Any]:
         "letters": [_letter_rows(build) for build in trend.letters],
         "before": [[_before(cells) for cells in build] for build in trend.before],
         "trend": _trend(trend),
-        **_logs(results.frame, cells, comparison, targets[head]),
+        **read_logs(results.frame, cells, comparison, targets[head]),
         "sessions": measured["sessions"],
         "skipped": measured["skipped"],
         "notes": [*report.notes, *_others(report), *(comparison["notes"] if comparison else [])],
@@ -149,18 +160,9 @@ def _before(builds: NDArray[np.int64]) -> Any:
     return numbers[0] if len(set(numbers)) == 1 else numbers
 
 
-def _builds(builds: Sequence[Mapping[str, Any]], targets: Sequence[str]) -> list[dict[str, Any]]:
-    first = {build["target"]: build for build in reversed(builds)}
-    return [
-        {
-            "name": target.removeprefix("release:"),
-            "version": first[target]["version"],
-            "commit": first[target]["commit"],
-            "date": first[target]["date"],
-            "message": first[target].get("message"),
-        }
-        for target in targets
-    ]
+def _axes(axes: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    units = {kind.level_name: kind.unit for kind in pressure_kinds()} | _SETTING_UNITS
+    return [{**axis, "unit": units.get(axis["name"], "")} for axis in axes]
 
 
 def _metrics(metrics: Sequence[Mapping[str, Any]], trend: Trend) -> list[dict[str, Any]]:
@@ -185,10 +187,9 @@ def _trend(trend: Trend) -> dict[str, Any]:
 def _comparison(comparison: Mapping[str, Any] | None, trend: Trend, cells: Sequence[str]) -> dict[str, Any]:
     if comparison is None:
         empty: dict[str, Any] = dict.fromkeys(("verdict", "exit_code", "sentence"))
-        lists = ("reasons", "kinds", "headlines", "grid_tests", "refusals")
         return {
             **empty,
-            **{name: [] for name in lists},
+            **{name: [] for name in _LISTS},
             "counts": {},
             "facts": [None] * len(cells),
             "details": None,
@@ -200,12 +201,28 @@ def _comparison(comparison: Mapping[str, Any] | None, trend: Trend, cells: Seque
     return {
         **{name: comparison[name] for name in names},
         "sentence": comparison["answer"]["sentence"],
+        "effects": _effects(comparison["effects"]),
         "headlines": [
             {**one, "cells": [number[cell] for cell in one["cells"]]} for one in comparison["headlines"]
         ],
         "facts": [facts.get(cell) for cell in cells],
         "details": _details(comparison["verdicts"], trend, number),
     }
+
+
+def _effects(effects: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """What changed over a workload, the largest change first; sizes are fractions, or null.
+
+    [{"metric", "workload", "settings", "role", "verdict", "threshold", "size", "text", "pressures"}]
+    """
+    names = ("metric", "workload", "settings", "role", "verdict", "threshold", "pressures")
+    rows = [
+        {name: one[name] for name in names}
+        | {"size": _rounded(one["change"]["size"], _DIGITS), "text": one["change"]["text"]}
+        for one in effects
+        if one["change"] is not None and one["verdict"] != SAME
+    ]
+    return sorted(rows, key=lambda row: -(math.inf if row["size"] is None else abs(row["size"])))
 
 
 def _details(
@@ -227,43 +244,6 @@ def _details(
     for name in _DETAILS:
         columns[name] = [_rounded(row[name], _DIGITS) for row in rows]
     return columns
-
-
-def _logs(
-    frame: pd.DataFrame, cells: Sequence[str], comparison: Mapping[str, Any] | None, head: str
-) -> dict[str, Any]:
-    """Timelines and divergences; an unreadable log has no timeline, and its divergence names the problem."""
-    theirs = _log_paths(frame, head)
-    ours = _log_paths(frame, comparison["base"]) if comparison else {}
-    rows = comparison["verdicts"] if comparison else ()
-    alike = {row["cell"] for row in rows if row["metric"] == DECISION_LOG and row["verdict"] == SAME}
-    lines: dict[str, list[Any]] = {"base": [], "head": []}
-    divergences: list[dict[str, Any] | None] = []
-    for cell in cells:
-        base_log, head_log = _read_log(ours.get(cell)), _read_log(theirs.get(cell))
-        lines["base"].append(timeline(base_log.steps) if base_log else None)
-        lines["head"].append(timeline(head_log.steps) if head_log else None)
-        if comparison is None or cell in alike:
-            divergences.append(None)
-        elif base_log and head_log:
-            divergences.append(asdict(compare_logs(cell, base_log, head_log)))
-        else:
-            divergences.append(asdict(compare_log_files(cell, ours.get(cell), theirs.get(cell))))
-    return {"timelines": lines, "divergences": divergences}
-
-
-def _read_log(path: object) -> DecisionLog | None:
-    if not isinstance(path, str):
-        return None
-    try:
-        return DecisionLog.read(Path(path))
-    except (LogFormatError, OSError):
-        return None
-
-
-def _log_paths(frame: pd.DataFrame, target: str) -> dict[str, object]:
-    rows = frame[(frame["metric"] == OUTCOME) & (frame["target"] == target) & frame["log_path"].notna()]
-    return dict(zip(rows["cell"].astype(object), rows["log_path"].astype(object), strict=True))
 
 
 def _numbers(values: Any, digits: int = _DIGITS) -> Any:

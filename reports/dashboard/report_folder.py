@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
+from reports.dashboard.builds import KnownCommit
 from reports.dashboard.page import DASHBOARD_NAME, render_dashboard
 from reports.dashboard.page_data import page_data
 from reports.explain.report import Report
@@ -14,14 +16,14 @@ from reports.render.markdown import render_markdown
 DOCUMENT_NAME = "report.json"
 
 
-def write_report(report: Report, out: Path) -> list[Path]:
+def write_report(report: Report, out: Path, known: Mapping[str, KnownCommit] | None = None) -> list[Path]:
     """Write the report's files into a folder and return their paths.
 
     `index.html` is the dashboard, `report.json` everything there is to know; `report.md` and `junit.xml` need
-    a comparison.
+    a comparison. `known` names commits on the dashboard, by their full ids.
     """
     document = report_document(report.results, report.comparison, report.history, report.notes)
-    texts = {DASHBOARD_NAME: render_dashboard(page_data(report)), DOCUMENT_NAME: to_json(document)}
+    texts = {DASHBOARD_NAME: render_dashboard(page_data(report, known)), DOCUMENT_NAME: to_json(document)}
     if report.comparison is not None:
         texts |= {
             "report.md": render_markdown(report.comparison),

@@ -1,6 +1,7 @@
-"""Thresholds and waivers: one small TOML file.
+"""Thresholds and waivers, and where commits are shown: one small TOML file.
 
     trade_off = "accept"               # a trade-off passes; by default ("fail") it does not
+    repository = "https://github.com/sgl-project/sglang"   # where links to commits lead; "": no links
 
     [smallest_effect]                  # of an outcome or a cost, over a workload; and of any host time
     time_to_first_token_p99_seconds = 0.03
@@ -22,17 +23,22 @@ An expired waiver fails the gate, whether or not it would still cover something.
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from reports.errors import ConfigError
 
-_KEYS = {"trade_off", "smallest_effect", "smallest_cell_effect", "tolerance", "waivers"}
+# SGLang's own; a fork names its own in the configuration.
+SGLANG_REPOSITORY: Final = "https://github.com/sgl-project/sglang"
+_KEYS = {"trade_off", "repository", "smallest_effect", "smallest_cell_effect", "tolerance", "waivers"}
+# A host and a path; no query, no spaces, no quotes, no user and no password.
+_ADDRESS: Final = re.compile(r"https?://[\w.-]+(?::\d+)?(?:/[\w.~%+-]+)+")
 _ACCEPT, _FAIL = "accept", "fail"
 _WAIVER_KEYS = {"metric", "cells", "reason", "expires"}
 
@@ -72,6 +78,8 @@ class Config:
         smallest_cell_effect: the same for one cell.
         tolerance: relative changes by metric, in place of equality; for exact kinds.
         waivers: accepted losses.
+        repository: web address of the repository whose commits were measured, without a slash at the end;
+            empty for no links.
     """
 
     accepts_trade_offs: bool = False
@@ -79,6 +87,7 @@ class Config:
     smallest_cell_effect: Mapping[str, float] = field(default_factory=dict)
     tolerance: Mapping[str, float] = field(default_factory=dict)
     waivers: tuple[Waiver, ...] = ()
+    repository: str = SGLANG_REPOSITORY
 
 
 def load_config(path: Path) -> Config:
@@ -104,6 +113,21 @@ def load_config(path: Path) -> Config:
         smallest_effect=_fractions(document, "smallest_effect", path),
         tolerance=_fractions(document, "tolerance", path),
         waivers=tuple(_waiver(one, f"{path}: waiver {n}") for n, one in enumerate(waivers, start=1)),
+        repository=checked_repository(document.get("repository", SGLANG_REPOSITORY), f"{path}: repository"),
+    )
+
+
+def checked_repository(address: object, place: str) -> str:
+    """Return the web address of a repository without a slash at the end; empty for none.
+
+    Raises:
+        ConfigError: not an address; the message starts with `place`.
+    """
+    found = address.rstrip("/") if isinstance(address, str) else address
+    if found == "" or (isinstance(found, str) and _ADDRESS.fullmatch(found)):
+        return str(found)
+    raise ConfigError(
+        f"{place}={address!r}: expected a web address such as {SGLANG_REPOSITORY}, or '' for no links"
     )
 
 

@@ -60,7 +60,7 @@ def to_json(document: dict[str, Any]) -> str:
 def results_document(results: Results) -> dict[str, Any]:
     """Return what was measured.
 
-    {"builds": [{"target", "version", "commit", "date"}]          oldest first
+    {"builds": [{"target", "version", "commit", "date", "subject"}]  oldest first; the commit's subject, or ""
      "metrics": [{"name", "kind", "unit", "better", "meaning"}]
      "axes": [{"name", "labels": [text], "is_ordered"}]           those that vary; labels ascending
      "cells": [{"id", "axes": {axis name: label}}]
@@ -72,12 +72,14 @@ def results_document(results: Results) -> dict[str, Any]:
     frame = results.frame
     builds = list_builds(frame)
     targets = list(dict.fromkeys(builds["target"]))
+    subjects = _subjects(frame)
     table = axis_table([frame], results.axes)
     measured = frame[frame["metric"] != OUTCOME]
     metrics = list(dict.fromkeys(measured["metric"].astype(object)))
     return {
         "builds": [
             {name: _plain(row[name]) for name in ("target", "version", "commit", "date")}
+            | {"subject": subjects.get(row["target"], "")}
             for row in builds.to_dict("records")
         ],
         "metrics": _metrics(measured),
@@ -230,6 +232,16 @@ def _cells(table: AxisTable, facts: pd.DataFrame | None = None) -> list[dict[str
         }
         for row in facts[columns].to_dict("records")
     ]
+
+
+def _subjects(frame: pd.DataFrame) -> dict[str, str]:
+    """First lines of the messages of the targets' commits, of those that are known."""
+    runs = frame.loc[frame["metric"] == OUTCOME, ["target", "provenance"]].astype({"target": object})
+    first = runs.drop_duplicates("target")
+    return {
+        target: str(facts.get("subject") or "")
+        for target, facts in zip(first["target"], first["provenance"], strict=True)
+    }
 
 
 def _outcomes(frame: pd.DataFrame, targets: Sequence[str], cells: Sequence[str]) -> list[list[str | None]]:

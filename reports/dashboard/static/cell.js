@@ -16,9 +16,10 @@ function cellPage(state) {
       h("h1", { class: "cell-title" }, badge(verdictOf(cell)), " ", h("span", null, axisText(cell) || state.name)),
       h("p", { class: "note" }, h("code", null, state.name)),
       facts && facts.reason ? h("p", null, facts.reason) : null,
+      divergenceWords(cell),
       timelineSection(cell, after),
-      divergenceSection(cell),
       cellHistory(cell, state, after),
+      divergenceSection(cell),
       cellMetrics(cell, state),
     ],
     after: () => after.forEach((action) => action()),
@@ -37,14 +38,17 @@ function timelineSection(cell, after) {
   const windows = [...new Set(lines.map((line) => line.window))].filter((window) => window > 1);
   return h("section", { "aria-labelledby": "steps-title" },
     h("h2", { id: "steps-title" }, "Decisions over the steps"),
-    h("p", { class: "note" }, h("span", { class: "mark retraction", "aria-hidden": "true" }, "▼"), " retractions, above. ", h("span", { class: "mark eviction", "aria-hidden": "true" }, "▮"), " evictions, below. ",
-      common.divergence !== null ? `Dashed: step ${common.divergence}, where the builds diverge. ` : "", "Pools are in KV tokens.",
+    h("p", { class: "note" }, "Pools are in KV tokens; batch and waiting are requests.",
       windows.length ? ` One point stands for ${windows.join(" or ")} steps: the largest value in them, of free tokens the smallest.` : ""),
+    legend([
+      [h("span", { class: "mark retraction", "aria-hidden": "true" }, "▼"), "a request is retracted"], [h("span", { class: "mark eviction", "aria-hidden": "true" }, "▮"), "tokens are evicted"],
+      common.divergence !== null && [swatch("dashes", "text"), `step ${common.divergence}, where the builds diverge`],
+    ], "Legend of the timelines"),
     h("div", { class: "sides" }, sides.map(({ name, build, line }) => {
       const boxes = [h("div", { class: "chart", role: "img", "aria-label": `Batch size, waiting requests and tokens over ${line.steps} steps of ${buildName(build)}` }), h("div", { class: "chart", role: "img", "aria-label": `Free, evictable, protected and held tokens over ${line.steps} steps of ${buildName(build)}` })];
       after.push(() => {
-        timelineChart(boxes[0], line, LOADS, { ...common, right: "tokens", top: { left: most(lines, ["batch", "waiting"]), right: most(lines, ["tokens"]) } });
-        timelineChart(boxes[1], line, POOLS, { ...common, top: { left: most(lines, POOLS) } });
+        timelineChart(boxes[0], line, LOADS, { ...common, unit: "requests", right: "tokens", top: { left: most(lines, ["batch", "waiting"]), right: most(lines, ["tokens"]) } });
+        timelineChart(boxes[1], line, POOLS, { ...common, unit: "KV tokens", top: { left: most(lines, POOLS) } });
       });
       return h("div", { class: "side" }, h("h3", null, `${name === "base" ? "Base" : "Head"}: ${buildName(build)}`, h("span", { class: "quiet-text" }, ` · ${plural(line.steps, "step")}`)), boxes, timelineTable(line, build));
     })));
@@ -67,12 +71,19 @@ function brief(value) {
   return text.length > 90 ? [text.slice(0, 88), "…"].join("") : text;
 }
 
-function divergenceSection(cell) {
+// The answer of a cell: whether, and where, its builds first decide differently.
+function divergenceWords(cell) {
   const divergence = DATA.divergences[cell];
   if (DATA.base === null) return null;
+  if (!divergence) return h("p", { class: "answer" }, "Every decision is the same in both builds.");
+  if (divergence.step === null) return h("p", { class: "answer" }, divergence.problem);
+  return h("p", { class: "answer" }, `Decisions first differ at step ${divergence.step}: `, divergence.field_names.length ? divergence.field_names.map(readable).join(", ") : "one of the logs ends", ".");
+}
+
+function divergenceSection(cell) {
+  const divergence = DATA.divergences[cell];
+  if (DATA.base === null || !divergence || divergence.step === null) return null;
   const title = h("h2", { id: "divergence-title" }, "First divergence");
-  if (!divergence) return h("section", null, title, h("p", null, "Every decision is the same in both builds."));
-  if (divergence.step === null) return h("section", null, title, h("p", null, divergence.problem));
   const steps = [...new Set([...divergence.base, ...divergence.head].map((record) => record.step))].sort((one, other) => one - other);
   const names = Object.keys(divergence.base[0] || divergence.head[0] || {}).filter((name) => name !== "step");
   const rows = steps.flatMap((step) => {
@@ -88,7 +99,6 @@ function divergenceSection(cell) {
   ];
   const at = (step) => rows.filter((row) => row.step === step && (row.differs || row.name === "mode" || row.name === "tokens"));
   return h("section", { "aria-labelledby": "divergence-title" }, title,
-    h("p", null, `First at step ${divergence.step}: `, divergence.field_names.length ? divergence.field_names.map(readable).join(", ") : "one of the logs ends", "."),
     table({ caption: `Step ${divergence.step}, side by side`, rows: at(divergence.step), columns: columns.slice(1).map((column, place) => (place ? column : { ...column, rowHeader: true })), className: "divergence" }),
     h("details", null, h("summary", null, "The steps around it"), table({ caption: "Steps around the divergence", rows, columns, className: "divergence" })));
 }
@@ -100,12 +110,12 @@ function cellHistory(cell, state, after) {
   const points = DATA.builds.map((_, build) => DATA.values[build][metric][cell]);
   const none = points.map(() => null);
   const marks = DATA.builds.map((_, build) => ({ build, verdict: WORDS[letterOf(build, metric, cell)] })).filter(({ verdict }) => ["worse", "better", "changed", "broken"].includes(verdict));
-  const box = h("div", { class: "chart", role: "img", "aria-label": `${readable(about.name)} of this cell over ${DATA.builds.length} builds: ${points.map((value, build) => `${buildName(build)} ${number(value)}`).join(", ")}` });
-  after.push(() => historyChart(box, { label: readable(about.name), points, low: none, high: none, marks, band: "" }));
+  const box = h("div", { class: "chart", role: "img", "aria-label": `${readable(about.name)} of this cell over ${plural(DATA.builds.length, buildWord())}: ${points.map((value, build) => `${buildName(build)} ${number(value)}`).join(", ")}` });
+  after.push(() => historyChart(box, { label: readable(about.name), axis: about.unit || readable(about.name), points, low: none, high: none, marks, band: "" }));
   return h("section", { "aria-labelledby": "cell-history" },
-    h("h2", { id: "cell-history" }, `History: ${readable(about.name)}`),
+    h("h2", { id: "cell-history" }, `History: ${withUnit(about)}`),
     h("div", { class: "controls" }, select("metric", about.name, metricOptions(), (value) => setState({ metric: value }))),
-    box);
+    box, historyLegend({ line: `${readable(about.name)} of this cell`, band: null, marks }));
 }
 
 function cellMetrics(cell, state) {

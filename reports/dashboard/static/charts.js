@@ -19,11 +19,14 @@ function chart(box, options, columns) {
   return plot;
 }
 
-const axisStyle = (extra) => ({ stroke: colour("muted"), font: "12px system-ui, sans-serif", grid: { stroke: colour("line"), width: 1 }, ticks: { stroke: colour("line"), width: 1 }, ...extra });
+const FONT = "12px system-ui, sans-serif";
+// Every axis says what it counts, and in which unit.
+const axisStyle = (extra) => ({ stroke: colour("muted"), font: FONT, labelFont: FONT, labelSize: 18, labelGap: 2, grid: { stroke: colour("line"), width: 1 }, ticks: { stroke: colour("line"), width: 1 }, ...extra });
 
-// A line over the builds. points, low, high: one value a build; marks: [{build, verdict}].
-function historyChart(box, { label, points, low, high, marks, band }) {
-  const names = DATA.builds.map((build) => build.name);
+// A line over the builds. points, low, high: one value a build; marks: [{build, verdict}]; axis: what the line is, and its unit.
+function historyChart(box, { label, axis, points, low, high, marks, band }) {
+  const names = DATA.builds.map((build) => build.label);
+  const widest = 7 * Math.max(...names.map((name) => name.length));
   const hasBand = low.some((value, place) => value !== null && high[place] !== null && value !== high[place]);
   const series = [{ label: "build", value: (_, value) => (value === null ? "–" : names[value]) },
     { label, stroke: colour("head"), width: 2, points: { show: true, size: 7, fill: colour("head") }, value: (_, value) => number(value), spanGaps: true }];
@@ -54,11 +57,14 @@ function historyChart(box, { label, points, low, high, marks, band }) {
     }
   };
   return chart(box, {
-    height: 260,
-    padding: [22, 24, 0, 0],
+    height: 280,
+    padding: [22, Math.max(24, Math.ceil(widest / 2)), 0, 0],
     series,
     scales: { x: { time: false, range: [-0.3, names.length - 0.7] } },
-    axes: [axisStyle({ incrs: [1, 2, 5, 10, 20, 50, 100], space: 58, values: (_, splits) => splits.map((at) => names[at] ?? "") }), axisStyle({ size: 64, values: (_, splits) => splits.map(number) })],
+    axes: [
+      axisStyle({ label: `${buildWord()}, oldest first`, size: 32, incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000], space: Math.max(58, widest + 8), values: (_, splits) => splits.map((at) => names[at] ?? "") }),
+      axisStyle({ label: axis, size: 64, values: (_, splits) => splits.map(compact) }),
+    ],
     hooks: { draw: [drawMarks] },
     ...extra,
   }, columns);
@@ -68,7 +74,8 @@ const POOLS = ["free", "evictable", "protected", "held"];
 const LOADS = ["tokens", "batch", "waiting"];
 
 // One build's timeline: either the pools or the load. marks: retractions, evictions, and the step of the first divergence.
-function timelineChart(box, line, names, { top, last, divergence, right }) {
+// unit: of the left axis; that of the right one is tokens.
+function timelineChart(box, line, names, { top, last, divergence, right, unit }) {
   const drawMarks = (plot) => {
     const { ctx } = plot;
     const scale = devicePixelRatio;
@@ -107,14 +114,15 @@ function timelineChart(box, line, names, { top, last, divergence, right }) {
     label: name === right ? `${name} (right)` : name, scale: name === right ? "right" : "y", stroke: colour(`s-${name}`), width: 1.6, points: { show: false },
     paths: uPlot.paths.stepped({ align: 1 }), value: (_, value) => number(value),
   }));
-  const axes = [axisStyle({ values: (_, splits) => splits.map(number) }), axisStyle({ size: 52, values: (_, splits) => splits.map(number) })];
+  const values = (_, splits) => splits.map(compact);
+  const axes = [axisStyle({ label: "step", size: 32, values }), axisStyle({ label: unit, size: 52, values })];
   const scales = { x: { time: false, range: [0, Math.max(1, last)] }, y: { range: [0, top.left * 1.05 || 1] } };
   if (right) {
-    axes.push(axisStyle({ scale: "right", side: 1, size: 52, grid: { show: false }, values: (_, splits) => splits.map(number) }));
+    axes.push(axisStyle({ label: "tokens", scale: "right", side: 1, size: 52, grid: { show: false }, values }));
     scales.right = { range: [0, top.right * 1.05 || 1] };
   }
   return chart(box, {
-    height: 210, padding: [14, right ? 0 : 12, 0, 0], cursor: { sync: { key: "steps" } },
+    height: 228, padding: [14, right ? 0 : 12, 0, 0], cursor: { sync: { key: "steps" } },
     series: [{ label: "step", value: (_, value) => number(value) }, ...series], axes, scales, hooks: { draw: [drawMarks] },
   }, [line.first, ...names.map((name) => line[name])]);
 }

@@ -31,12 +31,17 @@ function setState(changes) {
   draw();
 }
 
-const metricOf = (name) => DATA.metricNumber[name] ?? DATA.metrics.findIndex((metric) => metric.key);
+// The metric of that name; without one the first of the first screen that the head has values of.
+function metricOf(name) {
+  if (name in DATA.metricNumber) return DATA.metricNumber[name];
+  const known = DATA.metrics.findIndex((metric, place) => metric.key && DATA.values[DATA.head][place].some((value) => value !== null));
+  return known >= 0 ? known : DATA.metrics.findIndex((metric) => metric.key);
+}
 const buildOf = (text) => {
   const place = DATA.builds.findIndex((build) => build.name === text);
   return place >= 0 ? place : DATA.head;
 };
-const buildName = (place) => DATA.builds[place].name;
+const buildName = (place) => DATA.builds[place].label;
 const letterOf = (build, metric, cell) => DATA.letters[build][metric][cell] || "-";
 // What a value is judged against: in head that of base, in any other build that of the last one before that measured it.
 function judged(build, metric, cell) {

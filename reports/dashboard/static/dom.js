@@ -1,7 +1,7 @@
 // Elements and words. Texts only ever become text nodes: nothing in the data is read as markup.
 
 const WORDS = { s: "same", b: "better", w: "worse", c: "changed", u: "undecided", x: "broken", "-": "not judged" };
-const SIGNS = { same: "=", better: "✓", worse: "✗", changed: "≠", undecided: "?", broken: "!", mixed: "±", "not judged": "·" };
+const SIGNS = { same: "=", better: "✓", worse: "✗", changed: "≠", undecided: "?", broken: "!", mixed: "±", "not judged": "·", "trade-off": "±", unreached: "?", neutral: "≈", identical: "=" };
 const KINDS = { decision: "decision", work: "work", modelled_time: "modelled time", host_time: "host time" };
 
 function h(tag, given, ...children) {
@@ -28,6 +28,14 @@ function number(value) {
   const size = Math.abs(value);
   if (size !== 0 && (size < 1e-3 || size >= 1e9)) return value.toExponential(2);
   return value.toLocaleString("en", { maximumFractionDigits: size >= 1000 ? 0 : size >= 10 ? 1 : size >= 1 ? 2 : 4 });
+}
+
+// At most eight characters, for a cell of a heat map.
+function compact(value) {
+  if (value === null || value === undefined) return "–";
+  const size = Math.abs(value);
+  if (size !== 0 && (size < 1e-3 || size >= 1e12)) return value.toExponential(1);
+  return size < 1e5 ? number(value) : value.toLocaleString("en", { notation: "compact", maximumSignificantDigits: 4 });
 }
 
 function times(ratio) {
@@ -60,37 +68,6 @@ function tick(label, on, change) {
   return h("label", { class: "field tick" }, h("input", { type: "checkbox", name: label, checked: Boolean(on), onchange: (event) => change(event.target.checked ? "1" : "") }), " ", label);
 }
 
-// A table that can be sorted by its headers. columns: [{head, cell(row), key(row), numeric, rowHeader}].
-function table({ caption, columns, rows, sort, onsort, className, empty }) {
-  const [by, direction] = (sort || "").split(":");
-  const place = columns.findIndex((column) => column.id === by);
-  let shown = rows;
-  if (place >= 0) {
-    const key = columns[place].key;
-    const way = direction === "down" ? -1 : 1;
-    shown = [...rows].sort((one, other) => {
-      const [a, b] = [key(one), key(other)];
-      if (a === null || a === undefined) return b === null || b === undefined ? 0 : 1;
-      if (b === null || b === undefined) return -1;
-      return way * (typeof a === "number" && typeof b === "number" ? a - b : String(a).localeCompare(String(b), "en", { numeric: true }));
-    });
-  }
-  const head = columns.map((column) => {
-    const sorted = column.id === by ? (direction === "down" ? "descending" : "ascending") : null;
-    const mark = sorted ? (sorted === "ascending" ? " ▲" : " ▼") : "";
-    return h("th", { scope: "col", class: column.numeric ? "num" : null, "aria-sort": sorted },
-      column.key && onsort
-        ? h("button", { type: "button", class: "sort", "data-focus": `sort-${column.id}`, onclick: () => onsort(`${column.id}:${sorted === "ascending" ? "down" : "up"}`) },
-          column.head, h("span", { "aria-hidden": "true" }, mark))
-        : column.head);
-  });
-  return h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": caption },
-    h("table", { class: className },
-      h("caption", null, h("span", null, caption)),
-      h("thead", null, h("tr", null, head)),
-      h("tbody", null,
-        shown.length
-          ? shown.map((row) => h("tr", null, columns.map((column) =>
-            h(column.rowHeader ? "th" : "td", { scope: column.rowHeader ? "row" : null, class: column.numeric ? "num" : null }, column.cell(row)))))
-          : h("tr", null, h("td", { colspan: columns.length, class: "empty" }, empty || "Nothing matches.")))));
-}
+// A link out of the page. The addresses come from the configuration; anything but the web's is text.
+const outside = (url, ...children) =>
+  /^https?:\/\//.test(url || "") ? h("a", { href: url, rel: "noopener noreferrer", class: "out" }, ...children) : h("span", null, ...children);

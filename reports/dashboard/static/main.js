@@ -20,7 +20,8 @@ function aboutPage() {
       }) : null,
       list("Why this verdict", DATA.reasons),
       list("Notes", DATA.notes),
-      list("Builds", DATA.builds.map((build) => [build.name, build.commit && ` · ${build.commit}`, build.date && ` · ${build.date.slice(0, 10)}`, build.message && ` · ${build.message}`].filter(Boolean).join(""))),
+      h("h2", null, areReleases() ? "Releases" : "Builds"),
+      buildTable(),
       list("Results read", DATA.sessions.map((one) => `${one.name}: ${one.suite}${one.expected_cells ? `, ${plural(one.expected_cells, "cell")}` : ""}${one.complete === false ? ", not finished" : ""}`)),
       list("Not read", DATA.skipped.map((one) => `${one.place}: ${one.reason}`)),
       h("p", { class: "note" }, "Charts: uPlot, MIT licence. This page holds all it shows and loads nothing."),
@@ -32,7 +33,7 @@ function aboutPage() {
 function focusKey() {
   const element = document.activeElement;
   if (!element || element === document.body) return null;
-  const selector = element.dataset.focus ? `[data-focus="${element.dataset.focus}"]` : element.name ? `[name="${element.name}"]` : null;
+  const selector = element.dataset.focus ? `[data-focus="${element.dataset.focus}"]` : element.dataset.cell ? `[data-cell="${element.dataset.cell}"]` : element.name ? `[name="${element.name}"]` : null;
   return selector && { selector, at: element.type === "search" ? element.selectionStart : null };
 }
 
@@ -50,6 +51,7 @@ function draw() {
   document.title = `${page.title} · ${DATA.verdict ? `${DATA.verdict}: ` : ""}${buildName(DATA.head)}`;
   document.getElementById("status").textContent = page.said || "";
   if (page.after) page.after();
+  fitTables();
   if (pageBefore === name) {
     if (kept) {
       const element = document.querySelector(kept.selector);
@@ -60,13 +62,24 @@ function draw() {
     }
     document.querySelectorAll("main .scroll").forEach((box, place) => { box.scrollLeft = scrolls[place] || 0; });
   } else {
-    if (page.first) page.first();
     if (pageBefore !== null) {
       scrollTo(0, 0);
       document.getElementById("content").focus({ preventScroll: true });
     }
   }
   pageBefore = name;
+}
+
+// The builds in sight depend on the page's width; another one draws anew, once it has settled.
+function redrawWhenWider() {
+  let [width, waiting] = [innerWidth, 0];
+  return () => {
+    clearTimeout(waiting);
+    waiting = setTimeout(() => {
+      if (innerWidth !== width) draw();
+      width = innerWidth;
+    }, 150);
+  };
 }
 
 const THEMES = ["auto", "light", "dark"];
@@ -91,6 +104,8 @@ async function start() {
     return;
   }
   addEventListener("hashchange", draw);
+  addEventListener("resize", redrawWhenWider());
+  addEventListener("toggle", fitTables, true);
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
   draw();
   document.documentElement.dataset.ready = "yes";

@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import gzip
 import json
+import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,8 @@ import numpy as np
 from exhausters.observe.decision_log import DecisionLog
 from exhausters.observe.metrics import METRICS as REGISTRY
 from exhausters.observe.step_record import StepRecord
+from exhausters.pressure.levels import PressureLevels
+from exhausters.sweep.cell import Cell, EngineSettings
 from reports.dashboard.page import DASHBOARD_NAME
 from reports.dashboard.report_folder import write_report
 from reports.detect.config import Config
@@ -20,6 +24,11 @@ from reports.explain.report import make_report
 from reports.load.load_results import load_results
 from tests.reports.make import cells, write_sweep
 
+COMMITS = {
+    "8905cbd42a".ljust(40, "0"): "Let the scheduler retract the request that holds most (#12345)",
+    "9905cbd42b".ljust(40, "0"): "wip",
+    "a905cbd42c".ljust(40, "0"): f"Revert {' '.join(['a change of the order of eviction'] * 3)} (#12346)",
+}
 HOSTILE = "</script><script>window.hacked=1</script><img src=x onerror=window.hacked=1>"
 
 
@@ -56,8 +65,61 @@ def unpack(packed: str) -> dict[str, Any]:
     return page
 
 
-def large_report(folder: Path, *, builds: int = 10) -> Path:
-    """Write a report on so many releases of 120 cells with every metric there is; return its folder."""
+def data_of(text: str) -> dict[str, Any]:
+    found = re.search(r'id="data">([A-Za-z0-9+/=]+)</script>', text)
+    assert found is not None
+    return unpack(found.group(1))
+
+
+def crowded_report(folder: Path) -> Path:
+    """Write a report on a release and three commits, with long names and wide numbers; return its folder.
+
+    The heat map has figures such as 19,994 → 19,597 and 12 → 18,038; some cells end in other ways than by
+    draining, and the commits have subjects, one of a pull request.
+    """
+    builds = {
+        "release:0.5.22.post1": {"target_version": "0.5.22.post1"},
+        **{
+            f"git:/srv/checkouts/sglang@{commit}": {
+                "target_version": f"0.5.23.dev{place}",
+                "target_commit": commit,
+                "target_subject": subject,
+            }
+            for place, (commit, subject) in enumerate(COMMITS.items())
+        },
+    }
+    grid = [
+        Cell(workload=workload, levels=PressureLevels(leave_pages=pages, leave_refs=refs), engine=engine)
+        for workload in ("agents", "retraction_storm", "shared_prefix")
+        for pages in (None, 128, 80, 56)
+        for refs in (None, 0)
+        for engine in (EngineSettings(), EngineSettings(overlap=False))
+    ]
+    figures = ((19994, 19597), (12, 18038), (0, 123456789), (0.00012, 0.00034), (1234567, 1234568), (7, 7))
+    for place, (target, header) in enumerate(builds.items()):
+
+        def measured(one: dict[str, Any], place: int = place, target: str = target) -> dict[str, Any]:
+            number = [cell.id for cell in grid].index(one["cell"])
+            values = {
+                name: figures[(number + at) % len(figures)][place % 2]
+                for at, name in enumerate(("steps_to_drain", "retractions", "output_tokens_per_second"))
+            }
+            ends = {3: "out_of_memory", 11: "unsupported", 20: "crashed"}
+            outcome = ends.get(number, "drained") if place == len(builds) - 1 else "drained"
+            reason = "" if outcome == "drained" else f"{outcome}: as this test wants it"
+            return record_with(one, **values) | {
+                "outcome": outcome, "reason": reason, "log": "logs/a.log.gz", "decision_digest": str(place)
+            }  # fmt: skip
+
+        started = f"2026-11-2{place}T00:00:00+00:00"
+        write_sweep(folder / "in" / str(place), target, measured, grid=grid, started=started, **header)
+        write_log(folder / "in" / str(place) / "logs" / "a.log.gz", steps=400, seed=place)
+    write_report(make_report(load_results([folder / "in"]), Config()), folder / "out")
+    return folder / "out"
+
+
+def large_report(folder: Path, *, builds: int = 10, metrics: Sequence[str] = tuple(REGISTRY)) -> Path:
+    """Write a report on so many releases of 120 cells with the metrics named; return its folder."""
     grid = cells(workloads=("agents", "shared_prefix", "storm"), pages=(None, *range(8, 160, 8)))
     assert len(grid) == 120
     draw = np.random.default_rng(7)
@@ -65,7 +127,7 @@ def large_report(folder: Path, *, builds: int = 10) -> Path:
         place = folder / "in" / f"{build:02}"
 
         def measured(one: dict[str, Any], build: int = build) -> dict[str, Any]:
-            values = {name: float(draw.normal(1000, 100)) for name in REGISTRY}
+            values = {name: float(draw.normal(1000, 100)) for name in metrics}
             number = int(draw.integers(0, 20))
             return one | {
                 "metrics": values,

@@ -2,120 +2,39 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Iterator
-from contextlib import closing
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from reports.dashboard.page import DASHBOARD_NAME, render_dashboard
 from reports.dashboard.report_folder import write_report
 from reports.detect.config import Config
 from reports.explain.report import make_report
 from reports.load.load_results import load_results
-from tests.reports.dashboard.pages import HOSTILE, hostile_report, large_report, page_text, record_with
-from tests.reports.dashboard.test_page import data_of
+from tests.reports.dashboard.browser import Opened, opened_page
+from tests.reports.dashboard.pages import HOSTILE, data_of, page_text, record_with
 from tests.reports.make import write_sweep
 
 pytestmark = pytest.mark.browser
 
-_NAMES = ("chromium", "chromium-browser", "google-chrome")
-_FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-_HOW_TO_GET_IT = (
-    "no Chromium found: install it (on Debian: apt-get install chromium), "
-    "or name one: EXHAUSTERS_CHROMIUM=/path/to/chromium"
-)
-
-
-@dataclass
-class Opened:
-    """A page in the browser, and everything that went wrong in it."""
-
-    page: Any
-    url: str
-    problems: list[str] = field(default_factory=list)
-
-    def go(self, address: str) -> None:
-        self.page.goto(f"{self.url}{address}")
-        self.page.wait_for_selector("html[data-ready]")
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    path = os.environ.get("EXHAUSTERS_CHROMIUM") or next(filter(None, map(shutil.which, _NAMES)), None)
-    if path is None:
-        pytest.fail(_HOW_TO_GET_IT)
-    from playwright.sync_api import sync_playwright
-
-    with (
-        sync_playwright() as playwright,
-        closing(playwright.chromium.launch(executable_path=path, args=_FLAGS)) as started,
-    ):
-        yield started
-
-
-@pytest.fixture(scope="module")
-def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return large_report(tmp_path_factory.mktemp("large"), builds=4)
-
-
-@pytest.fixture(scope="module")
-def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = hostile_report(tmp_path_factory.mktemp("hostile"))
-    data = data_of(page_text(folder))
-    for build in data["builds"]:
-        build["message"] = HOSTILE
-    (folder / DASHBOARD_NAME).write_text(render_dashboard(data), encoding="utf-8")
-    return folder
-
-
-def _open(browser: Any, folder: Path, **options: Any) -> Iterator[Opened]:
-    with closing(browser.new_context(**options)) as context:
-        page = context.new_page()
-        opened = Opened(page, (folder / DASHBOARD_NAME).as_uri())
-        page.on("pageerror", lambda error: opened.problems.append(str(error)))
-        page.on(
-            "console",
-            lambda said: opened.problems.append(said.text) if said.type in ("error", "warning") else None,
-        )
-        page.on(
-            "request",
-            lambda asked: (
-                None
-                if asked.url.startswith(("file:", "data:", "blob:"))
-                else opened.problems.append(f"loads {asked.url}")
-            ),
-        )
-        opened.go("")
-        yield opened
-        assert opened.problems == []
-
 
 @pytest.fixture
 def opened(browser: Any, large: Path) -> Iterator[Opened]:
-    yield from _open(browser, large)
+    with opened_page(browser, large) as one:
+        yield one
 
 
 @pytest.fixture
 def evil(browser: Any, hostile: Path) -> Iterator[Opened]:
-    yield from _open(browser, hostile)
+    with opened_page(browser, hostile) as one:
+        yield one
 
 
 @pytest.fixture
 def phone(browser: Any, large: Path) -> Iterator[Opened]:
-    yield from _open(browser, large, viewport={"width": 380, "height": 780}, color_scheme="dark")
+    with opened_page(browser, large, viewport={"width": 380, "height": 780}, color_scheme="dark") as one:
+        yield one
 
 
 def _rows(opened: Opened, name: str) -> int:
@@ -144,19 +63,15 @@ def test_head_is_shown_against_the_chosen_base(browser: Any, tmp_path: Path) -> 
         write_sweep(tmp_path / "in" / str(build), f"release:0.5.{build}", change)
     report = make_report(load_results([tmp_path / "in"]), Config(), base="0.5.0", head="0.5.2")
     write_report(report, tmp_path / "out")
-    for opened in _open(browser, tmp_path / "out"):
+    with opened_page(browser, tmp_path / "out") as opened:
         opened.go("#/?metric=retractions")
-        assert "retractions, 0.5.2 against 0.5.0" in opened.page.inner_text("#heat-title")
+        assert "retractions (requests), 0.5.2 against 0.5.0" in opened.page.inner_text("#heat-title")
         assert "×0.83" in opened.page.locator("a.heat .big").first.inner_text()
         opened.page.select_option('select[name="release"]', "0.5.1")
         assert "0.5.1 against 0.5.0" in opened.page.inner_text("#heat-title")
         opened.go("#/metric/retractions")
         opened.page.wait_for_selector("#history-title")
-        counts = (
-            opened.page.locator("main table:not(.u-legend)")
-            .first.locator("tbody td:last-child")
-            .all_inner_texts()
-        )
+        counts = opened.page.locator("table.history tbody td:last-child").all_inner_texts()
         assert ["better" in text for text in counts] == [False, True, False]
 
 
@@ -171,7 +86,7 @@ def test_a_cell_after_a_crash_names_the_build_it_is_compared_with(browser: Any, 
 
         write_sweep(tmp_path / "in" / str(build), f"release:0.5.{build}", change)
     write_report(make_report(load_results([tmp_path / "in"]), Config()), tmp_path / "out")
-    for opened in _open(browser, tmp_path / "out"):
+    with opened_page(browser, tmp_path / "out") as opened:
         opened.go("#/?metric=retractions")
         assert "0.5.2 against 0.5.0" in opened.page.inner_text("#heat-title")
         opened.go(str(opened.page.locator("a.heat").first.get_attribute("href")))
@@ -219,7 +134,8 @@ def test_sorting_is_told_to_screen_readers(opened: Opened) -> None:
     opened.page.click("button.sort >> text=worse")
     assert opened.page.locator('th[aria-sort="descending"]').count() == 1
     counts = [
-        int(text) for text in opened.page.locator("table.cells tbody td:nth-child(3)").all_inner_texts()
+        int(text.replace("–", "0"))
+        for text in opened.page.locator("table.cells tbody td:nth-child(3)").all_inner_texts()
     ]
     assert counts == sorted(counts, reverse=True)
 
@@ -231,7 +147,7 @@ def test_heat_map_cell_opens_its_page_by_keyboard(opened: Opened) -> None:
     opened.page.wait_for_selector("#steps-title")
     assert "#/cell/" in opened.page.url
     assert opened.page.locator(".side canvas").count() == 4
-    assert "First at step" in opened.page.inner_text("#content")
+    assert "Decisions first differ at step" in opened.page.inner_text("#content")
 
 
 def test_heat_map_shows_base_head_and_ratio(opened: Opened) -> None:
@@ -245,7 +161,7 @@ def test_heat_map_shows_base_head_and_ratio(opened: Opened) -> None:
 def test_history_marks_and_tables_are_there(opened: Opened) -> None:
     opened.go("#/metric/steps_to_drain")
     assert opened.page.locator(".chart canvas").count() == 1
-    assert opened.page.get_by_text("worse in").count() >= 1
+    assert opened.page.locator("table.history .badge").count() >= 1
 
 
 def test_scripts_in_names_reasons_and_messages_do_not_run(evil: Opened) -> None:

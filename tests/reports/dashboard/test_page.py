@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import re
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -21,6 +19,7 @@ from reports.explain.report import make_report
 from reports.load.load_results import load_results
 from tests.reports.dashboard.pages import (
     HOSTILE,
+    data_of,
     hostile_report,
     large_report,
     page_text,
@@ -51,12 +50,6 @@ class _Tags(HTMLParser):
     def handle_data(self, data: str) -> None:
         if self._inside in ("script", "style") and data.strip():
             self.texts.append((self._inside, data))
-
-
-def data_of(text: str) -> dict[str, Any]:
-    found = re.search(r'id="data">([A-Za-z0-9+/=]+)</script>', text)
-    assert found is not None
-    return unpack(found.group(1))
 
 
 @pytest.fixture(scope="module")
@@ -120,7 +113,7 @@ def test_names_and_reasons_never_become_markup(hostile: Path) -> None:
 
 def test_messages_of_commits_never_become_markup(hostile: Path) -> None:
     page = data_of(page_text(hostile))
-    page["builds"][0]["message"] = HOSTILE
+    page["builds"][0]["subject"] = HOSTILE
     assert HOSTILE not in render_dashboard(page)
 
 
