@@ -144,7 +144,8 @@ nightly: setup  ## both suites, a report on each, and a verdict if BASE is given
 		--markdown $(NIGHTLY_OUT)/report/verdict.md --junit $(NIGHTLY_OUT)/report/verdict.xml;) \
 	exit $$status
 
-# A map of another pool, or of a build long past, chooses badly: measure it when either has moved on.
+# A map of another pool, or of a build long past, chooses badly: measure it when either has moved on. Where only the pool
+# has, `exhausters reach-map --known exhausters/reach/cell_map.json` measures what it lacks.
 reach-map: setup  ## measure again which functions each cell of the pool executes; minutes (TARGET=)
 	$(VENV)/bin/exhausters reach-map $(TARGET) --grid pool --grid quick --out exhausters/reach/cell_map.json
 

@@ -13,7 +13,7 @@ from exhausters.scripted.context import ScriptedContext
 from exhausters.sweep.cell import Cell
 from exhausters.sweep.drain import run_cell
 from exhausters.sweep.record import CellResult
-from exhausters.sweep.run_options import CHECKED, DrainLimits, RunOptions
+from exhausters.sweep.run_options import CHECKED, IN_ROUNDS, DrainLimits, RunOptions
 from exhausters.workloads import Workload
 
 # Exhibits are small: whatever has not drained by then will not.
@@ -105,6 +105,7 @@ def acted(
     workload: Workload,
     acts: Sequence[Mapping[str, Any]],
     patches: Sequence[Mapping[str, str]],
+    in_rounds: bool = False,
 ) -> Generator[None, None, CellResult]:
     """Run a cell with all oracles, acts, and bugs that are put back for as long as it runs.
 
@@ -113,13 +114,15 @@ def acted(
         cell, workload: what is run.
         acts, patches: each `Act` and `Patch` in plain values: a worker knows this module only once it has
             received what it is to run.
+        in_rounds: run it several times over as well, for what shows only then; acts are of the first run.
 
     Raises:
         UsageError: a bug cannot be put back into this build.
         ConservationError, PressureError, ScriptFailedError: as `run_cell`.
     """
     t.observers.append(_Actor(t, [Act(**one) for one in acts]))
-    options = RunOptions(passes=(CHECKED,), limits=DrainLimits(max_steps=MAX_STEPS))
+    passes = (CHECKED, IN_ROUNDS) if in_rounds else (CHECKED,)
+    options = RunOptions(passes=passes, limits=DrainLimits(max_steps=MAX_STEPS))
     with put_back([Patch(**one) for one in patches]):
         result: Any = yield from run_cell(t, cell, workload, options)
     kept: CellResult = result

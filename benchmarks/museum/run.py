@@ -13,6 +13,7 @@ from benchmarks.museum.exhibit import COMMITS, CONSERVATION, CRASH, PUT_BACK, Ex
 from benchmarks.museum.put_back import Patch
 from benchmarks.museum.sight import Sighting, compare, seen
 from exhausters.errors import ExhaustersError, ResetError, ScriptFailedError, UsageError
+from exhausters.oracles.rounds import OF_ROUNDS
 from exhausters.sweep.failure import failed_result
 from exhausters.sweep.record import UNSUPPORTED, CellResult
 from exhausters.sweep.workers import Workers
@@ -111,12 +112,13 @@ def _run(
     acts = [asdict(one.later(put_off)) for one in exhibit.acts]
     code = [asdict(one) for one in patches]
     cell, workload = exhibit.cell, exhibit.workload
+    in_rounds = exhibit.detector in OF_ROUNDS
     with workers.lease() as lease:
         while True:
             host = lease.host(build, cell.engine)
             try:
                 result: CellResult = host.run(
-                    acted, cell, workload, acts, code, timeout_seconds=_TIMEOUT_SECONDS
+                    acted, cell, workload, acts, code, in_rounds, timeout_seconds=_TIMEOUT_SECONDS
                 )
             except ResetError:
                 # The bug before this one has left an engine that cannot be brought back. A new one can.

@@ -21,13 +21,18 @@ def reach_map(
         list[str] | None, typer.Option(help="A grid whose cells are measured; repeatable. By default `pool`.")
     ] = None,
     out: Annotated[Path, typer.Option(help="File for the map.")] = Path("results/cell_map.json"),
+    known: Annotated[
+        Path | None,
+        typer.Option(help="A map of the same build: only cells that it lacks are run."),
+    ] = None,
     workers: Annotated[
         int | None, typer.Option(min=1, help="Schedulers side by side (default: one per core).")
     ] = None,
 ) -> None:
     """Measure the map from cells to functions, by which `compare` chooses its cells."""
     from exhausters.compare.choose import POOL
-    from exhausters.compare.map_of_runs import measure_map
+    from exhausters.compare.map_of_runs import cells_to_measure, measure_map
+    from exhausters.reach.cell_map import read_cell_map
     from exhausters.sweep.execute import LocalExecutor
     from exhausters.sweep.grid import load_grid
     from exhausters.sweep.record import RunRecord
@@ -38,7 +43,9 @@ def reach_map(
     with errors_shown(errors):
         grids = [load_grid(name) for name in grid or [POOL]]
         records: list[RunRecord] = []
-        total = len({cell.id for one in grids for cell in one.cells})
+        every = len(cells_to_measure(grids, None))
+        known_map = None if known is None else read_cell_map(known)
+        total = len(cells_to_measure(grids, known_map))
         with SweepProgress(errors, total=total) as progress:
             prepared = prepare(target, on_progress=progress.say)
 
@@ -46,7 +53,9 @@ def reach_map(
                 records.append(record)
                 progress.run_ended(record)
 
-            measured = measure_map(prepared, grids, executor=LocalExecutor(workers), on_record=keep)
+            measured = measure_map(
+                prepared, grids, executor=LocalExecutor(workers), known=known_map, on_record=keep
+            )
         text = measured.to_text()
         try:
             out.parent.mkdir(parents=True, exist_ok=True)
@@ -55,7 +64,7 @@ def reach_map(
             raise StoreError(f"--out {out}: cannot be written ({error.strerror or error})") from error
     print_line(
         console,
-        f"{len(measured.executed)} of {total} cells execute {len(measured.functions):,} functions of "
+        f"{len(measured.executed)} of {every} cells execute {len(measured.functions):,} functions of "
         f"{measured.build}: {out} ({len(text.encode()):,} bytes)",
     )
     print_outcomes(console, records, out, noun="cells")

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
+from exhausters.errors import ReachMapError
 from exhausters.reach.cell_map import CellMap
 from exhausters.reach.functions import Function, OwnLines, lines_by_function
 from exhausters.reach.source_text import read_source
+from exhausters.sweep.cell import Cell
 from exhausters.sweep.execute import Executor
 from exhausters.sweep.grid import Grid
 from exhausters.sweep.plan import plan_sweep
@@ -26,6 +29,7 @@ def measure_map(
     grids: Sequence[Grid],
     *,
     executor: Executor,
+    known: CellMap | None = None,
     on_record: Callable[[RunRecord], None] = lambda record: None,
 ) -> CellMap:
     """Run every cell of the grids once, timed, and once with its lines recorded; return what they executed.
@@ -36,12 +40,19 @@ def measure_map(
         target: the build.
         grids: the cells; those that several grids have are run once.
         executor: where they are run.
+        known: a map of the same build: cells that it has are taken from it, and not run.
         on_record: called with each record as it comes.
 
     Raises:
         WorkloadError: a workload that cannot be built.
+        ReachMapError: the known map is of another build.
     """
-    cells = {cell.id: cell for grid in grids for cell in grid.cells}
+    if known is not None and known.build != target.name:
+        raise ReachMapError(
+            f"the known map is of {known.build}, and what is measured is {target.name}, which executes other "
+            "lines; leave the known map out"
+        )
+    cells = cells_to_measure(grids, known)
     plan = plan_sweep(
         target,
         Grid(name="map", cells=tuple(cells.values())),
@@ -55,7 +66,25 @@ def measure_map(
             records[record.cell.id] = record
             on_record(record)
     ordered = [records[cell] for cell in cells]
-    return map_of_records(ordered, build=target.name, source=target.source_dirs[0], grids=grids)
+    measured = map_of_records(ordered, build=target.name, source=target.source_dirs[0], grids=grids)
+    return measured if known is None else _joined(measured, known, grids)
+
+
+def cells_to_measure(grids: Sequence[Grid], known: CellMap | None) -> dict[str, Cell]:
+    """Return, by their ids, the cells of the grids that a known map does not have, each once."""
+    cells = {cell.id: cell for grid in grids for cell in grid.cells}
+    return {name: cell for name, cell in cells.items() if known is None or name not in known.executed}
+
+
+def _joined(measured: CellMap, known: CellMap, grids: Sequence[Grid]) -> CellMap:
+    """What was measured and what was known of the cells of the grids, in the order of these."""
+    executed, seconds = {**known.executed, **measured.executed}, {**known.seconds, **measured.seconds}
+    names = [name for name in cells_to_measure(grids, None) if name in executed]
+    return replace(
+        measured,
+        seconds={name: seconds[name] for name in names},
+        executed={name: executed[name] for name in names},
+    )
 
 
 def map_of_records(

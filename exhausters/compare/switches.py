@@ -25,6 +25,8 @@ _NEGATED = ("overlap", "radix_cache")
 _ENABLE, _DISABLE = "enable_", "disable_"
 # Variables whose first words, so many, are the same are about one thing: weights of one formula, say.
 _FAMILY_WORDS = 4
+# Arguments of any workload without which a switch does nothing.
+_OF_REQUESTS = ("priorities", "adapters", "transfer_steps")
 _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -58,8 +60,8 @@ class Switch:
 
         A keyword alone may be refused, or do nothing: what a pool of cells sets with it is what it needs.
         Sizes, pressure, workload and own switches stay those of `near`, which came closest to the lines; its
-        workload gets priorities where the other has them. None for axes that are no keywords of `ServerArgs`,
-        and if no cell has the setting.
+        workload gets priorities, adapters and transfers where the other has them. None for axes that are no
+        keywords of `ServerArgs`, and if no cell has the setting.
         """
         if not self.axis.startswith(f"{SERVER_ARGS}."):
             return None
@@ -74,9 +76,9 @@ class Switch:
             env=ours.env,
         )
         workload = parse_spec(near.workload)
-        priorities = parse_spec(other.workload).arguments.get("priorities")
-        if priorities is not None:
-            workload = replace(workload, arguments={**workload.arguments, "priorities": priorities})
+        given = parse_spec(other.workload).arguments
+        brought = {name: given[name] for name in _OF_REQUESTS if name in given}
+        workload = replace(workload, arguments={**workload.arguments, **brought})
         return replace(near, workload=workload.text, engine=engine)
 
     def _is_set(self, cell: Cell) -> bool:

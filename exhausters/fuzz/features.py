@@ -7,21 +7,26 @@ nobody does. The idea is that of Groce et al., "Swarm Testing" (ISSTA 2012).
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from exhausters.engine.settings import MODELS
+from exhausters.engine.settings import MAMBA_MODELS, MODELS
 from exhausters.pressure.levels import PressureLevels
 from exhausters.sweep.cell import EngineSettings
+from exhausters.sweep.free_axes import FreeValue
 
 # Of an engine: they cost a boot.
 OVERLAP, PAGES, CHUNK, MIXED_CHUNK = "overlap", "pages", "chunk", "mixed chunk"
 PRIORITY, PREEMPTION, WINDOW = "priority", "preemption", "window"
 RADIX_CACHE, FORCED_RETRACTION, LPM = "radix cache", "forced retraction", "longest prefix first"
+HOST_TIER, STATES_POOL, DRAFTS = "host tier", "recurrent states", "drafts"
+LORA, STREAMING = "adapter slots", "streaming sessions"
 # Of a script.
 ABORTS, PAUSES, PRESSURE, SHARING = "aborts", "pauses", "pressure", "sharing"
 FLUSHES, LONG_OUTPUTS, LONG_PROMPTS, ALL_OUTPUTS = "flushes", "long outputs", "long prompts", "all outputs"
 SCRIPT_FEATURES = (ABORTS, PAUSES, PRESSURE, SHARING, FLUSHES, LONG_OUTPUTS, LONG_PROMPTS, ALL_OUTPUTS)
+# Of a script on an engine that has one of `_KINDS`: the others draw what they drew before these came.
+ADAPTERS, GRAMMARS, LOGPROBS, SESSIONS = "adapters", "grammars", "log-probabilities", "sessions"
 
 # A switch of SGLang's, read where it is imported.
 _FORCED_RETRACTION = "SGLANG_TEST_RETRACT"
@@ -32,6 +37,22 @@ _NO_PREEMPTION = "disable_priority_preemption"
 _MODELS, _WINDOW_MODELS = ("canary", "dense"), ("canary_hybrid_swa", "hybrid_swa")
 # Few rows and a small pool: what is scarce is reached by few requests.
 _ROWS, _POOL_TOKENS, _CHUNKS, _PAGES = (3, 4, 8), (512, 1024, 2048), (32, 64, 128), (4, 16)
+# What three of six engines have beside, one of these each, in this order; and what their scripts may ask for.
+_KINDS: Mapping[str, tuple[str, ...]] = {
+    HOST_TIER: (GRAMMARS, LOGPROBS, SESSIONS),
+    STATES_POOL: (GRAMMARS, LOGPROBS, SESSIONS),
+    DRAFTS: (),
+    LORA: (ADAPTERS, GRAMMARS, LOGPROBS),
+    STREAMING: (GRAMMARS, SESSIONS),
+}
+_KIND_EVERY, _KIND_AT = 6, (1, 2, 3)
+_WRITE_POLICIES = ("write_through", "write_through_selective", "write_back")
+_ACCEPTED = ("all", "random:1,0.6", "constant:0", "constant:1")
+_STATES_MODEL = "canary_hybrid_mamba"
+# At multiples of these a prefill keeps a state.
+_STATE_EVERY_TOKENS = 64
+# SGLang asserts that a slot is free when it needs one: so many for each row, and as many to cache.
+SLOTS_PER_ROW = 5
 # Scripts for one boot, which costs as much as a hundred of them. A long campaign plays more on each: further
 # engines add less than further scripts do.
 _SCRIPTS_PER_ENGINE, _MOST_ENGINES = 84, 60
@@ -72,12 +93,55 @@ def draw_engine(seed: int, number: int) -> EngineSettings:
         settings = replace(settings, policy="fcfs", server_args=((_NO_PREEMPTION, not is_preempting),))
     if number % _FORCED_EVERY == _FORCED_EVERY - 1:
         settings = replace(settings, env=((_FORCED_RETRACTION, "1"),))
-    return settings
+    return settings if number % _KIND_EVERY not in _KIND_AT else _with_kind(settings, seed, number)
+
+
+def _with_kind(engine: EngineSettings, seed: int, number: int) -> EngineSettings:
+    """Return the settings with what engine `number` has of `_KINDS`, and without what does not go with it."""
+    draw = random.Random(f"kind:{seed}:{number}")  # noqa: S311  nothing here is a secret
+    turn = number // _KIND_EVERY * len(_KIND_AT) + _KIND_AT.index(number % _KIND_EVERY)
+    kind = tuple(_KINDS)[turn % len(_KINDS)]
+    args: dict[str, FreeValue] = dict(engine.server_args)
+    if kind == HOST_TIER:
+        args |= {"enable_hierarchical_cache": True, "hicache_ratio": 2.0}
+        args["hicache_write_policy"] = draw.choice(_WRITE_POLICIES)
+        engine = replace(engine, radix_cache=True)
+    elif kind == STATES_POOL:
+        # With pages of one token and the normal loop a request has one slot; else SGLang takes more.
+        args["max_mamba_cache_size"] = 2 * SLOTS_PER_ROW * engine.max_running_requests
+        chunk = engine.chunked_prefill_size
+        engine = replace(
+            engine,
+            model=_STATES_MODEL,
+            mixed_chunk=False,
+            radix_cache=True,
+            chunked_prefill_size=max(_STATE_EVERY_TOKENS, chunk) if chunk > 0 else chunk,
+        )
+    elif kind == DRAFTS:
+        drafts = draw.choice((1, 2, 3))
+        args |= {"speculative_algorithm": draw.choice(("EAGLE", "NGRAM"))}
+        args["speculative_num_draft_tokens"] = drafts + 1
+        if args["speculative_algorithm"] == "EAGLE":
+            args["speculative_num_steps"] = drafts
+        engine = replace(engine, model="canary", mixed_chunk=False, speculative_accept=draw.choice(_ACCEPTED))
+    elif kind == LORA:
+        args |= {"enable_lora": True, "max_loras_per_batch": draw.choice((2, 3, 4))}
+    else:
+        args["enable_streaming_session"] = True
+        engine = replace(engine, model="canary", radix_cache=True)
+    return replace(engine, server_args=tuple(args.items()))
+
+
+def further_features(engine: EngineSettings) -> tuple[str, ...]:
+    """Return what scripts on this engine may have beside `SCRIPT_FEATURES`."""
+    has = engine_features(engine)
+    return next((further for kind, further in _KINDS.items() if kind in has), ())
 
 
 def engine_features(engine: EngineSettings) -> frozenset[str]:
     """Return the features that an engine has."""
-    preempts = engine.priority_scheduling and dict(engine.server_args).get(_NO_PREEMPTION) is not True
+    args = dict(engine.server_args)
+    preempts = engine.priority_scheduling and args.get(_NO_PREEMPTION) is not True
     has = {
         OVERLAP: engine.overlap,
         PAGES: engine.page_size > 1,
@@ -89,6 +153,11 @@ def engine_features(engine: EngineSettings) -> frozenset[str]:
         RADIX_CACHE: engine.radix_cache,
         FORCED_RETRACTION: _FORCED_RETRACTION in dict(engine.env),
         LPM: engine.policy == "lpm",
+        HOST_TIER: "enable_hierarchical_cache" in args,
+        STATES_POOL: engine.model in MAMBA_MODELS,
+        DRAFTS: "speculative_algorithm" in args,
+        LORA: "enable_lora" in args,
+        STREAMING: "enable_streaming_session" in args,
     }
     return frozenset(name for name, value in has.items() if value)
 
@@ -112,6 +181,7 @@ def without_switches(engine: EngineSettings) -> Sequence[EngineSettings]:
     plain: dict[str, object] = {
         "env": (),
         "server_args": (),
+        "speculative_accept": "",
         "model": PLAIN.model,
         "mixed_chunk": False,
         "policy": PLAIN.policy,
@@ -120,6 +190,8 @@ def without_switches(engine: EngineSettings) -> Sequence[EngineSettings]:
         "radix_cache": True,
     }
     found = [replace(engine, **{name: value}) for name, value in plain.items()]  # type: ignore[arg-type]
+    if engine.speculative_accept:
+        found.insert(1, replace(engine, server_args=(), speculative_accept=""))
     if engine.priority_scheduling:
         found.insert(2, replace(engine, priority_scheduling=False, server_args=()))
     return [one for one in found if one != engine]

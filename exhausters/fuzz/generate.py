@@ -7,6 +7,7 @@ played together with others, on an engine that must be booted, and its switches 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -14,7 +15,9 @@ from exhausters.errors import UsageError
 from exhausters.fuzz import features as names
 from exhausters.fuzz.features import (
     SCRIPT_FEATURES,
+    SLOTS_PER_ROW,
     engine_features,
+    further_features,
     has_chunks_without_parking,
     takes_pages,
 )
@@ -32,15 +35,17 @@ from exhausters.fuzz.operations import (
     Submit,
 )
 from exhausters.pressure.levels import PressureLevels
-from exhausters.scripted.judged_run import STAGES
+from exhausters.scripted.judged_run import COMPILING, STAGES
 from exhausters.sweep.cell import EngineSettings
-from exhausters.workloads import Request, Segment
+from exhausters.workloads import Request, Segment, Session
 
 # Seeds of segments that several prompts may share; a prompt's own part is named by its request.
 _SHARED_SEEDS = 3
 _OWN_SEED = 1_000
 _FEWEST, _MOST = 4, 16
 _LONGEST_BURST = 5
+# More than there are slots.
+_ADAPTERS = 5
 # What is drawn is moves: an operation, or a few that have an effect only together. Weights are guesses that
 # reach the states of `sometimes.py`; a feature that a script leaves out takes its moves along.
 _MOVES: Mapping[str, tuple[int, str | None]] = {
@@ -55,6 +60,7 @@ _MOVES: Mapping[str, tuple[int, str | None]] = {
     "rest": (2, names.PAUSES),
     "resume": (1, names.PAUSES),
     "flush": (1, names.FLUSHES),
+    "turn": (8, names.SESSIONS),
 }
 
 
@@ -125,13 +131,19 @@ class _Drawing:
     def __init__(self, draw: Any, made: _Made, engine: EngineSettings) -> None:
         self._draw, self._made, self._engine = draw, made, engine
         self._submitted: list[Request] = []
+        # What a streaming session keeps is no other request's to hit, nor is it in the tree.
+        self._shared: list[Request] = []
+        self._last_turns: dict[str, Request] = {}
 
     def script(self) -> tuple[FuzzScript, frozenset[str]]:
         """Draw which features it has, then its operations."""
         made = self._made
         chosen = self._draw(made.flags(len(SCRIPT_FEATURES)))
+        further = further_features(self._engine)
+        if further:
+            chosen += self._draw(made.flags(len(further)))
         self._has = frozenset(
-            name for name, is_in in zip(SCRIPT_FEATURES, chosen, strict=True) if is_in
+            name for name, is_in in zip(SCRIPT_FEATURES + further, chosen, strict=True) if is_in
         ) | engine_features(self._engine)
         moves = [
             move
@@ -150,7 +162,8 @@ class _Drawing:
         draw, made = self._draw, self._made
         among = self._submitted[-3:] if draw(made.flag) else self._submitted
         rid = among[draw(made.integers(0, len(among) - 1))].rid
-        stage = draw(made.of((None, *STAGES)))
+        further = (COMPILING,) if names.GRAMMARS in self._has else ()
+        stage = draw(made.of((None, *STAGES, *further)))
         return [Abort(rid=rid, stage=stage, within_steps=draw(made.integers(0, 8)) if stage else 0)]
 
     def _exhaust(self) -> list[Operation]:
@@ -185,8 +198,12 @@ class _Drawing:
         return [one for _ in range(count) for one in self._submit()]
 
     def _submit(self) -> list[Operation]:
+        request = self._request(self._prompt())
+        self._shared.append(request)
+        return [Submit(request=request)]
+
+    def _request(self, prompt: tuple[Segment, ...], **session: Any) -> Request:
         draw, made = self._draw, self._made
-        prompt = self._prompt()
         outputs = (1, 2, 3, 4, 5, 8) + ((16, 32, 64) if names.LONG_OUTPUTS in self._has else ())
         request = Request(
             rid=f"r{len(self._submitted)}",
@@ -195,9 +212,49 @@ class _Drawing:
             max_new_tokens=draw(made.of(outputs)),
             priority=draw(made.of((None, 0, 1, 5))) if names.PRIORITY in self._has else None,
             ignore_eos=names.ALL_OUTPUTS in self._has and draw(made.flag),
+            **self._further(prompt),
+            **session,
         )
         self._submitted.append(request)
-        return [Submit(request=request)]
+        return request
+
+    def _further(self, prompt: tuple[Segment, ...]) -> dict[str, Any]:
+        """What it asks for beside tokens."""
+        draw, made, has = self._draw, self._made, self._has
+        found: dict[str, Any] = {}
+        if names.ADAPTERS in has:
+            found["adapter"] = draw(made.of((None, *(f"a{number}" for number in range(_ADAPTERS)))))
+        if names.GRAMMARS in has:
+            found["grammar_steps"] = draw(made.of((None, None, 0, 1, 2, 5)))
+        if names.LOGPROBS in has and draw(made.flag):
+            length = sum(part.length for part in prompt)
+            found["logprobs_from"] = draw(made.of((0, length // 2, length - 1)))
+        return found
+
+    def _turn(self) -> list[Operation]:
+        """Open a session, or go on with one after some steps."""
+        draw, made = self._draw, self._made
+        own = Segment(seed=_OWN_SEED + len(self._submitted), length=self._length())
+        last = self._last_turns
+        open_ones = tuple(name for name, one in last.items() if self._may_go_on(one))
+        if not open_ones or draw(made.integers(0, 3)) == 0:
+            streams = names.STREAMING in self._has and draw(made.flag)
+            session = Session(name=f"s{len(last)}", streams=streams)
+            request = self._request((own,), session=session)
+            wait: list[Operation] = []
+        else:
+            before = last[draw(made.of(open_ones))]
+            assert before.session is not None, "every turn has a session"
+            head = (*before.prompt, Segment(seed=None, length=before.max_new_tokens))
+            session = replace(before.session, has_tokens=sum(part.length for part in head))
+            request = self._request((*head, own), session=session, after=before.rid)
+            wait = [Steps(count=draw(made.of((2, 4, 8, 12))))]
+        last[session.name] = request
+        return [*wait, Submit(request=request)]
+
+    def _may_go_on(self, turn: Request) -> bool:
+        """Whether another turn is likely to fit."""
+        return 2 * (turn.prompt_tokens + turn.output_tokens) < self._engine.max_total_tokens
 
     def _prompt(self) -> tuple[Segment, ...]:
         draw, made = self._draw, self._made
@@ -208,8 +265,8 @@ class _Drawing:
         if kind == "shared" or kind == "shared and own":
             shared = Segment(seed=draw(made.integers(0, _SHARED_SEEDS - 1)), length=self._length())
             return (shared,) if kind == "shared" else (shared, own)
-        if kind in ("again", "next turn") and self._submitted:
-            before: Request = self._submitted[draw(made.integers(0, len(self._submitted) - 1))]
+        if kind in ("again", "next turn") and self._shared:
+            before: Request = self._shared[draw(made.integers(0, len(self._shared) - 1))]
             if kind == "again" or len(before.prompt) > 6:
                 return before.prompt
             return (*before.prompt, Segment(seed=None, length=before.max_new_tokens), own)
@@ -239,11 +296,27 @@ class _Drawing:
         }
         if engine.radix_cache:
             choices["leave_refs"] = [0, 1, 2]
+        self._choose_further(choices)
         # A level in most, two in some.
         chosen = draw(made.lists(tuple(sorted(choices)), 1, 2))
         levels = {name: draw(made.of(tuple(choices[name]))) for name in chosen}
         can_hold = self._can_hold_pages or not takes_pages(PressureLevels(**levels))
         return PressureLevels(held=draw(made.flag) and can_hold, **levels)
+
+    def _choose_further(self, choices: dict[str, list[int]]) -> None:
+        """Add the levels of what this engine has beside."""
+        engine, has = self._engine, engine_features(self._engine)
+        if names.HOST_TIER in has:
+            choices["leave_host_pages"] = [0, 1, 2, engine.max_total_tokens // engine.page_size // 4]
+        if names.LORA in has:
+            slots = int(str(dict(engine.server_args)["max_loras_per_batch"]))
+            choices["leave_lora_slots"] = [one for one in (1, 2, 3) if one < slots]
+        if names.STATES_POOL in has:
+            # A pinned node keeps its state, too: SGLang asserts that there is a slot where it needs one.
+            choices.pop("leave_refs", None)
+            choices["leave_mamba_slots"] = [
+                SLOTS_PER_ROW * engine.max_running_requests + more for more in (0, 1, 2)
+            ]
 
     @property
     def _can_hold_pages(self) -> bool:

@@ -9,14 +9,14 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any, ClassVar
 
 from exhausters.errors import FuzzScriptError
 from exhausters.pressure.levels import PressureLevels
-from exhausters.scripted.judged_run import STAGES
-from exhausters.workloads import Request, Segment
+from exhausters.scripted.judged_run import COMPILING, STAGES
+from exhausters.workloads import Request, Segment, Session
 
 PAUSE_MODES = ("retract", "in_place")
 
@@ -38,7 +38,10 @@ class Operation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Submit(Operation):
-    """Send a request, whose arrival time plays no part."""
+    """Send a request, whose arrival time plays no part.
+
+    A later turn of a session is sent only if the turn before has ended as it should.
+    """
 
     name: ClassVar[str] = "submit"
     request: Request
@@ -56,6 +59,11 @@ class Submit(Operation):
             shown["priority"] = one.priority
         if one.ignore_eos:
             shown["ignore_eos"] = True
+        for name in ("logprobs_from", "adapter", "grammar_steps", "after"):
+            if getattr(one, name) is not None:
+                shown[name] = getattr(one, name)
+        if one.session is not None:
+            shown["session"] = asdict(one.session)
         return shown
 
 
@@ -65,7 +73,7 @@ class Abort(Operation):
 
     Attributes:
         rid: the request.
-        stage: one of `STAGES`; None for whatever it is at.
+        stage: one of `STAGES`, or `COMPILING`; None for whatever it is at.
         within_steps: steps that are taken until then, at most; without the stage nothing is aborted.
     """
 
@@ -182,12 +190,14 @@ def _operation(number: int, values: Mapping[str, Any]) -> Operation:
 
 def _submit(given: dict[str, Any]) -> Submit:
     prompt = tuple(Segment(seed=seed, length=length) for seed, length in given.pop("prompt"))
-    return Submit(request=Request(arrival_seconds=0.0, prompt=prompt, **given))
+    session = given.pop("session", None)
+    turn = None if session is None else Session(**session)
+    return Submit(request=Request(arrival_seconds=0.0, prompt=prompt, session=turn, **given))
 
 
 def _abort(given: dict[str, Any]) -> Abort:
-    if given.get("stage") not in (None, *STAGES):
-        raise ValueError(f"stage={given['stage']!r}: expected one of {', '.join(STAGES)}")
+    if given.get("stage") not in (None, *STAGES, COMPILING):
+        raise ValueError(f"stage={given['stage']!r}: expected one of {', '.join((*STAGES, COMPILING))}")
     return Abort(**given)
 
 

@@ -27,6 +27,7 @@ from exhausters.pressure.levels import PressureLevels
 from exhausters.scripted.context import ScriptedContext
 from exhausters.scripted.judged_run import JudgedRun
 from exhausters.scripted.reset import DRAIN_MAX_STEPS, reset_engine
+from exhausters.workloads import Request
 
 # Promises that no oracle judges step by step: they end a script.
 CLEAN_END, NO_CRASH = "clean end", "no crash"
@@ -47,7 +48,8 @@ class Played:
         reached: names of the states that were reached.
         steps: how many were taken, those of the drain included.
         log_digest: of its decision log.
-        refused: operations that could not be done as asked, such as pinning in an empty tree.
+        refused: operations that could not be done as asked, such as pinning in an empty tree, or a turn of a
+            session whose turn before it has not ended.
         is_clean: whether the engine is as new for the next script.
     """
 
@@ -80,6 +82,10 @@ def play_all(
         if not found.is_clean:
             break
     return tuple(played)
+
+
+class _RefusedError(Exception):
+    """An operation that cannot be done as asked is left out."""
 
 
 class _Notes:
@@ -124,7 +130,7 @@ def play(t: ScriptedContext, script: FuzzScript, chunk_tokens: int) -> Generator
         for operation in script.operations:
             try:
                 yield from _perform(t, run, watch, operation)
-            except PressureError:
+            except (PressureError, _RefusedError):
                 refused += 1
         if (yield from run.drain()):
             watch.on_drained()
@@ -158,13 +164,7 @@ def cause_in(text: str) -> str:
 def _perform(t: ScriptedContext, run: JudgedRun, watch: Watch, one: Operation) -> Generator[None, None, None]:
     match one:
         case Submit(request=request):
-            run.submit(
-                request.rid,
-                request.tokens(t.text),
-                max_new_tokens=request.max_new_tokens,
-                ignore_eos=request.ignore_eos,
-                priority=request.priority,
-            )
+            _submit(t, run, request)
         case Steps(count=count):
             yield from run.steps(count)
         case Abort():
@@ -182,6 +182,25 @@ def _perform(t: ScriptedContext, run: JudgedRun, watch: Watch, one: Operation) -
             run.release()
         case Flush():
             yield from run.flush()
+
+
+def _submit(t: ScriptedContext, run: JudgedRun, request: Request) -> None:
+    tokens = request.tokens(t.text)
+    head = tokens[: request.session.has_tokens] if request.session is not None else ()
+    if request.after is not None and not run.has_left(request.after, head):
+        raise _RefusedError(f"{request.rid}: the turn before it has not ended, or not as it should")
+    run.submit(
+        request.rid,
+        tokens,
+        max_new_tokens=request.max_new_tokens,
+        ignore_eos=request.ignore_eos,
+        priority=request.priority,
+        logprobs_from=request.logprobs_from,
+        adapter=request.adapter,
+        grammar_steps=request.grammar_steps,
+        session=request.session,
+        after=request.after,
+    )
 
 
 def _would_starve_chunk(t: ScriptedContext, levels: PressureLevels) -> bool:

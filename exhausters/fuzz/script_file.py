@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from exhausters.engine.settings import CANARIES
 from exhausters.errors import ConservationError, ExhaustersError, HostError
 from exhausters.fuzz.cases import Case
 from exhausters.fuzz.operations import (
@@ -24,6 +25,7 @@ from exhausters.sweep.workers import Lease
 from exhausters.targets import PreparedTarget
 from exhausters.why.reproducer import SCRIPT_NAME, PromptTokens, engine_lines, literal
 from exhausters.worker.protocol import ScriptRef
+from exhausters.workloads import Session
 
 _FILE = '''"""{promise}: {saw}.
 
@@ -35,8 +37,8 @@ Promised: {wants}.
 import unittest
 {imports}
 from exhausters.scripted.judged_run import JudgedRun
-{reset}from exhausters.scripted.test_case import ScriptedTestCase
-
+{said}{reset}from exhausters.scripted.test_case import ScriptedTestCase
+{session}
 
 def script(t):
     with JudgedRun(t, chunk_tokens={chunk_tokens}) as run:
@@ -69,6 +71,7 @@ def script_text(shrunk: ShrunkCase, *, target: str, file: str) -> str:
     finding, case = shrunk.finding, shrunk.case
     settings, imports = engine_lines(case.engine)
     has_reset = finding.promise == CLEAN_END
+    body = "\n".join(f"        {line}" for line in _lines(case))
     return _FILE.format(
         promise=finding.promise,
         saw=finding.saw,
@@ -77,8 +80,10 @@ def script_text(shrunk: ShrunkCase, *, target: str, file: str) -> str:
         file=file,
         imports=imports,
         reset="from exhausters.scripted.reset import reset_engine\n" if has_reset else "",
+        said="from exhausters.scripted.recorded_steps import said\n" if "said(" in body else "",
+        session="from exhausters.workloads import Session\n" if "Session(" in body else "",
         chunk_tokens=case.engine.chunked_prefill_size,
-        body="\n".join(f"        {line}" for line in _lines(case)),
+        body=body,
         end="\n".join(f"    {line}" for line in _end(finding.promise)),
         engine="\n".join(settings),
     )
@@ -98,8 +103,7 @@ def fails(file: Path, case: Case, target: PreparedTarget, lease: Lease) -> bool:
 
 
 def _lines(case: Case) -> Iterator[str]:
-    # Drawn prompts hold no outputs of other requests.
-    tokens = PromptTokens(has_text=False)
+    tokens = PromptTokens(has_text=case.engine.model in CANARIES)
     for one in case.script.operations:
         yield _line(one, tokens)
     yield "yield from run.drain()"
@@ -110,7 +114,12 @@ def _line(one: Operation, tokens: PromptTokens) -> str:
         case Submit(request=request):
             keywords = [f"max_new_tokens={request.max_new_tokens}"] if request.max_new_tokens != 1 else []
             keywords += ["ignore_eos=True"] if request.ignore_eos else []
-            keywords += [f"priority={request.priority}"] if request.priority is not None else []
+            keywords += [
+                f"{name}={literal(value)}"
+                for name in ("priority", "logprobs_from", "adapter", "grammar_steps", "after")
+                if (value := getattr(request, name)) is not None
+            ]
+            keywords += [f"session={_session(request.session)}"] if request.session is not None else []
             return f"run.submit({', '.join([literal(request.rid), tokens.prompt(request), *keywords])})"
         case Steps(count=count):
             return f"yield from run.steps({count})"
@@ -131,6 +140,11 @@ def _line(one: Operation, tokens: PromptTokens) -> str:
         case Flush():
             return "yield from run.flush()"
     raise AssertionError(f"an operation without a line: {one!r}")
+
+
+def _session(session: Session) -> str:
+    head = f", has_tokens={session.has_tokens}" if session.has_tokens else ""
+    return f"Session(name={literal(session.name)}, streams={session.streams}{head})"
 
 
 def _end(promise: str) -> Iterator[str]:

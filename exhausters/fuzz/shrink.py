@@ -193,15 +193,18 @@ def _smaller(one: Operation) -> Iterator[Operation]:
 
 
 def _smaller_requests(one: Request) -> Iterator[Request]:
-    for place in range(len(one.prompt) if len(one.prompt) > 1 else 0):
+    # What a session has is what its turns before have left: of a later turn only what is new can be less.
+    own = len(one.prompt) - 1 if one.after is not None else 0
+    for place in range(len(one.prompt) if len(one.prompt) > 1 and not own else 0):
         yield replace(one, prompt=(*one.prompt[:place], *one.prompt[place + 1 :]))
-    if one.priority is not None:
-        yield replace(one, priority=None)
+    for name in ("priority", "logprobs_from", "adapter", "grammar_steps"):
+        if getattr(one, name) is not None:
+            yield replace(one, **{name: None})  # type: ignore[arg-type]
     if one.ignore_eos:
         yield replace(one, ignore_eos=False)
     for outputs in _less(one.max_new_tokens, least=1):
         yield replace(one, max_new_tokens=outputs)
-    for place, part in enumerate(one.prompt):
+    for place, part in list(enumerate(one.prompt))[own:]:
         for length in _less(part.length, least=1):
             shorter = replace(part, length=length)
             yield replace(one, prompt=(*one.prompt[:place], shorter, *one.prompt[place + 1 :]))
@@ -220,7 +223,8 @@ def renumbered(script: FuzzScript) -> FuzzScript:
     for one in script.operations:
         if isinstance(one, Submit):
             name = names.setdefault(one.request.rid, f"r{len(names)}")
-            operations.append(Submit(request=replace(one.request, rid=name)))
+            before = one.request.after and names.get(one.request.after, one.request.after)
+            operations.append(Submit(request=replace(one.request, rid=name, after=before)))
         elif isinstance(one, Abort):
             operations.append(replace(one, rid=names.get(one.rid, one.rid)))
         else:

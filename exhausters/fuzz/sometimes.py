@@ -12,8 +12,12 @@ from dataclasses import dataclass, field
 from exhausters.engine.api import IDLE, MIXED, PREFILL, Engine
 from exhausters.fuzz.features import (
     ABORTS,
+    ADAPTERS,
     CHUNK,
+    DRAFTS,
     FORCED_RETRACTION,
+    GRAMMARS,
+    HOST_TIER,
     LONG_OUTPUTS,
     LONG_PROMPTS,
     MIXED_CHUNK,
@@ -22,11 +26,14 @@ from exhausters.fuzz.features import (
     PREEMPTION,
     PRESSURE,
     RADIX_CACHE,
+    SESSIONS,
     SHARING,
+    STATES_POOL,
+    STREAMING,
     WINDOW,
 )
 from exhausters.observe.step_record import StepRecord
-from exhausters.scripted.judged_run import JudgedRun
+from exhausters.scripted.judged_run import COMPILING, JudgedRun
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +76,15 @@ PAUSED_RUNNING = _state("paused while requests run", PAUSES)
 PAUSED_CHUNKED = _state("paused while a request is chunked", PAUSES, CHUNK, LONG_PROMPTS)
 WINDOW_EVICTED = _state("evicted from the window pool", WINDOW, RADIX_CACHE)
 GIVEN_UP = _state("given up for want of pages", PRESSURE, LONG_OUTPUTS)
+BACKED_UP = _state("copied to the host", HOST_TIER)
+LOADED_BACK = _state("copied back from the host", HOST_TIER, SHARING)
+STATE_EVICTED = _state("a recurrent state is evicted", STATES_POOL, RADIX_CACHE)
+DRAFT_KEPT = _state("a draft was right", DRAFTS)
+DRAFT_REJECTED = _state("a draft was wrong", DRAFTS)
+DRAFT_RETRACTED = _state("retracted with what drafts had reserved", DRAFTS, LONG_OUTPUTS)
+ADAPTERS_MIXED = _state("a batch has several adapters", ADAPTERS)
+ABORTED_COMPILING = _state("aborted while its grammar is compiled", ABORTS, GRAMMARS)
+SESSION_KEEPS = _state("an idle session keeps its row", STREAMING, SESSIONS)
 
 STATES: tuple[State, ...] = (
     PARKED,
@@ -93,12 +109,22 @@ STATES: tuple[State, ...] = (
     PAUSED_CHUNKED,
     WINDOW_EVICTED,
     GIVEN_UP,
+    BACKED_UP,
+    LOADED_BACK,
+    STATE_EVICTED,
+    DRAFT_KEPT,
+    DRAFT_REJECTED,
+    DRAFT_RETRACTED,
+    ADAPTERS_MIXED,
+    ABORTED_COMPILING,
+    SESSION_KEEPS,
 )
 _ABORTED: Mapping[str, State] = {
     "waiting": ABORTED_WAITING,
     "chunked": ABORTED_CHUNKED,
     "running": ABORTED_RUNNING,
     "retracted": ABORTED_RETRACTED,
+    COMPILING: ABORTED_COMPILING,
 }
 # A campaign of so many scripts reaches every state that it can.
 ENOUGH_SCRIPTS = 1_000
@@ -199,6 +225,11 @@ def _is_parked(engine: Engine, step: StepRecord) -> bool:
     return step.mode != IDLE and step.chunked_rid is not None and step.chunked_rid not in step.rids
 
 
+def _is_rejected(engine: Engine, step: StepRecord) -> bool:
+    """Of a decode, each request verifies its drafts and its newest token, and emits that and those right."""
+    return any(count < verified for count, verified in zip(step.emitted_tokens, step.tokens, strict=False))
+
+
 _OF_A_STEP: tuple[tuple[State, Callable[[Engine, StepRecord], bool]], ...] = (
     (PARKED, _is_parked),
     (RETRACTED_CHUNKED, lambda engine, step: bool(step.retracted_rids) and step.chunked_rid is not None),
@@ -214,6 +245,14 @@ _OF_A_STEP: tuple[tuple[State, Callable[[Engine, StepRecord], bool]], ...] = (
     (MIXED_RAN, lambda engine, step: step.mode == MIXED),
     (WINDOW_EVICTED, lambda engine, step: step.window_evicted_tokens > 0),
     (GIVEN_UP, lambda engine, step: step.memory_aborts > 0),
+    (BACKED_UP, lambda engine, step: step.backed_up_tokens > 0),
+    (LOADED_BACK, lambda engine, step: step.loaded_back_tokens > 0),
+    (STATE_EVICTED, lambda engine, step: step.mamba_evicted_slots > 0),
+    (DRAFT_KEPT, lambda engine, step: any(count > 1 for count in step.emitted_tokens)),
+    (DRAFT_REJECTED, _is_rejected),
+    (DRAFT_RETRACTED, lambda engine, step: bool(step.retracted_rids) and step.draft_kv_returned_tokens > 0),
+    (ADAPTERS_MIXED, lambda engine, step: step.batch_adapters > 1),
+    (SESSION_KEEPS, lambda engine, step: step.session_rows > 0),
 )
 
 

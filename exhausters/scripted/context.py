@@ -160,11 +160,8 @@ class ScriptedContext:
             UnsupportedSettingError: it names an adapter, and the engine is booted without; or it has a
                 grammar, or is a turn of a session, and the engine takes none.
         """
-        if request.adapter is not None and self.engine.adapter_slots is None:
-            raise UnsupportedSettingError(
-                f"request {request.rid!r} names the adapter {request.adapter!r}, and this engine has none; "
-                "boot it with server_args.enable_lora = [true], or leave `adapters` out of the workload"
-            )
+        if request.adapter is not None:
+            self.require_adapters(request.rid, request.adapter)
         # Greedy: sampling would draw random numbers to find the one token that has any weight.
         sampling = {
             "max_new_tokens": request.max_new_tokens,
@@ -189,6 +186,14 @@ class ScriptedContext:
             session_rid=None if session is None else request.after,
             transfer=request.transfer,
         )
+
+    def require_adapters(self, rid: str, adapter: str) -> None:
+        """Raise UnsupportedSettingError if a request names an adapter and the engine has no slots for any."""
+        if self.engine.adapter_slots is None:
+            raise UnsupportedSettingError(
+                f"request {rid!r} names the adapter {adapter!r}, and this engine has none; "
+                "boot it with server_args.enable_lora = [true], or leave `adapters` out of the workload"
+            )
 
     def pause_generation(self, *, mode: Literal["retract", "in_place"]) -> None:
         """Pause the engine, giving running requests' KV back (`retract`) or keeping it."""

@@ -25,11 +25,14 @@ from exhausters.oracles.liveness import steps_to_drain
 from exhausters.oracles.room import STEPS_TO_ADMIT
 from exhausters.scripted.context import ScriptedContext
 from exhausters.scripted.judged_steps import expect_unbroken
+from exhausters.workloads import Session
 
 # Where a request may be when something happens to it. What has run and waits again was put back, by a
 # retraction, a preemption or a pause.
 WAITING, CHUNKED, RUNNING, RETRACTED = "waiting", "chunked", "running", "retracted"
 STAGES = (WAITING, CHUNKED, RUNNING, RETRACTED)
+# Only requests with a grammar are there, before they may wait.
+COMPILING = "compiling"
 
 
 class JudgedRun:
@@ -54,6 +57,9 @@ class JudgedRun:
         self._chunk_tokens = chunk_tokens
         self._prompts: dict[str, Sequence[int]] = {}
         self._wanted: dict[str, int] = {}
+        self._scored: set[str] = set()
+        self._adapters: dict[str, str] = {}
+        self._last_turns: dict[str, str] = {}
         self._unread: list[str] = []
         self.watchers: list[Callable[[StepRecord], None]] = []
         self.recorder = Recorder(
@@ -98,12 +104,12 @@ class JudgedRun:
         return self._wanted.get(rid, 0)
 
     def is_scored(self, rid: str) -> bool:
-        """Whether it asks for log-probabilities of its prompt: none does here."""
-        return False
+        """Whether it asks for log-probabilities of its prompt."""
+        return rid in self._scored
 
     def adapter_of(self, rid: str) -> str:
-        """The adapter that it names: none does here."""
-        return ""
+        """The adapter that it names; empty for none."""
+        return self._adapters.get(rid, "")
 
     def is_prefill_only(self, rid: str) -> bool:
         """Whether it asks for no outputs."""
@@ -122,14 +128,16 @@ class JudgedRun:
         return tuple(self._prompts)
 
     def is_at(self, rid: str, stage: str) -> bool:
-        """Whether a request is at one of `STAGES`.
+        """Whether a request is at one of `STAGES`, or at `COMPILING`.
 
         Raises:
             UsageError: there is no such stage.
         """
         engine = self._t.engine
-        if stage not in STAGES:
-            raise UsageError(f"stage={stage!r}: expected one of {', '.join(STAGES)}")
+        if stage not in (*STAGES, COMPILING):
+            raise UsageError(f"stage={stage!r}: expected one of {', '.join((*STAGES, COMPILING))}")
+        if stage == COMPILING:
+            return rid in engine.grammar_rids()
         if stage == CHUNKED:
             return engine.chunked_rid() == rid
         if stage == RUNNING:
@@ -137,8 +145,15 @@ class JudgedRun:
         return rid in engine.waiting_rids() and self._t.batch_log.has_run(rid) == (stage == RETRACTED)
 
     def stage_of(self, rid: str) -> str | None:
-        """Return at which of `STAGES` a request is; None when at none."""
-        return next((stage for stage in STAGES if self.is_at(rid, stage)), None)
+        """Return at which of `STAGES`, or whether at `COMPILING`, a request is; None when at none."""
+        return next((stage for stage in (*STAGES, COMPILING) if self.is_at(rid, stage)), None)
+
+    def has_left(self, rid: str, head: Sequence[int]) -> bool:
+        """Whether a request has ended with all its outputs, and with its prompt they are `head`."""
+        prompt, wanted = self._prompts.get(rid, ()), self._wanted.get(rid, 0)
+        if not prompt or self.recorder.outputs[rid] < wanted or self._t.engine.find_request(rid) is not None:
+            return False
+        return list(head) == [*prompt, *self._t.text.after(prompt, wanted)]
 
     # Operations.
 
@@ -150,10 +165,39 @@ class JudgedRun:
         max_new_tokens: int = 1,
         ignore_eos: bool = False,
         priority: int | None = None,
+        logprobs_from: int | None = None,
+        adapter: str | None = None,
+        grammar_steps: int | None = None,
+        session: Session | None = None,
+        after: str | None = None,
     ) -> None:
-        """Send a request that is decoded greedily."""
-        sampling = {"max_new_tokens": max_new_tokens, "ignore_eos": ignore_eos, "temperature": 0.0}
-        self._t.submit(prompt, rid=rid, sampling=sampling, priority=priority)
+        """Send a request that is decoded greedily; keywords are those of `exhausters.workloads.Request`.
+
+        Of a later turn of a session, which follows `after`, only what is new is sent; `prompt` is all of it.
+
+        Raises:
+            UnsupportedSettingError: what `ScriptedContext.submit_request` raises.
+        """
+        if adapter is not None:
+            self._t.require_adapters(rid, adapter)
+        if session is not None:
+            self._last_turns[session.name] = rid
+            if not session.has_tokens:
+                self._t.engine.open_session(session.name, is_streaming=session.streams)
+        self._t.submit(
+            prompt if session is None else prompt[session.has_tokens :],
+            rid=rid,
+            sampling={"max_new_tokens": max_new_tokens, "ignore_eos": ignore_eos, "temperature": 0.0},
+            priority=priority,
+            return_logprob=logprobs_from is not None,
+            logprob_start_len=logprobs_from,
+            lora_path=adapter,
+            grammar_steps=grammar_steps,
+            session_id=None if session is None else session.name,
+            session_rid=after,
+        )
+        self._scored.update([rid] if logprobs_from is not None else [])
+        self._adapters.update({rid: adapter} if adapter is not None else {})
         self._prompts[rid] = prompt
         self._wanted[rid] = outputs_owed(self._t.engine.transfers, max_new_tokens)
         self._unread.append(rid)
@@ -208,6 +252,8 @@ class JudgedRun:
     def drain(self) -> Generator[None, None, bool]:
         """Release everything, resume, and step until all is done; past its bound that is a finding.
 
+        Sessions are closed as their last turn ends: what they keep is kept from the others.
+
         Tells whether it has drained. An engine that is left marked as full is tried with one more request,
         outside the log.
         """
@@ -219,11 +265,13 @@ class JudgedRun:
             t.continue_generation()
         released = self.recorder.step_count
         bound = steps_to_drain(self._remaining(), chunk_tokens=self._chunk_tokens)
+        self._close_ended()
         while not t.is_fully_idle or t.has_unreceived:
             if self.recorder.step_count - released >= bound:
                 self._judge.stuck(bound_steps=bound, released_step=released)
                 return False
             yield from self._step()
+            self._close_ended()
         self._judge.drained()
         if t.engine.is_marked_full():
             yield from knock(t, self._judge)
@@ -235,6 +283,13 @@ class JudgedRun:
         A scheduler that is mended may leave nothing to judge: it admits at once what waited before.
         """
         expect_unbroken(self.judgement, promise)
+
+    def _close_ended(self) -> None:
+        """Close the sessions none of whose turns is under way."""
+        engine = self._t.engine
+        for name in engine.open_sessions() if self._last_turns else ():
+            if engine.find_request(self._last_turns[name]) is None:
+                engine.close_session(name)
 
     def _remaining(self) -> list[tuple[int, int]]:
         outputs = self.recorder.outputs

@@ -10,7 +10,7 @@ from exhausters.workloads.azure import read_azure
 from exhausters.workloads.emitted import DEFAULT_TEXT, CanaryText, EmittedText, FixedToken
 from exhausters.workloads.hits import BlockHits, TokenHits, block_hits, token_hits
 from exhausters.workloads.mooncake import read_mooncake
-from exhausters.workloads.request import Request, Segment
+from exhausters.workloads.request import Request, Segment, Session
 from exhausters.workloads.request_log import read_sglang_log
 from exhausters.workloads.summary import WorkloadSummary, summarise
 from exhausters.workloads.synthetic import (
@@ -40,6 +40,7 @@ __all__ = [
     "FixedToken",
     "Request",
     "Segment",
+    "Session",
     "TokenHits",
     "Transfer",
     "Workload",

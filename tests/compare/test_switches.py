@@ -121,6 +121,11 @@ def test_a_cell_of_the_pool_says_what_a_switch_needs_beside_it() -> None:
     assert dict(found.engine.server_args) == {"stream_interval": 4, "retraction_policy": "priority"}
     assert found.engine.env == near.engine.env
     assert switch.beside([near], near=near) is None
+    lora = EngineSettings(server_args=(("enable_lora", True), ("max_loras_per_batch", 4)))
+    adapters = Cell(workload="agents:adapters=6", engine=lora)
+    found = Switch(axis="server_args.enable_lora", value=True, unreached=lines).beside([adapters], near=near)
+    assert found is not None
+    assert found.workload == "bursts:adapters=6,bursts=1"
     size = Switch(axis="max_running_requests", value=8, unreached=lines)
     assert size.beside([known], near=near) is None
 

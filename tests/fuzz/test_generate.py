@@ -10,18 +10,28 @@ import pytest
 from exhausters.errors import UsageError
 from exhausters.fuzz.features import (
     ABORTS,
+    ADAPTERS,
     CHUNK,
+    DRAFTS,
     FORCED_RETRACTION,
+    GRAMMARS,
+    HOST_TIER,
+    LOGPROBS,
+    LORA,
     MIXED_CHUNK,
     PAUSES,
     PREEMPTION,
     PRESSURE,
     PRIORITY,
     SCRIPT_FEATURES,
+    SESSIONS,
+    STATES_POOL,
+    STREAMING,
     WINDOW,
     block_size,
     draw_engine,
     engine_features,
+    further_features,
     without_switches,
 )
 from exhausters.fuzz.generate import draw_scripts
@@ -66,6 +76,26 @@ def test_engines_have_each_feature_sometimes() -> None:
     assert all(0 < count < 100 for count in counts.values())
     assert all(CHUNK in one for one in engines if MIXED_CHUNK in one)
     assert all(PRIORITY in one for one in engines if PREEMPTION in one)
+
+
+def test_a_small_campaign_has_every_pool() -> None:
+    """Of the twelve engines of a thousand scripts six have one of five further pools, whatever the seed."""
+    kinds = {HOST_TIER, STATES_POOL, DRAFTS, LORA, STREAMING}
+    for seed in range(20):
+        found = [kinds & engine_features(draw_engine(seed, number)) for number in range(12)]
+        assert sorted(map(len, found)) == [0] * 6 + [1] * 6
+        assert set().union(*found) == kinds
+
+
+def test_scripts_ask_for_what_their_engine_has() -> None:
+    """Adapters, grammars, log-probabilities and sessions are in some scripts of an engine that takes them."""
+    engines = {further_features(draw_engine(0, number)): draw_engine(0, number) for number in range(24)}
+    assert set().union(*engines) == {ADAPTERS, GRAMMARS, LOGPROBS, SESSIONS}
+    asked = {ADAPTERS: "adapter", GRAMMARS: "grammar_steps", LOGPROBS: "logprobs_from", SESSIONS: "session"}
+    for further, engine in engines.items():
+        drawn = draw_scripts(engine, seed=1, count=30)
+        used = {key for one, _ in drawn for values in one.to_json() for key in values}
+        assert used & set(asked.values()) == {asked[name] for name in further}
 
 
 def test_a_small_campaign_forces_retractions() -> None:
