@@ -37,6 +37,7 @@ _ALL = {
         "FixedToken",
         "Request",
         "Segment",
+        "Session",
         "TokenHits",
         "Transfer",
         "Workload",
