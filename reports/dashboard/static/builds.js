@@ -25,6 +25,6 @@ function buildTable() {
       { head: buildWord(), rowHeader: true, cell: ({ place }) => [buildLink(place), place === DATA.head ? " (head)" : place === DATA.base ? " (base)" : ""] },
       { head: "date", cell: ({ build }) => day(build) },
       { head: "what", cell: ({ build }) => { const about = aboutBuild(build); return about.length ? about : build.name === build.label ? "–" : build.name; } },
-    ],
+    ].filter((column) => column.head !== "what" || DATA.builds.some((build) => aboutBuild(build).length || build.name !== build.label)),
   });
 }

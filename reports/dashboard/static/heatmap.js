@@ -93,7 +93,10 @@ function heatMap(metric, build, shown, filters) {
   const draw = (cell) => heatCell(cell, metric, build, shown, range);
   const maps = h("div", { class: "heats" }, [...groups].map(([key, cells]) => heatTable(key, cells, across, down, draw)));
   const detail = h("p", { class: "detail", id: "heat-detail" }, HEAT_HELP);
-  moveByArrows(maps, (cell) => detail.replaceChildren(...heatDetail(cell, metric, build)));
+  // In sight while the reader is among the cells, and over nothing before and after.
+  const stay = (isThere) => detail.classList.toggle("told", isThere);
+  moveByArrows(maps, (cell) => { stay(true); detail.replaceChildren(...heatDetail(cell, metric, build)); });
+  for (const name of ["pointerleave", "focusout"]) maps.addEventListener(name, () => stay(name === "pointerleave" && maps.contains(document.activeElement)));
   maps.style.setProperty("--columns", Math.max(...[...maps.children].map((map) => Number(map.style.getPropertyValue("--columns")))));
   return h("div", null, maps, detail);
 }

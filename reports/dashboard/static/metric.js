@@ -27,18 +27,19 @@ function metricPage(state) {
   const about = DATA.metrics[metric];
   const { trend } = DATA;
   const { section, draw, band, low, high } = historySection(metric, "History");
+  const hasSubjects = DATA.builds.some((build) => aboutBuild(build).length);
   const numbers = table({
     caption: `${withUnit(about)} by ${buildWord()}`, className: "history", rows: DATA.builds.map((build, place) => ({ build, place })),
     columns: [
       { head: buildWord(), rowHeader: true, cell: ({ place }) => buildLink(place) },
       { head: "date", cell: ({ build }) => day(build) },
-      { head: "what", cell: ({ build }) => { const words = aboutBuild(build); return words.length ? words : "–"; } },
+      hasSubjects && { head: "what", cell: ({ build }) => aboutBuild(build) },
       { head: "mean", numeric: true, cell: ({ place }) => number(trend.means[place][metric]) },
       { head: `against ${buildName(0)}`, numeric: true, cell: ({ place }) => times(trend.index[place][metric]) },
-      { head: band, numeric: true, cell: ({ place }) => (low[place] === null ? "–" : `${times(low[place])} to ${times(high[place])}`) },
+      { head: band, numeric: true, cell: ({ place }) => (low[place] === null || low[place] === high[place] ? "–" : `${times(low[place])} to ${times(high[place])}`) },
       { head: "change", numeric: true, cell: ({ place }) => trend.changes[place][metric] || "–" },
       { head: "cells", cell: ({ place }) => { const verdict = overall(place, metric); return verdict ? badge(verdict, changedCells(place, metric)) : "–"; } },
-    ],
+    ].filter(Boolean),
   });
   const content = [
     h("h1", null, readable(about.name)),

@@ -29,7 +29,7 @@
   };
 
   const crosses = (one, other) => Math.min(one.right, other.right) - Math.max(one.left, other.left) > 1 && Math.min(one.bottom, other.bottom) - Math.max(one.top, other.top) > 3;
-  const inFlow = (element) => !element.closest(".detail, .skip");
+  const inFlow = (element) => !element.closest(".skip");
 
   // Pairs of texts that are drawn over each other.
   const overlaps = () => {
