@@ -14,6 +14,7 @@
     │   ├── InstallError                the installer failed; carries its output
     │   ├── MissingModuleError          an import that no listed distribution provides
     │   ├── SeamError                   the target has none of the known forms of an interface we use
+    │   ├── CacheFolderError            the cache cannot be written: a full disk, a read-only folder
     │   └── MirrorError                 a local history of SGLang that cannot be made
     ├── HostError                       the worker is gone or unusable; carries SGLang's message and log tail
     │   ├── BootError                   the scheduler did not come up
@@ -117,6 +118,10 @@ class MissingModuleError(TargetError):
 
 class SeamError(TargetError):
     """The target has none of the known forms of an interface that the harness uses."""
+
+
+class CacheFolderError(TargetError):
+    """The cache cannot be written: a full disk, a folder that is read-only."""
 
 
 class MirrorError(TargetError):

@@ -86,7 +86,15 @@ _DEFINED = {
     "exhausters.sweep.cell": {"Cell", "EngineSettings"},
     "exhausters.sweep.grid": {"Grid", "axis_names", "load_grid", "parse_grid"},
     "exhausters.sweep.record": {"CellResult", "RunRecord"},
-    "exhausters.sweep.plan": {"PlannedRun", "Task", "plan_pairs", "plan_sweep", "require_pair", "share_out"},
+    "exhausters.sweep.plan": {
+        "PlannedRun",
+        "Task",
+        "pairs_left",
+        "plan_pairs",
+        "plan_sweep",
+        "require_pair",
+        "share_out",
+    },
     "exhausters.sweep.execute": {
         "Executor",
         "KnownResults",
@@ -103,8 +111,9 @@ _DEFINED = {
     "exhausters.sweep.result_cache": {"ResultCache", "is_cached"},
     "exhausters.sweep.replay": {"Replayed", "replay", "stored_runs"},
     "exhausters.bisect.search": {"Found", "search"},
-    "exhausters.sweep.store": {"RecordWriter", "pairs_writer", "sweep_writer"},
-    "exhausters.sweep.read_records": {"StoredRecords", "read_records"},
+    "exhausters.sweep.store": {"RecordWriter", "pair_header", "pairs_writer", "sweep_writer"},
+    "exhausters.sweep.resume": {"asked_of", "resumed_pairs_writer", "resumed_writer"},
+    "exhausters.sweep.read_records": {"StoredRecords", "read_lines", "read_record", "read_records"},
 }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Iterator
 from typing import Any
 
 import typer
@@ -23,7 +24,16 @@ def commands_page() -> str:
     """Return the page as Markdown, with the commands in the order of `exhausters --help`."""
     # Of click or of typer's own copy of it, by version: both have the same attributes.
     group: Any = typer.main.get_command(app)
-    return "\n".join([_HEAD, *(_section(name, command) for name, command in group.commands.items())])
+    return "\n".join([_HEAD, *(_section(name, command) for name, command in _commands(group))])
+
+
+def _commands(group: Any) -> Iterator[tuple[str, Any]]:
+    """Each command with its whole name: those of `exhausters cache` have two words."""
+    for name, command in group.commands.items():
+        if hasattr(command, "commands"):
+            yield from ((f"{name} {below}", one) for below, one in _commands(command))
+        else:
+            yield name, command
 
 
 def _section(name: str, command: Any) -> str:

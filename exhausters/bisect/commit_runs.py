@@ -56,9 +56,8 @@ class SweptCommits:
         missing = [cell for cell in self.grid.cells if cell.id not in known]
         if missing:
             target = prepare(self.line.target(commit), on_progress=self.on_progress)
-            with sweep_writer(folder, target=target, grid=self.grid) as writer:
-                for record in known.values():
-                    writer.add(record)
+            settled = tuple(known.values())
+            with sweep_writer(folder, target=target, grid=self.grid, keep=lambda _: settled) as writer:
                 ran = self._run(target, missing, writer)
                 for record in filter(is_doubtful, tuple(ran.values())):
                     again = self._run(target, [record.cell], writer)[record.cell.id]

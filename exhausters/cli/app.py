@@ -12,6 +12,7 @@ from __future__ import annotations
 import typer
 
 from exhausters.cli.bisect import bisect
+from exhausters.cli.cache import cache
 from exhausters.cli.check import check
 from exhausters.cli.compare import compare
 from exhausters.cli.conformance import conformance
@@ -55,5 +56,6 @@ app.command(rich_help_panel="Explain")(reach_cover)
 app.command(rich_help_panel="Judge and report")(check)
 app.command(rich_help_panel="Judge and report")(compare)
 app.command(rich_help_panel="Judge and report")(conformance)
+app.add_typer(cache, name="cache", rich_help_panel="Housekeeping")
 for command in REPORT_COMMANDS:
     app.command(rich_help_panel="Judge and report")(command)

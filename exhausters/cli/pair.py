@@ -20,10 +20,15 @@ def pair(
     cells: CellsOption = None,
     rounds: Annotated[int, typer.Option(min=1, help="Pairs per cell; the gate needs at least 10.")] = 12,
     out: Annotated[Path, typer.Option(help="Folder for the records.")] = Path("results/pairs"),
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Keep the pairs that an interrupted call has finished in --out.")
+    ] = False,
 ) -> None:
     """Time two builds side by side, A B B A, for the host-time verdicts of `exhausters gate`."""
     from exhausters.sweep.grid import load_grid
-    from exhausters.sweep.pairs import run_pairs
+    from exhausters.sweep.pairs import PAIR_OPTIONS, run_pairs
+    from exhausters.sweep.resume import asked_of, resumed_pairs_writer
+    from exhausters.sweep.runner import SweepOptions
     from exhausters.sweep.store import pairs_writer
     from exhausters.sweep.sweep_progress import SweepProgress
     from exhausters.targets import prepare
@@ -36,13 +41,20 @@ def pair(
         total = len(chosen.cells) * rounds * 2
         with SweepProgress(errors, total=total) as progress:
             first, second = (prepare(text, on_progress=progress.say) for text in (base, head))
-            with pairs_writer(out, base=first, head=second, grid=chosen, rounds=rounds) as writer:
+            if resume:
+                opened = resumed_pairs_writer(out, base=first, head=second, grid=chosen, rounds=rounds)
+            else:
+                asked = asked_of(SweepOptions(run=PAIR_OPTIONS))
+                opened = pairs_writer(out, base=first, head=second, grid=chosen, rounds=rounds, asked=asked)
+            with opened as writer:
 
                 def keep(record: RunRecord) -> None:
                     writer.add(record)
                     progress.run_ended(record)
 
-                records = run_pairs(first, second, chosen, rounds=rounds, on_record=keep)
+                progress.kept(len(writer.kept))
+                progress.booting(f"{first.name} and {second.name}")
+                records = run_pairs(first, second, chosen, rounds=rounds, on_record=keep, known=writer.kept)
                 writer.finish()
     print_outcomes(console, records, out, noun="runs")
     if any(record.result.outcome in FAILURES for record in records):

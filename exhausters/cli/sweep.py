@@ -38,6 +38,10 @@ def sweep(
     verify_cache: Annotated[
         int, typer.Option(min=0, help="Run this many cached cells anyway; they must agree.")
     ] = 0,
+    resume: Annotated[
+        bool,
+        typer.Option("--resume", help="Keep the cells that an interrupted sweep has finished in --out."),
+    ] = False,
     skip_bad_lines: Annotated[bool, typer.Option(help="Skip and count broken lines of traces.")] = False,
 ) -> None:
     """Run every cell of a grid on one SGLang, print a table, and write the records."""
@@ -45,6 +49,7 @@ def sweep(
     from exhausters.sweep.execute import LocalExecutor
     from exhausters.sweep.grid import load_grid
     from exhausters.sweep.result_cache import ResultCache
+    from exhausters.sweep.resume import asked_of, resumed_writer
     from exhausters.sweep.run_options import RunOptions
     from exhausters.sweep.runner import SweepOptions
     from exhausters.sweep.runner import sweep as run_sweep
@@ -63,14 +68,22 @@ def sweep(
         with SweepProgress(errors, total=len(chosen.cells)) as progress:
             prepared = prepare(target, on_progress=progress.say)
             executor = LocalExecutor(workers, cache=ResultCache(verify=verify_cache) if cache else None)
-            with sweep_writer(out, target=prepared, grid=chosen) as writer:
+            if resume:
+                opened = resumed_writer(out, target=prepared, grid=chosen, options=options)
+            else:
+                opened = sweep_writer(out, target=prepared, grid=chosen, asked=asked_of(options))
+            with opened as writer:
 
                 def keep(record: RunRecord) -> None:
                     writer.add(record)
                     progress.run_ended(record)
 
-                progress.say(f"booting {prepared.name}")
-                records = run_sweep(prepared, chosen, options, executor=executor, on_record=keep)
+                progress.kept(len(writer.kept))
+                if len(writer.kept) < len(chosen.cells):
+                    progress.booting(prepared.name)
+                records = run_sweep(
+                    prepared, chosen, options, executor=executor, on_record=keep, known=writer.kept
+                )
                 writer.finish()
     console.print(records_table(records, title=f"{prepared.name}, grid {chosen.name}"))
     print_outcomes(console, records, out, noun="cells")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import shutil
 from collections.abc import Iterator, Mapping
@@ -10,9 +9,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from exhausters.errors import FolderBusyError, StoreError, UsageError
+from exhausters.errors import StoreError, UsageError
+from exhausters.folder_lock import is_foreign, lock_folder
 
-HEADER_NAME, LOCK_NAME = "compare.json", ".lock"
+HEADER_NAME = "compare.json"
 BASE, HEAD, PAIRS = "base", "head", "pairs"
 _RECORDS = (BASE, HEAD, PAIRS)
 
@@ -30,21 +30,14 @@ def comparison_folder(folder: Path, *, reports: tuple[str, ...]) -> Iterator[Pat
         UsageError: it holds anything but a comparison.
         StoreError: it cannot be written.
     """
-    if folder.exists() and (not folder.is_dir() or _is_foreign(folder)):
+    if is_foreign(folder, HEADER_NAME):
         raise UsageError(f"--out {folder}: expected an empty folder or an earlier comparison; choose another")
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        lock = (folder / LOCK_NAME).open("w")
+        lock = lock_folder(folder, holds="comparison")
     except OSError as error:
         raise _unwritable(folder, error) from error
-    # The kernel gives the lock back however this process ends.
     with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise FolderBusyError(
-                f"--out {folder}: another comparison writes into it; wait for it, or choose another folder"
-            ) from error
         try:
             for name in _RECORDS:
                 shutil.rmtree(folder / name, ignore_errors=True)
@@ -63,11 +56,6 @@ def write_header(folder: Path, values: Mapping[str, Any]) -> None:
         scratch.replace(folder / HEADER_NAME)
     except OSError as error:
         raise _unwritable(folder, error) from error
-
-
-def _is_foreign(folder: Path) -> bool:
-    names = {path.name for path in folder.iterdir()}
-    return bool(names - {LOCK_NAME}) and HEADER_NAME not in names
 
 
 def _unwritable(folder: Path, error: OSError) -> StoreError:

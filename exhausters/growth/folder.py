@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from exhausters.errors import FolderBusyError, StoreError, UsageError
+from exhausters.errors import StoreError, UsageError
+from exhausters.folder_lock import is_foreign, lock_folder
 from exhausters.growth.measure import PointRun
 
-HEADER_NAME, RUNS_NAME, _LOCK_NAME = "growth.json", "runs.jsonl", ".lock"
+HEADER_NAME, RUNS_NAME = "growth.json", "runs.jsonl"
 
 
 class GrowthWriter:
@@ -50,19 +50,12 @@ def growth_writer(folder: Path, header: Mapping[str, Any]) -> Iterator[GrowthWri
         FolderBusyError: another command writes into it.
         StoreError: it cannot be written.
     """
-    if folder.exists() and (not folder.is_dir() or _is_foreign(folder)):
+    if is_foreign(folder, HEADER_NAME):
         raise UsageError(f"--out {folder}: expected an empty folder or an earlier growth; choose another")
     with _written(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        lock = (folder / _LOCK_NAME).open("w")
-    # The kernel gives the lock back however this process ends.
+        lock = lock_folder(folder, holds="command")
     with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise FolderBusyError(
-                f"--out {folder}: another command writes into it; wait for it, or choose another folder"
-            ) from error
         with _written(folder):
             writer = GrowthWriter(folder, header)
         yield writer
@@ -76,8 +69,3 @@ def _written(folder: Path) -> Iterator[None]:
         raise StoreError(
             f"--out {folder}: cannot be written ({error.strerror or error}); make room, or choose another"
         ) from error
-
-
-def _is_foreign(folder: Path) -> bool:
-    names = {path.name for path in folder.iterdir()}
-    return bool(names - {_LOCK_NAME}) and HEADER_NAME not in names

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from exhausters.errors import UsageError
@@ -138,6 +138,20 @@ def plan_pairs(
         )
         for cells in share_out(grid.cells, 1)
     )
+
+
+def pairs_left(tasks: Sequence[Task], done: Collection[tuple[str, int]]) -> tuple[Task, ...]:
+    """Return the tasks of a comparison without pairs that were run, by cell id and round.
+
+    What warms the processes of a round up stays, unless the whole round was run.
+    """
+    left = []
+    for task in tasks:
+        runs = [run for run in task.runs if run.is_warm_up or (run.cell.id, run.round) not in done]
+        needed = {run.boot for run in runs if not run.is_warm_up}
+        if needed:
+            left.append(Task(runs=tuple(run for run in runs if run.boot in needed)))
+    return tuple(left)
 
 
 def require_pair(base: PreparedTarget, head: PreparedTarget, *, rounds: int) -> None:

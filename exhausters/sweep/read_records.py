@@ -14,8 +14,8 @@ from exhausters.errors import LogFormatError, StoreError
 from exhausters.observe.decision_log import DecisionLog
 from exhausters.observe.executed_source import ExecutedSource
 from exhausters.observe.run_facts import RunFacts
-from exhausters.sweep.record import SCHEMA_VERSION, RunRecord
-from exhausters.sweep.store import HEADER_NAME, RECORDS_NAME
+from exhausters.sweep.record import RunRecord
+from exhausters.sweep.record_files import HEADER_NAME, RECORDS_NAME, upgraded_header
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,7 +24,7 @@ class StoredRecords:
 
     Attributes:
         folder: where it is.
-        header: what `sweep.json` says.
+        header: what `sweep.json` says, in the form of this harness's format.
         records: the runs, logs and facts included, in the order of the file.
     """
 
@@ -39,11 +39,25 @@ class StoredRecords:
 
 
 def read_records(folder: Path) -> StoredRecords:
-    """Read the folder of a sweep or of pairs, complete or not.
+    """Read the folder of a sweep or of pairs, complete or not, of this format or an older one.
 
     Raises:
-        StoreError: no records, another schema version, a broken line, a missing or broken log; names the
-            place.
+        StoreError: no records, another schema version or a newer format, a broken line, a missing or broken
+            log; names the place.
+    """
+    header, lines = read_lines(folder)
+    records = tuple(
+        read_record(folder, line, place=f"{folder / RECORDS_NAME}:{number}")
+        for number, line in enumerate(lines, start=1)
+    )
+    return StoredRecords(folder=folder, header=header, records=records)
+
+
+def read_lines(folder: Path) -> tuple[dict[str, Any], list[str]]:
+    """Return the header of a folder, and its records as they are written.
+
+    Raises:
+        StoreError: no records, another schema version, or a newer format.
     """
     try:
         header = json.loads((folder / HEADER_NAME).read_text())
@@ -52,18 +66,11 @@ def read_records(folder: Path) -> StoredRecords:
         raise StoreError(f"{folder}: holds no readable sweep ({error})") from error
     if not isinstance(header, dict):
         raise StoreError(f"{folder}: holds no readable sweep ({HEADER_NAME} is no table)")
-    if header.get("schema") != SCHEMA_VERSION:
-        raise StoreError(
-            f"{folder}: schema {header.get('schema')}, this harness reads {SCHEMA_VERSION}; sweep again"
-        )
-    records = tuple(
-        _record(folder, line, place=f"{folder / RECORDS_NAME}:{number}")
-        for number, line in enumerate(lines, start=1)
-    )
-    return StoredRecords(folder=folder, header=header, records=records)
+    return upgraded_header(header, folder), lines
 
 
-def _record(folder: Path, line: str, *, place: str) -> RunRecord:
+def read_record(folder: Path, line: str, *, place: str) -> RunRecord:
+    """Return the record that a line and the files it names make; raises StoreError naming the place."""
     try:
         values = json.loads(line)
     except json.JSONDecodeError as error:

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from exhausters.errors import StoreError, WorkloadError
+from exhausters.folder_lock import lock_folder
 from exhausters.sweep.facts import resummarize
-from exhausters.sweep.read_records import read_records
-from exhausters.sweep.store import RECORDS_NAME
+from exhausters.sweep.read_records import read_lines, read_records
+from exhausters.sweep.record_files import RECORDS_NAME, replace_file, written
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,8 +39,17 @@ def refill(folder: Path) -> Refilled:
     cannot be rebuilt, stays as it is and is counted in `left`.
 
     Raises:
-        StoreError: the folder holds no readable records.
+        StoreError: the folder holds no readable records, or cannot be written.
+        FolderBusyError: another command writes into it.
     """
+    read_lines(folder)  # no lock is left where nothing of ours is
+    with written(folder):
+        lock = lock_folder(folder, holds="command")
+    with lock:
+        return _refill(folder)
+
+
+def _refill(folder: Path) -> Refilled:
     stored = read_records(folder).records
     path = folder / RECORDS_NAME
     lines = [json.loads(line) for line in path.read_text().splitlines()]
@@ -58,7 +68,6 @@ def refill(folder: Path) -> Refilled:
             elif line["metrics"][name] != value:
                 changed[name] += 1
         line["metrics"] |= metrics
-    scratch = path.with_suffix(".tmp")
-    scratch.write_text("".join(json.dumps(line) + "\n" for line in lines))
-    scratch.replace(path)
+    with written(folder):
+        replace_file(path, "".join(json.dumps(line) + "\n" for line in lines).encode())
     return Refilled(records=len(lines), added=added, changed=changed, left=left)

@@ -136,7 +136,7 @@ class ResultCache:
                 total_bytes += path.stat().st_size
                 if total_bytes > self._limit_bytes:
                     path.unlink()
-            except FileNotFoundError:  # another process prunes, too
+            except OSError:  # another process prunes, too, or the folder is read-only
                 continue
 
     @property

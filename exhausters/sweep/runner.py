@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from exhausters.errors import UsageError
 from exhausters.sweep.execute import Executor, LocalExecutor
@@ -48,6 +48,7 @@ def sweep(
     *,
     executor: Executor | None = None,
     on_record: OnRecord = lambda record: None,
+    known: Sequence[RunRecord] = (),
 ) -> tuple[RunRecord, ...]:
     """Run every cell of the grid and return the records in the grid's order.
 
@@ -60,20 +61,22 @@ def sweep(
         options: how they are run.
         executor: where they are run; by default here, on all cores.
         on_record: called with each record as it comes.
+        known: records of an earlier call, whose cells are not run.
 
     Raises:
         WorkloadError: a workload that cannot be built; raised before anything is booted.
     """
     options, executor = options or SweepOptions(), executor or LocalExecutor()
+    records = {record.cell.id: record for record in known}
+    left = tuple(cell for cell in grid.cells if cell.id not in records)
     tasks = plan_sweep(
         target,
-        grid,
+        replace(grid, cells=left),
         workers=executor.workers,
         options=options.run,
         clock=options.clock,
         timeout_seconds=options.cell_timeout_seconds,
     )
-    records: dict[str, RunRecord] = {}
     # Closed here, so that no worker outlives an error in `on_record`.
     with closing(executor.run(tasks)) as ended:
         for record in ended:

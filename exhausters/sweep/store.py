@@ -4,29 +4,62 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+import os
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack, suppress
 from datetime import UTC, datetime
+from io import FileIO
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from exhausters import __version__
-from exhausters.errors import StoreError, UsageError
+from exhausters.errors import StoreError
+from exhausters.folder_lock import lock_folder
 from exhausters.observe.decision_log import DecisionLog
 from exhausters.sweep.grid import Grid
 from exhausters.sweep.machine import machine_kind
 from exhausters.sweep.plan import require_pair
 from exhausters.sweep.record import SCHEMA_VERSION, RunRecord
+from exhausters.sweep.record_files import (
+    FACTS_ENDING,
+    FORMAT_VERSION,
+    LINES_ENDING,
+    LOG_ENDING,
+    PAIRS,
+    SWEEP,
+    delete_logs,
+    mark_incomplete,
+    refuse_others,
+    replace_file,
+    written,
+)
+from exhausters.sweep.record_files import HEADER_NAME as HEADER_NAME
+from exhausters.sweep.record_files import LOGS_NAME as LOGS_NAME
+from exhausters.sweep.record_files import RECORDS_NAME as RECORDS_NAME
 from exhausters.targets import PreparedTarget
 
-HEADER_NAME, RECORDS_NAME, LOGS_NAME = "sweep.json", "records.jsonl", "logs"
-SWEEP, PAIRS = "sweep", "pairs"
-_LOG_ENDING, _FACTS_ENDING, _LINES_ENDING = ".log.gz", ".facts.json.gz", ".lines.json.gz"
+# Returns the earlier records of a folder that stay.
+Keep = Callable[[Path], Sequence[RunRecord]]
 
 
-def sweep_writer(folder: Path, *, target: PreparedTarget, grid: Grid) -> RecordWriter:
-    """Open a folder for the records of one sweep; raises what `RecordWriter` raises."""
+def sweep_writer(
+    folder: Path,
+    *,
+    target: PreparedTarget,
+    grid: Grid,
+    asked: Mapping[str, Any] | None = None,
+    keep: Keep | None = None,
+) -> RecordWriter:
+    """Open a folder for the records of one sweep; raises what `RecordWriter` raises.
+
+    Args:
+        folder: created if missing.
+        target: what is swept.
+        grid: the cells.
+        asked: what else the records depend on; without it no later sweep can go on there.
+        keep: see `RecordWriter`.
+    """
     header = {
         "target": target.name,
         "target_version": target.version,
@@ -34,20 +67,36 @@ def sweep_writer(folder: Path, *, target: PreparedTarget, grid: Grid) -> RecordW
         "target_subject": target.subject,
         "target_dirty": target.dirty,
         "target_changes": target.changes,
+        **_asked(asked),
     }
-    return RecordWriter(folder, kind=SWEEP, grid=grid, expected=len(grid.cells), header=header)
+    return RecordWriter(folder, kind=SWEEP, grid=grid, expected=len(grid.cells), header=header, keep=keep)
 
 
 def pairs_writer(
-    folder: Path, *, base: PreparedTarget, head: PreparedTarget, grid: Grid, rounds: int
+    folder: Path,
+    *,
+    base: PreparedTarget,
+    head: PreparedTarget,
+    grid: Grid,
+    rounds: int,
+    asked: Mapping[str, Any] | None = None,
+    keep: Keep | None = None,
 ) -> RecordWriter:
-    """Open a folder for what `python -m reports gate BASE HEAD --pairs FOLDER` reads.
+    """Open a folder for what `python -m reports gate BASE HEAD --pairs FOLDER` reads; as `sweep_writer` does.
 
     Raises:
         UsageError: what `RecordWriter` refuses, both builds are the same, or there are no rounds.
     """
     require_pair(base, head, rounds=rounds)
-    targets = {
+    targets = pair_header(base, head)
+    header = {"targets": targets, "rounds": rounds, **_asked(asked)}
+    expected = len(grid.cells) * rounds * len(targets)
+    return RecordWriter(folder, kind=PAIRS, grid=grid, expected=expected, header=header, keep=keep)
+
+
+def pair_header(base: PreparedTarget, head: PreparedTarget) -> dict[str, dict[str, Any]]:
+    """Return what the header of pairs says about both builds."""
+    return {
         one.name: {
             "version": one.version,
             "commit": one.commit,
@@ -58,10 +107,10 @@ def pairs_writer(
         }
         for one in (base, head)
     }
-    expected = len(grid.cells) * rounds * len(targets)
-    return RecordWriter(
-        folder, kind=PAIRS, grid=grid, expected=expected, header={"targets": targets, "rounds": rounds}
-    )
+
+
+def _asked(asked: Mapping[str, Any] | None) -> dict[str, Any]:
+    return {} if asked is None else {"asked": dict(asked)}
 
 
 class RecordWriter:
@@ -70,27 +119,46 @@ class RecordWriter:
     `sweep.json` says what was run and, at the end, that it is complete; `records.jsonl` has one line per run;
     `logs/` has the decision logs, the facts and the executed lines of the runs, named by their content, so
     that runs with the same decisions share a file. Each record is on disk when `add` returns, and stays there
-    after an interruption.
+    after an interruption. Until the writer is closed, no other command can write into the folder.
+
+    Attributes:
+        kept: earlier records that stayed.
 
     Raises:
         UsageError: the folder holds anything but earlier records of this kind. Those are replaced.
+        FolderBusyError: another command writes into it.
         StoreError: the folder cannot be written: a full disk, a folder that is read-only; also by `add`.
     """
 
     def __init__(
-        self, folder: Path, *, kind: str, grid: Grid, expected: int, header: Mapping[str, Any]
+        self,
+        folder: Path,
+        *,
+        kind: str,
+        grid: Grid,
+        expected: int,
+        header: Mapping[str, Any],
+        keep: Keep | None = None,
     ) -> None:
-        """Open the folder for `expected` records of the grid's cells; the header says so."""
+        """Open the folder for `expected` records of the grid's cells; the header says so.
+
+        With `keep`, not all earlier records are replaced: it is called once the folder is locked, and returns
+        those that stay. What it raises is passed on, and the folder is as it was.
+        """
         self._folder = folder
         self._grid = grid
         self._expected = expected
         # By place in the grid, then round: the lines of `records.jsonl`.
         self._lines: dict[tuple[int, int, str], str] = {}
-        with _written(folder):
-            _make_room(folder, kind)
-            (folder / LOGS_NAME).mkdir(parents=True, exist_ok=True)
+        with ExitStack() as opened:
+            refuse_others(folder, kind)
+            with written(folder):
+                folder.mkdir(parents=True, exist_ok=True)
+                opened.enter_context(lock_folder(folder, holds=kind))
+            self.kept = () if keep is None else tuple(keep(folder))
             self._header = {
                 "schema": SCHEMA_VERSION,
+                "format": FORMAT_VERSION,
                 "kind": kind,
                 "harness_version": __version__,
                 **_header_of(grid),
@@ -100,8 +168,23 @@ class RecordWriter:
                 **header,
                 "complete": False,
             }
-            self._write_header()
-            self._records = (folder / RECORDS_NAME).open("w")
+            with written(folder):
+                self._begin()
+                self._records = opened.enter_context((folder / RECORDS_NAME).open("ab", buffering=0))
+            self._opened = opened.pop_all()
+
+    def _begin(self) -> None:
+        """Leave nothing in the folder but the header and the records that stay; readable at every moment."""
+        mark_incomplete(self._folder)
+        (self._folder / LOGS_NAME).mkdir(exist_ok=True)
+        named: set[object] = set()
+        for record in self.kept:
+            line = self._write_files(record)
+            self._lines[self._place(record)] = json.dumps(line) + "\n"
+            named |= {line["log"], line["facts"], line.get("executed"), *line.get("rank_logs", ())}
+        replace_file(self._folder / RECORDS_NAME, "".join(self._lines.values()).encode())
+        self._write_header()
+        delete_logs(self._folder, but=named)
 
     def add(self, record: RunRecord) -> None:
         """Write one record, its decision log, its facts and its lines.
@@ -110,29 +193,27 @@ class RecordWriter:
         cell has measured more of it.
         """
         place = self._place(record)
-        with _written(self._folder):
-            line = self._write_files(record)
-            is_new = place not in self._lines
-            self._lines[place] = line
-            if is_new:
-                self._records.write(line)
-                self._records.flush()
+        with written(self._folder):
+            line = json.dumps(self._write_files(record)) + "\n"
+            if place in self._lines:
+                self._rewrite([text if at != place else line for at, text in self._lines.items()])
             else:
-                self._rewrite(list(self._lines.values()))
+                _append(self._records, line.encode())
+            self._lines[place] = line
 
     def extend(self, grid: Grid) -> None:
         """Go on with a grid that has further cells after those of the present one, one run each."""
         self._expected += len(grid.cells) - len(self._grid.cells)
         self._grid = grid
         self._header |= {**_header_of(grid), "runs": self._expected}
-        with _written(self._folder):
+        with written(self._folder):
             self._write_header()
 
     def expect(self, runs: int) -> None:
         """Announce further runs of the present cells."""
         self._expected += runs
         self._header["runs"] = self._expected
-        with _written(self._folder):
+        with written(self._folder):
             self._write_header()
 
     def finish(self) -> None:
@@ -143,14 +224,13 @@ class RecordWriter:
         Raises:
             StoreError: there are fewer records than were announced, or more.
         """
-        self._records.close()
         if len(self._lines) != self._expected:
             raise StoreError(
                 f"{self._folder}: {len(self._lines)} records, expected {self._expected}: it stays incomplete"
             )
         order = sorted(self._lines, key=lambda place: place[:2])
-        with _written(self._folder):
-            _replace(self._folder / RECORDS_NAME, "".join(self._lines[place] for place in order))
+        with written(self._folder):
+            self._rewrite([self._lines[place] for place in order])
             self._header["complete"] = True
             self._write_header()
 
@@ -159,9 +239,11 @@ class RecordWriter:
         return places[record.cell.id], record.round or 0, record.target
 
     def _rewrite(self, lines: list[str]) -> None:
-        self._records.close()
-        _replace(self._folder / RECORDS_NAME, "".join(lines))
-        self._records = (self._folder / RECORDS_NAME).open("a")
+        """Replace all lines; what is added later goes into the new file."""
+        replace_file(self._folder / RECORDS_NAME, "".join(lines).encode())
+        with suppress(OSError):
+            self._records.close()
+        self._records = self._opened.enter_context((self._folder / RECORDS_NAME).open("ab", buffering=0))
 
     def __enter__(self) -> RecordWriter:
         return self
@@ -170,10 +252,10 @@ class RecordWriter:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         with suppress(OSError):  # what could not be written has raised before
-            self._records.close()
+            self._opened.close()
 
-    def _write_files(self, record: RunRecord) -> str:
-        """Write what has files of its own; return the line with the rest."""
+    def _write_files(self, record: RunRecord) -> dict[str, Any]:
+        """Write what has files of its own; return the values of the line with the rest."""
         line = record.to_json()
         line["log"] = self._write_log(record.result.log, line["decision_digest"])
         if record.result.rank_logs:
@@ -181,84 +263,47 @@ class RecordWriter:
             logs = zip(record.result.rank_logs, digests, strict=True)
             line["rank_logs"] = [self._write_log(log, digest) for log, digest in logs]
         facts, executed = record.result.facts, record.result.executed
-        line["facts"] = None if facts is None else self._write_content(facts.to_bytes(), _FACTS_ENDING)
+        line["facts"] = None if facts is None else self._write_content(facts.to_bytes(), FACTS_ENDING)
         if executed is not None:
-            line["executed"] = self._write_content(executed.to_bytes(), _LINES_ENDING)
-        return json.dumps(line) + "\n"
+            line["executed"] = self._write_content(executed.to_bytes(), LINES_ENDING)
+        return line
 
     def _write_log(self, log: DecisionLog, digest: str) -> str:
         """Write a log that is not there yet; return its name."""
-        name = f"{LOGS_NAME}/{digest[:16]}{_LOG_ENDING}"
+        name = f"{LOGS_NAME}/{digest[:16]}{LOG_ENDING}"
         if not (self._folder / name).exists():
-            log.write(self._folder / name)
+            scratch = self._folder / f"{name}.tmp"
+            try:
+                log.write(scratch)
+                scratch.replace(self._folder / name)
+            finally:
+                with suppress(OSError):
+                    scratch.unlink(missing_ok=True)
         return name
 
     def _write_content(self, content: bytes, ending: str) -> str:
         """Write a file that is named by its content; return its name."""
         name = f"{LOGS_NAME}/{hashlib.sha256(content).hexdigest()[:16]}{ending}"
         if not (self._folder / name).exists():
-            (self._folder / name).write_bytes(content)
+            replace_file(self._folder / name, content)
         return name
 
     def _write_header(self) -> None:
-        _replace(self._folder / HEADER_NAME, json.dumps(self._header, indent=1) + "\n")
+        replace_file(self._folder / HEADER_NAME, (json.dumps(self._header, indent=1) + "\n").encode())
 
 
 def _header_of(grid: Grid) -> dict[str, object]:
     return {"grid": grid.name, "grid_digest": grid.digest, "cells": len(grid.cells)}
 
 
-@contextmanager
-def _written(folder: Path) -> Iterator[None]:
-    """Raise StoreError, naming the folder, where the disk refuses what is written."""
+def _append(file: FileIO, line: bytes) -> None:
+    """Append a line whole or not at all: half a line would make the folder unreadable."""
+    before = file.seek(0, os.SEEK_END)
+    left = memoryview(line)
     try:
-        yield
-    except OSError as error:
-        raise StoreError(
-            f"{folder}: cannot be written ({error.strerror or error}); what was written until now stays; "
-            "make room, or choose another folder with --out"
-        ) from error
-
-
-def _make_room(folder: Path, kind: str) -> None:
-    """Delete earlier records of this kind; refuse a folder that holds anything else."""
-    header = folder / HEADER_NAME
-    if not header.exists():
-        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-            raise UsageError(
-                f"--out {folder}: expected an empty folder or earlier {_WORDS[kind]}; choose another"
-            )
-        return
-    found = _kind_of(header)
-    if found != kind:
-        held = _WORDS.get(found, f"a {HEADER_NAME} that cannot be read")
-        raise UsageError(
-            f"--out {folder}: holds {held}; expected an empty folder or earlier {_WORDS[kind]}; "
-            "choose another"
-        )
-    header.unlink()
-    (folder / RECORDS_NAME).unlink(missing_ok=True)
-    for ending in (_LOG_ENDING, _FACTS_ENDING, _LINES_ENDING):
-        for path in (folder / LOGS_NAME).glob(f"*{ending}"):
-            path.unlink()
-
-
-_WORDS = {SWEEP: "records of a sweep", PAIRS: "records of pairs"}
-
-
-def _kind_of(header: Path) -> str:
-    """Which kind of records a folder holds; empty when its header is none."""
-    try:
-        values = json.loads(header.read_text())
-    except (OSError, ValueError):
-        return ""
-    if not isinstance(values, dict):
-        return ""
-    # Older headers do not name their kind.
-    return str(values.get("kind") or (PAIRS if "targets" in values else SWEEP))
-
-
-def _replace(path: Path, text: str) -> None:
-    scratch = path.with_suffix(".tmp")
-    scratch.write_text(text)
-    scratch.replace(path)
+        while left:
+            left = left[file.write(left) :]
+    except OSError:
+        with suppress(OSError):
+            file.truncate(before)
+        raise

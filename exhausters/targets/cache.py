@@ -15,24 +15,14 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
+from exhausters.targets.cache_root import cache_root
+from exhausters.targets.claims import claim
+
 __all__ = ["MARKER", "Progress", "build_once", "cache_root", "is_complete", "locked"]
 
 MARKER = "complete.json"
 
 Progress = Callable[[str], None]
-
-
-def cache_root() -> Path:
-    """Return the absolute folder of everything this project caches; it need not exist yet.
-
-    `$EXHAUSTERS_CACHE`, else `$XDG_CACHE_HOME/exhausters`, else `~/.cache/exhausters`.
-    """
-    if own := os.environ.get("EXHAUSTERS_CACHE"):
-        return Path(own).expanduser().absolute()
-    xdg = os.environ.get("XDG_CACHE_HOME", "")
-    # The XDG specification asks to ignore relative paths.
-    base = Path(xdg) if os.path.isabs(xdg) else Path.home() / ".cache"
-    return base / "exhausters"
 
 
 def is_complete(folder: Path) -> bool:
@@ -57,7 +47,11 @@ def build_once(
         is_usable: a complete folder for which this is False is built again.
         on_progress: called when another process is building the same folder.
     """
+    claim(folder)
     if is_complete(folder) and is_usable(folder):
+        # When it was used last is what pruning goes by.
+        with contextlib.suppress(OSError):
+            os.utime(folder / MARKER)
         return folder
     folder.parent.mkdir(parents=True, exist_ok=True)
     with locked(folder.with_name(folder.name + ".lock"), what=folder.name, on_progress=on_progress):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,9 +11,10 @@ from packaging.version import InvalidVersion, Version
 
 from exhausters.errors import InstallError, TargetNotFoundError
 from exhausters.targets import git
-from exhausters.targets.cache import Progress, build_once, cache_root
+from exhausters.targets.cache import MARKER, Progress, build_once, cache_root
 from exhausters.targets.changes import changes_digest
 from exhausters.targets.environments import Interpreter
+from exhausters.targets.file_store import FILES_NAME, export_commit
 from exhausters.targets.installer import Installer, UvInstaller
 from exhausters.targets.target_spec import SUPPORTED_RELEASES
 
@@ -134,12 +136,22 @@ def fetch_commit(directory: Path, revision: str, *, on_progress: Progress | None
             )
         # Not `rust/`: where SGLang finds that beside `python/`, it runs cargo as the scheduler boots, which
         # downloads crates and compiles for minutes, and without cargo or a network the boot fails.
-        git.export_folder(repository, commit, "python", folder)
+        store = cache_root() / FILES_NAME
+        export_commit(repository, commit, "python", folder, store=store, like=_latest_beside(folder))
 
     folder = cache_root() / "commits" / commit
     build_once(folder, build, content={"commit": commit}, on_progress=on_progress)
     subject = git.commit_subject(repository, commit)
     return Sources(source_dir=folder, commit=commit, subject=subject, is_ours=True)
+
+
+def _latest_beside(folder: Path) -> Path | None:
+    """The export that was used last: what was compiled of it is likely to be what this one needs."""
+    found = []
+    for marker in folder.parent.glob(f"*/{MARKER}"):
+        with suppress(OSError):
+            found.append((marker.stat().st_mtime, marker.parent))
+    return max(found)[1] if found else None
 
 
 def _no_such_release(version: str) -> str:

@@ -1,29 +1,73 @@
 """Runs git, in an environment of its own and in English.
 
-`run_git` runs any command and `export_folder` writes a folder; the other functions only read, and change
-neither the repository nor its working tree. Only the mirror starts another git, which it streams to.
+`run_git` runs any command; the other functions only read, and change neither the repository nor its working
+tree. Only the mirror starts another git, which it streams to.
 """
 
 from __future__ import annotations
 
 import os
 import subprocess
+import tempfile
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from exhausters.errors import TargetError
 
 __all__ = [
+    "TreeFile",
+    "blobs",
     "checkout_diff",
     "checkout_state",
     "commit_subject",
-    "export_folder",
     "git_dir",
     "git_environment",
     "has_folder",
     "resolve_commit",
     "run_git",
+    "tree_files",
     "untracked_files",
 ]
+
+_EXECUTABLE, _LINK, _SUBMODULE = "100755", "120000", "160000"
+
+
+@dataclass(frozen=True, slots=True)
+class TreeFile:
+    """A file of a commit.
+
+    Attributes:
+        path: relative to the folder that was asked for.
+        blob: the id of its content, in hexadecimal.
+        size_bytes: of its content; 0 of a submodule.
+        mode: as git writes it.
+    """
+
+    path: str
+    blob: str
+    size_bytes: int
+    mode: str
+
+    @property
+    def is_executable(self) -> bool:
+        """Whether it may be run."""
+        return self.mode == _EXECUTABLE
+
+    @property
+    def is_link(self) -> bool:
+        """Whether it is a symbolic link, whose content is the path it leads to."""
+        return self.mode == _LINK
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it is neither a link nor a submodule."""
+        return not self.is_link and not self.is_submodule
+
+    @property
+    def is_submodule(self) -> bool:
+        """Whether another repository would be here."""
+        return self.mode == _SUBMODULE
 
 
 def git_dir(directory: Path) -> Path | None:
@@ -92,26 +136,49 @@ def has_folder(repository: Path, commit: str, folder: str) -> bool:
     return done.returncode == 0 and _text(done) == "tree"
 
 
-def export_folder(repository: Path, commit: str, folder: str, destination: Path) -> None:
-    """Write `folder` as it is in `commit` into the existing folder `destination`.
+def tree_files(repository: Path, commit: str, folder: str) -> list[TreeFile]:
+    """Return the files below `folder` as they are in `commit`; raises TargetError if git cannot list them."""
+    done = _git([f"--git-dir={repository}", "ls-tree", "-r", "-l", "-z", f"{commit}:{folder}"])
+    if done.returncode != 0:
+        raise _unreadable(repository, f"{folder}/ of commit {commit}", done.stderr)
+    found = []
+    for entry in done.stdout.split(b"\0")[:-1]:
+        about, _, path = entry.partition(b"\t")
+        mode, _, blob, size = about.decode().split()
+        size_bytes = int(size) if size.isdecimal() else 0
+        found.append(TreeFile(path=os.fsdecode(path), blob=blob, size_bytes=size_bytes, mode=mode))
+    return found
 
-    Raises:
-        TargetError: git or tar failed; the message ends with what they printed.
-    """
-    archive = [f"--git-dir={repository}", "archive", "--format=tar", f"{commit}:{folder}"]
-    with subprocess.Popen(
-        ["git", *archive], env=git_environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    ) as sender:
-        unpacked = subprocess.run(
-            ["tar", "-xf", "-", "-C", str(destination)], stdin=sender.stdout, capture_output=True, check=False
-        )
-        errors = sender.stderr.read() if sender.stderr is not None else b""
-    if sender.returncode != 0 or unpacked.returncode != 0:
-        output = (errors + unpacked.stderr).decode(errors="replace").strip()
-        raise TargetError(
-            f"{repository}: could not export {folder}/ of commit {commit}; check the repository with "
-            f"`git fsck`\n{output}"
-        )
+
+def blobs(repository: Path, ids: Iterable[str]) -> Iterator[tuple[str, bytes]]:
+    """Yield the content of each id, in turn; raises TargetError where the repository lacks one."""
+    wanted = list(dict.fromkeys(ids))
+    if not wanted:
+        return
+    with tempfile.TemporaryFile() as asked:
+        asked.write("".join(f"{blob}\n" for blob in wanted).encode())
+        asked.seek(0)
+        command = ["git", f"--git-dir={repository}", "cat-file", "--batch"]
+        with subprocess.Popen(
+            command, env=git_environment(), stdin=asked, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        ) as sender:
+            assert sender.stdout is not None
+            assert sender.stderr is not None
+            for blob in wanted:
+                head = sender.stdout.readline().split()
+                if len(head) != 3:
+                    sender.kill()
+                    raise _unreadable(repository, f"the file {blob}", sender.stderr.read())
+                content = sender.stdout.read(int(head[2]))
+                sender.stdout.read(1)  # the end of its line
+                yield blob, content
+
+
+def _unreadable(repository: Path, what: str, output: bytes) -> TargetError:
+    return TargetError(
+        f"{repository}: could not export {what}; check the repository with `git fsck`\n"
+        f"{output.decode(errors='replace').strip()}"
+    )
 
 
 def run_git(arguments: list[str], *, stdin: str = "", error: type[TargetError] = TargetError) -> str:

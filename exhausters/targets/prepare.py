@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from exhausters.errors import TargetError
+from exhausters.errors import CacheFolderError, TargetError
 from exhausters.targets.cache import Progress, cache_root
 from exhausters.targets.entry_point import require_entry_point
 from exhausters.targets.environments import (
@@ -81,9 +84,15 @@ def prepare(
         TargetNotFoundError: no such release, folder or commit.
         InstallError: the package index or uv failed.
         SeamError: the target's scheduler has no entry point for scripts.
+        CacheFolderError: the cache cannot be written.
         TargetError: the target does not support this Python, or states no requirements.
     """
     spec = parse_target(target) if isinstance(target, str) else target
+    with _cache_written():
+        return _prepared(spec, installer, on_progress)
+
+
+def _prepared(spec: TargetSpec, installer: Installer | None, on_progress: Progress | None) -> PreparedTarget:
     python = current_interpreter()
     sources = _sources(spec, python, installer, on_progress)
     statement = read_statement(sources.source_dir)
@@ -116,6 +125,22 @@ def _sources(
     if spec.kind == "git" and spec.directory is not None and spec.revision is not None:
         return fetch_commit(spec.directory, spec.revision, on_progress=on_progress)
     raise TargetError(f"{spec!r}: incomplete target; make specs with parse_target()")
+
+
+@contextmanager
+def _cache_written() -> Iterator[None]:
+    """Raise CacheFolderError where the disk refuses what is written into the cache."""
+    try:
+        yield
+    except OSError as error:
+        root = cache_root()
+        # A full disk has no file name; a file elsewhere is one of the target's, which is only read.
+        if error.filename is not None and not Path(os.fsdecode(error.filename)).is_relative_to(root):
+            raise
+        raise CacheFolderError(
+            f"{root}: the cache cannot be written ({error.strerror or error}); make room with "
+            "`exhausters cache prune`, or name another folder by EXHAUSTERS_CACHE"
+        ) from error
 
 
 def _check_python(spec: TargetSpec, statement: Statement, python: Interpreter) -> None:

@@ -8,9 +8,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from exhausters.errors import StoreError
 from exhausters.sweep.free_axes import is_free_axis
 from exhausters.sweep.record import OUTCOMES, SCHEMA_VERSION
-from exhausters.sweep.store import HEADER_NAME, RECORDS_NAME
+from exhausters.sweep.record_files import HEADER_NAME, RECORDS_NAME, upgraded_header
 from reports.errors import DuplicateRunError, ForeignFileError, SchemaVersionError
 from reports.load.frame import axis_types
 from reports.load.json_file import parse_object, read_object, read_text
@@ -30,12 +31,16 @@ def load_sweep(folder: Path) -> tuple[Session, list[Run]]:
 
     Raises:
         TruncatedFileError: a line ends in the middle of a value.
-        SchemaVersionError: the header, or a line, has another schema than this harness.
+        SchemaVersionError: the header, or a line, has another schema than this harness, or a newer format.
         ForeignFileError: something in it is not what a sweep writes.
         DuplicateRunError: a cell is there twice for one target and round.
     """
     header = read_object(folder / HEADER_NAME)
     _require_schema(header, folder / HEADER_NAME)
+    try:
+        header = upgraded_header(header, folder / HEADER_NAME)
+    except StoreError as error:
+        raise SchemaVersionError(str(error)) from error
     session = Session(
         name=str(folder),
         suite=SWEEP,

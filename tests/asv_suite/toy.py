@@ -8,6 +8,7 @@ from pathlib import Path
 
 from exhausters.mirror import configured_index, mirror_releases, parse_range
 from exhausters.targets.cache import cache_root
+from exhausters.targets.claims import claim
 from exhausters.targets.git import run_git
 
 ROOT = Path(__file__).parents[2]
@@ -20,6 +21,7 @@ _HALVED = "        if rem_chunk_tokens is not None and page_size > 1:\n         
 def release_mirror(version: str) -> Path:
     """A mirror of one release, kept in the cache."""
     directory = cache_root() / "mirrors" / f"{version}.git"
+    claim(directory)
     mirror_releases(parse_range(version), directory, configured_index())
     return directory
 

@@ -96,7 +96,13 @@ def _app_fault(of: typer.Typer, arguments: Sequence[str], *, is_inline: bool) ->
         return f"no command {name!r}; there are {', '.join(group.commands)}"
     if is_inline and len(arguments) == 1:
         return None
-    return _parse_fault(lambda: _parsed_by_typer(command, arguments[1:]), is_inline=is_inline)
+    given = arguments[1:]
+    if hasattr(command, "commands"):  # `exhausters cache list`
+        below = given[0] if given else ""
+        if below not in command.commands:
+            return f"no command {name} {below}; there are {', '.join(command.commands)}"
+        command, given = command.commands[below], given[1:]
+    return _parse_fault(lambda: _parsed_by_typer(command, given), is_inline=is_inline)
 
 
 def _parsed_by_typer(command: Any, arguments: Sequence[str]) -> None:

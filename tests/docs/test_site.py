@@ -71,6 +71,7 @@ def test_the_page_of_commands_has_all_options(site: Any) -> None:
         assert command.callback is not None
         name = command.name or command.callback.__name__.replace("_", "-")
         assert f"\n## {name}\n" in text
+    assert "\n## cache prune\n" in text
     assert "`--host-time / --no-host-time`" in text
     assert "`BASE`" in text
 

@@ -11,6 +11,7 @@ from exhausters.errors import MirrorError, TargetNotFoundError, TargetSpecError
 from exhausters.mirror import mirror_releases, parse_range
 from exhausters.mirror.releases import MirrorReport
 from exhausters.targets import git
+from exhausters.targets.file_store import export_commit
 from exhausters.targets.pins import pins_for, read_statement, statement_from_metadata
 
 from .fakes import METADATA, folder_index, served, write_wheel
@@ -70,7 +71,7 @@ def test_pins_are_the_releases_own(wheels: Path, tmp_path: Path) -> None:
     make(wheels, tmp_path / "m.git")
     exported = tmp_path / "exported"
     exported.mkdir()
-    git.export_folder(tmp_path / "m.git", "v0.5.2", "python", exported)
+    export_commit(tmp_path / "m.git", "v0.5.2", "python", exported, store=tmp_path / "files")
     ours = read_statement(exported)
     released = statement_from_metadata(METADATA.format(version="0.5.2", transformers="5.2"), source="wheel")
     assert pins_for(ours) == pins_for(released)

@@ -9,6 +9,7 @@ from exhausters.sweep.grid import parse_grid
 from exhausters.sweep.runner import sweep
 from exhausters.targets import prepare
 from exhausters.targets.cache import cache_root
+from exhausters.targets.claims import claim
 
 TINY = {"axes": {"workload": ["shared_prefix"], "leave_pages": ["all", 56], "leave_refs": ["all", 0]}}
 
@@ -23,6 +24,7 @@ TINY = {"axes": {"workload": ["shared_prefix"], "leave_pages": ["all", 56], "lea
 def test_mirrored_commit_decides_as_the_release(version: str) -> None:
     """A mirrored commit has the release's pins, tree core and decision logs, byte for byte."""
     directory = cache_root() / "mirrors" / f"{version}.git"
+    claim(directory)
     mirror_releases(parse_range(version), directory, configured_index())
     grid = parse_grid(TINY, source="tiny")
     released = prepare(f"release:{version}")

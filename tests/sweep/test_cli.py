@@ -31,7 +31,7 @@ def outcomes() -> list[str]:
 def invoke(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, outcomes: list[str]) -> Invoke:
     """Run the command line with a target that needs no preparation, and a runner that runs nothing."""
 
-    def fake_sweep(target: Any, grid: Any, options: Any, *, executor: Any, on_record: Any) -> Any:
+    def fake_sweep(target: Any, grid: Any, *_options: Any, on_record: Any, **_more: Any) -> Any:
         given = outcomes + [DRAINED] * len(grid.cells)
         records = tuple(
             a_record(cell, outcome=outcome, reason="" if outcome == DRAINED else "so it is")

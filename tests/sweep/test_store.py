@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import errno
 import json
+import multiprocessing
+import os
+import resource
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from exhausters.errors import StoreError, UsageError
+from exhausters.errors import FolderBusyError, StoreError, UsageError
 from exhausters.observe.decision_log import DecisionLog
 from exhausters.observe.executed_source import ExecutedSource
 from exhausters.observe.latency import GoodputLimits
@@ -244,3 +247,53 @@ def test_a_disk_that_refuses_is_a_typed_error(tmp_path: Path, monkeypatch: pytes
         with pytest.raises(StoreError, match=r"out: cannot be written \(No space left on device\)"):
             writer.add(other)
     assert read_records(tmp_path / "out").records == (RECORDS[0],)
+
+
+@pytest.mark.parametrize("opened", [open_sweep, open_pairs])
+def test_two_commands_do_not_share_a_folder(tmp_path: Path, opened: Open) -> None:
+    """The second is refused with a typed error and changes nothing; when the first has ended it may write."""
+    with opened(tmp_path) as writer:
+        writer.add(pair_records()[-1])
+        with pytest.raises(FolderBusyError, match=r"another (sweep|pairs) writes into it; wait for it"):
+            opened(tmp_path)
+        assert len(read_records(tmp_path).records) == 1
+    with opened(tmp_path):
+        pass
+    assert read_records(tmp_path).records == ()
+
+
+def _add_with_little_room(folder: Path, room_bytes: int) -> None:
+    """In a process of its own: add both where no file may grow beyond the first line and some bytes."""
+    with open_sweep(folder) as writer:
+        writer.add(RECORDS[0])
+        limit = (folder / RECORDS_NAME).stat().st_size + room_bytes
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+        try:
+            writer.add(RECORDS[1])
+        except StoreError:
+            os._exit(0)
+    os._exit(1)
+
+
+def test_half_a_line_is_taken_back(tmp_path: Path) -> None:
+    """Where the disk takes only a part of a record, the folder holds those before it and can be read."""
+    child = multiprocessing.get_context("fork").Process(target=_add_with_little_room, args=(tmp_path, 50))
+    child.start()
+    child.join(timeout=60)
+    assert child.exitcode == 0
+    assert read_records(tmp_path).records == (RECORDS[0],)
+    assert not read_records(tmp_path).is_complete
+    assert not list(tmp_path.rglob("*.tmp"))
+
+
+def test_a_folder_that_cannot_be_written_is_a_typed_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A read-only place is refused before anything is booted, with the folder and what to do."""
+
+    def refuse(path: Path, *_arguments: object, **_more: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system", str(path))
+
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    with pytest.raises(StoreError, match=r"out: cannot be written \(Read-only file system\).*with --out"):
+        open_sweep(tmp_path / "out")
