@@ -11,6 +11,7 @@ INPUTS_SUM := $(shell cat pyproject.toml constraints.txt 2>/dev/null | cksum | t
 STAMP := $(VENV)/.complete-$(INPUTS_SUM)
 # What the site is built with is installed when it is first built.
 DOCS_STAMP := $(VENV)/.docs-$(INPUTS_SUM)
+PACKAGE_STAMP := $(VENV)/.package-$(INPUTS_SUM)
 
 TARGET ?= release:0.5.23
 GRID ?= quick
@@ -43,8 +44,10 @@ TRUST_OUT ?= results/trust
 # Comparisons of the release with itself.
 TRUST_AA ?= 50
 TRUST_SEED ?= 1
+# Where `make package` builds; it is emptied first.
+DIST ?= dist
 
-.PHONY: help setup mirror bench bench-harness real-commits museum conformance gate asv asv-publish fuzz nightly reach-map reach-cover report trust test test-releases test-slow test-browser lint format docs metrics constraints clean
+.PHONY: help setup package coverage mirror bench bench-harness real-commits museum conformance gate asv asv-publish fuzz nightly reach-map reach-cover report trust test test-releases test-slow test-browser lint format docs metrics constraints clean
 
 help:  ## list the chores
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1  \2/p' $(MAKEFILE_LIST) | awk '{n=$$1; $$1=""; printf "  %-14s%s\n", n, $$0}'
@@ -162,13 +165,37 @@ trust: setup  ## plant changes, compare a release with itself, write docs/trust.
 
 # Without a Chromium the tests of the dashboard are left out, and a line at the end says how many.
 test: setup  ## the tests that take seconds, the newest release included (PYTEST_ARGS=)
-	$(PY) -m pytest -m "not releases and not slow" $(PYTEST_ARGS)
+	$(PY) -m pytest -m "not releases and not slow and not package" $(PYTEST_ARGS)
 
 test-releases: setup  ## the tests that run every supported release
 	$(PY) -m pytest -m releases $(PYTEST_ARGS)
 
 test-slow: setup  ## the tests that take minutes
 	$(PY) -m pytest -m slow $(PYTEST_ARGS)
+
+# The sdist is built from the tree and the wheel from the sdist, so what one lacks fails here.
+package: $(PACKAGE_STAMP)  ## build sdist and wheel, check both, and use the wheel in an empty environment (DIST=)
+	rm -rf $(DIST)
+	$(PY) -m build --no-isolation --outdir $(DIST)
+	$(PY) -m twine check --strict $(DIST)/*
+	$(VENV)/bin/check-wheel-contents $(DIST)/*.whl
+	EXHAUSTERS_DIST=$(abspath $(DIST)) $(PY) -m pytest -m package tests/package $(PYTEST_ARGS)
+
+$(PACKAGE_STAMP): $(STAMP)
+	@rm -f $(VENV)/.package-*
+	@echo "package: installing what builds and checks it"
+	@$(PY) -m pip install -qq --disable-pip-version-check -c constraints.txt --no-build-isolation -e '.[package]'
+	@touch $@
+
+# What runs in workers of the fake engine and in commands that tests start is counted with it; what SGLang's own
+# environments execute is not: they have no coverage. One process after the other adds to the same data.
+coverage: setup  ## all default tests, with what they execute; fails below 90 % of lines or 85 % of branches
+	$(VENV)/bin/coverage erase
+	status=0; \
+	$(PY) -m coverage run -m pytest -m "not releases and not slow and not package" $(PYTEST_ARGS) \
+		|| status=$$?; \
+	$(VENV)/bin/coverage combine --quiet; \
+	$(PY) -m tests.coverage_goal && exit $$status
 
 test-browser: setup  ## the tests that open the dashboard in a headless Chromium; fails without one
 	EXHAUSTERS_CHROMIUM_REQUIRED=1 $(PY) -m pytest -m browser $(PYTEST_ARGS)
@@ -202,7 +229,7 @@ metrics: setup  ## regenerate docs/metrics.md from the registry
 constraints: setup  ## regenerate constraints.txt from the ranges in pyproject.toml
 	printf 'hatchling>=1.27,<2\neditables\n' > $(VENV)/build-backend.in
 	$(PY) -m exhausters.targets pip compile --quiet --upgrade --universal --python-version 3.11 \
-		--extra dev --extra docs --no-header --no-annotate --output-file $(VENV)/constraints.out \
+		--extra dev --extra docs --extra package --no-header --no-annotate --output-file $(VENV)/constraints.out \
 		pyproject.toml $(VENV)/build-backend.in
 	{ grep '^#' constraints.txt; cat $(VENV)/constraints.out; } > $(VENV)/constraints.new
 	mv $(VENV)/constraints.new constraints.txt

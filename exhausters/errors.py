@@ -2,6 +2,7 @@
 
     ExhaustersError
     ├── UsageError(ValueError)          bad input: names the value, what was expected, what to do
+    │   ├── MissingExtraError           a command needs packages that are not installed; names the extra
     │   ├── LevelError                  a pressure level that is not a non-negative integer
     │   ├── TargetSpecError             a target that cannot be parsed
     │   ├── GridError                   a grid, cell or settings file that makes no sense
@@ -54,6 +55,10 @@ class ExhaustersError(Exception):
 
 class UsageError(ExhaustersError, ValueError):
     """Bad input. The message names the value, what was expected and what to do."""
+
+
+class MissingExtraError(UsageError):
+    """A command needs packages that only an extra of this project installs; the message names it."""
 
 
 class LevelError(UsageError):

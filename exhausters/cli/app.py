@@ -9,8 +9,11 @@ codes are listed in `exhausters.console`.
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import typer
 
+from exhausters import __version__
 from exhausters.cli.bisect import bisect
 from exhausters.cli.cache import cache
 from exhausters.cli.check import check
@@ -32,12 +35,30 @@ from exhausters.cli.trace import trace
 from exhausters.cli.why import why
 from reports.cli.app import COMMANDS as REPORT_COMMANDS
 
+
+def _print_version(is_asked: bool) -> None:
+    if is_asked:
+        print(f"sglang-exhausters {__version__}")
+        raise typer.Exit
+
+
 app = typer.Typer(
     help="Run the real SGLang scheduler on a CPU under scripted pressure, and judge what changed.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+
+@app.callback()
+def main(
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, help="Print the version.", callback=_print_version)
+    ] = False,
+) -> None:
+    """Run the real SGLang scheduler on a CPU under scripted pressure, and judge what changed."""
+
+
 app.command(rich_help_panel="Measure")(doctor)
 app.command(rich_help_panel="Measure")(sweep)
 app.command(rich_help_panel="Measure")(pair)

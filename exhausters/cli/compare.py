@@ -14,6 +14,7 @@ from exhausters.cli.options import GRID_HELP, CellsOption, print_dropped_variabl
 from exhausters.cli.outcomes import print_left_out
 from exhausters.console import error_console, errors_shown, output_console
 from exhausters.errors import ExhaustersError, UsageError
+from exhausters.extras import require_extra
 from reports.vocabulary import ANY, CLAIMS
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ def compare(
 
     errors = error_console()
     with errors_shown(errors):
+        require_extra("reports", what="exhausters compare")
         if claim not in CLAIMS:
             raise UsageError(f"--claim {claim!r}: expected one of {', '.join(CLAIMS)}")
         given = _given(grid, cells)

@@ -9,6 +9,7 @@ import typer
 
 from exhausters.cli.options import print_dropped_variables
 from exhausters.console import error_console, errors_shown, output_console, print_line
+from exhausters.extras import require_extra
 
 
 def growth(
@@ -29,6 +30,9 @@ def growth(
     out: Annotated[Path, typer.Option(help="Folder for the runs and the answer.")] = Path("results/growth"),
 ) -> None:
     """How the cost of a step grows with context, queue and tree; exit 0 no faster, 1 faster, 2 undecided."""
+    errors = error_console()
+    with errors_shown(errors):
+        require_extra("reports", what="exhausters growth")
     from exhausters.growth.axes import chosen_axes, engine_settings, points_of
     from exhausters.growth.folder import growth_writer
     from exhausters.growth.measure import GrowthPlan, PointRun, measure_growth
@@ -39,7 +43,7 @@ def growth(
     from reports.detect.growth_answer import growth_answer
     from reports.render.growth import growth_document, print_growth
 
-    console, errors = output_console(), error_console()
+    console = output_console()
     with errors_shown(errors):
         axes = chosen_axes(axis or ())
         engine = engine_settings(tree_core)

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from exhausters.console import error_console, errors_shown, output_console, print_line
+from exhausters.extras import require_extra
 from exhausters.targets import NEWEST_RELEASE, SUPPORTED_RELEASES
 
 DEFAULT_MIRROR = ".cache/sglang.git"
@@ -29,10 +30,12 @@ def mirror(
     ),
 ) -> None:
     """Make a local history of SGLang for commit ranges: a commit and a tag for each release."""
+    errors = error_console()
+    with errors_shown(errors):
+        require_extra("mirror", what="exhausters mirror")
     from exhausters.mirror import configured_index, mirror_clone, mirror_releases, parse_range
     from exhausters.progress import ShownProgress
 
-    errors = error_console()
     with errors_shown(errors), ShownProgress(errors) as progress:
         if source == "pypi":
             report = mirror_releases(

@@ -11,7 +11,7 @@ from dataclasses import replace
 from functools import cache
 from typing import Any
 
-from exhausters.errors import UsageError
+from exhausters.extras import require_extra
 from exhausters.fuzz import features as names
 from exhausters.fuzz.features import (
     SCRIPT_FEATURES,
@@ -70,7 +70,7 @@ def draw_scripts(engine: EngineSettings, *, seed: int, count: int) -> list[tuple
     The first example of hypothesis is its simplest one in every run, and is left out.
 
     Raises:
-        UsageError: hypothesis is not installed.
+        MissingExtraError: hypothesis is not installed.
     """
     hypothesis = _hypothesis()
     drawn: dict[str, tuple[FuzzScript, frozenset[str]]] = {}
@@ -92,13 +92,9 @@ def draw_scripts(engine: EngineSettings, *, seed: int, count: int) -> list[tuple
 
 
 def _hypothesis() -> Any:
-    try:
-        import hypothesis
-    except ImportError as error:
-        raise UsageError(
-            "fuzz draws its scripts with hypothesis, which is not installed: "
-            "python -m pip install 'sglang-exhausters[fuzz]'"
-        ) from error
+    require_extra("fuzz", what="exhausters check --fuzz")
+    import hypothesis
+
     return hypothesis
 
 

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from exhausters.console import error_console, errors_shown, output_console, print_line
+from exhausters.extras import require_extra
 from reports.cli.options import DEFAULT_REPOSITORY, ConfigOption, RepositoryOption, read_config
 
 
@@ -25,6 +26,8 @@ def build(
     repository: RepositoryOption = DEFAULT_REPOSITORY,
 ) -> None:
     """Write a report on all builds, the newest against the one before, and a dashboard (index.html)."""
+    with errors_shown():
+        require_extra("reports", what="build")
     from reports.dashboard.known_commits import known_commits
     from reports.dashboard.report_folder import write_report
     from reports.explain.report import make_report

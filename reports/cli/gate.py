@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from exhausters.console import errors_shown, output_console
+from exhausters.extras import require_extra
 from reports.cli.options import ConfigOption, read_config
 
 
@@ -34,6 +35,8 @@ def gate(
 ) -> None:
     """Compare two builds; exit 0: nothing worse, 1: worse, a trade-off or a false claim, 2: undecided."""
     # Here, not above: a command line that judges nothing must not wait for pandas.
+    with errors_shown():
+        require_extra("reports", what="gate")
     from reports.explain.comparison import compare
     from reports.load.builds import load_side
     from reports.load.load_results import load_results

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from exhausters.console import errors_shown
+from exhausters.extras import require_extra
 from reports.cli.options import DEFAULT_REPOSITORY, RepositoryOption
 
 
@@ -24,6 +25,8 @@ def history(
     repository: RepositoryOption = DEFAULT_REPOSITORY,
 ) -> None:
     """Print a table with one row per build: which builds decide alike, and the mean of each metric."""
+    with errors_shown():
+        require_extra("reports", what="history")
     from reports.load.load_results import load_results
     from reports.render.history_table import history_table, parse_where, tags_of
 

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from exhausters.console import errors_shown
+from exhausters.extras import require_extra
 from reports.cli.options import ConfigOption, read_config
 
 
@@ -24,6 +25,8 @@ def scan_report(
     config: ConfigOption = None,
 ) -> None:
     """Tell which commits of a scan changed decisions or cost, each with its pull request, as Markdown."""
+    with errors_shown():
+        require_extra("reports", what="scan-report")
     from reports.explain.scan_changes import scan_report as make_report
     from reports.render.scan import render_scan, scan_document, write_section
 

@@ -1,0 +1,1 @@
+"""What exported commits take on disk."""
