@@ -53,7 +53,10 @@ def export_commit(
     plain = [file for file in files if file.is_plain]
     missing: dict[str, list[TreeFile]] = {}
     for file in plain:
-        if not _linked(_place(store, file), destination / file.path, size_bytes=file.size_bytes):
+        if not file.size_bytes:
+            # There are hundreds in each commit, they take no room, and a file can have so many names only.
+            _write_empty(destination / file.path, is_executable=file.is_executable)
+        elif not _linked(_place(store, file), destination / file.path, size_bytes=file.size_bytes):
             missing.setdefault(file.blob, []).append(file)
     for blob, content in git.blobs(repository, missing):
         for file in missing[blob]:
@@ -91,6 +94,11 @@ def _write(place: Path, content: bytes, stored: Path) -> None:
     with contextlib.suppress(OSError):
         stored.parent.mkdir(parents=True, exist_ok=True)
         os.link(place, stored)
+
+
+def _write_empty(place: Path, *, is_executable: bool) -> None:
+    place.touch()
+    place.chmod(0o555 if is_executable else 0o444)
 
 
 def _make_others(repository: Path, files: Iterable[TreeFile], destination: Path) -> None:

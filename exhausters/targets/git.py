@@ -145,7 +145,9 @@ def tree_files(repository: Path, commit: str, folder: str) -> list[TreeFile]:
     for entry in done.stdout.split(b"\0")[:-1]:
         about, _, path = entry.partition(b"\t")
         mode, _, blob, size = about.decode().split()
-        size_bytes = int(size) if size.isdecimal() else 0
+        if mode != _SUBMODULE and not size.isdecimal():  # `BAD`: the repository lost it
+            raise _unreadable(repository, f"the file {os.fsdecode(path)}", done.stderr)
+        size_bytes = 0 if mode == _SUBMODULE else int(size)
         found.append(TreeFile(path=os.fsdecode(path), blob=blob, size_bytes=size_bytes, mode=mode))
     return found
 
