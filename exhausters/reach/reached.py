@@ -92,9 +92,9 @@ class Reach:
         return self._of_lines() + others
 
     def _of_lines(self) -> str:
-        constants = f"{self.import_lines} changed lines of constants, whose use is not known"
+        constants = f"{self.import_lines:,} changed lines of constants, whose use is not known"
         if self.changed:
-            text = f"{self.reached} of {self.changed} changed lines reached"
+            text = f"{self.reached:,} of {self.changed:,} changed lines reached"
             if self.only_guards:
                 text = f"{text}, {self.only_guards} of them only conditions that kept the rest from running"
             if self.only_tried:

@@ -17,6 +17,7 @@ from reports.detect.cell_groups import PRESSURES
 from reports.detect.effect import Effect
 from reports.detect.effect_words import metric_words
 from reports.detect.materiality import Change, percent
+from reports.detect.paired_tests import NOISE, NOT_KNOWN_TO_MATTER
 from reports.explain.comparison import Comparison
 from reports.explain.divergence import LogDivergence
 from reports.vocabulary import BETTER, CHANGED, DECISION_LOG, OUTCOME, SAME, WORSE
@@ -119,11 +120,8 @@ def decisions(comparison: Comparison) -> str:
 
 def cost_per_step(comparison: Comparison) -> list[str]:
     """Return what each cost was per step, over all cells; paired CPU time first."""
-    found = []
-    for effect in comparison.effects:
-        if effect.metric == CPU_TIME and effect.change is not None:
-            low_high = f" ({effect.rule})" if effect.rule else ""
-            found.append(f"CPU time ({effect.workload}) {effect.change.text}{low_high}")
+    timed = [one for one in comparison.effects if one.metric == CPU_TIME and one.change is not None]
+    found = [f"CPU time in pairs {', '.join(map(_paired_words, timed))}"] if timed else []
     for name in COUNTS:
         rows = comparison.verdicts[comparison.verdicts["metric"] == f"{name}_per_step"]
         base, head = (rows[side].to_numpy(dtype=np.float64) for side in ("base", "head"))
@@ -134,6 +132,20 @@ def cost_per_step(comparison: Comparison) -> list[str]:
             text = f" ({percent(theirs / ours - 1)})" if ours != theirs else ""
             found.append(f"{metric_words(name)} {base_to_head(change)}{text}")
     return found
+
+
+def _paired_words(effect: Effect) -> str:
+    """The change of CPU time, with its workload, settings and interval: "+4.4 % (agents, +2.5 to +5.8 %)"."""
+    assert effect.change is not None
+    interval = effect.rule.removeprefix("paired, ").partition(", smallest")[0]
+    limit = f"{100 * effect.threshold:g} %"
+    doubt = {
+        NOT_KNOWN_TO_MATTER: f"not known to reach {limit}",
+        NOISE: "not told from noise",
+    }
+    told = [words for reason, words in doubt.items() if reason in effect.rule]
+    place = f"{effect.workload} {effect.settings}".strip()
+    return f"{effect.change.text} ({', '.join((place, interval, *told))})"
 
 
 def reasons_why(divergences: Sequence[LogDivergence]) -> list[Why]:

@@ -103,7 +103,7 @@ def _first_screen(comparison: Comparison, options: Sequence[str] | None) -> Iter
         lines.append(f"* First divergence in {_code(why.cells[0])}{more}: {_prose(why.sentence)}")
     quiet = immaterial_cells(comparison)
     lines += [
-        f"* {_prose(_capital(text))}"
+        f"* {_prose(_capital(text), 2 * _MAX_TEXT)}"
         for text in (quiet, f"reach: {answer.reach}" if answer.reach else "")
         if text
     ]
