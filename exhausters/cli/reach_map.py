@@ -67,4 +67,5 @@ def reach_map(
         f"{len(measured.executed)} of {every} cells execute {len(measured.functions):,} functions of "
         f"{measured.build}: {out} ({len(text.encode()):,} bytes)",
     )
-    print_outcomes(console, records, out, noun="cells")
+    if records:
+        print_outcomes(console, records, out, noun="cells")

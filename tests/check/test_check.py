@@ -22,7 +22,7 @@ from exhausters.sweep.grid import load_grid
 from exhausters.sweep.record import CRASHED, CellResult, RunRecord
 from exhausters.sweep.run_options import CHECKED, RunOptions
 from exhausters.worker.protocol import ScriptRef
-from exhausters.workloads import parse_workload
+from exhausters.workloads import parse_spec, parse_workload
 from tests.fakes.fake_engine import ScriptRunner
 from tests.fakes.fake_target import fake_target
 
@@ -134,11 +134,24 @@ def test_exit_codes(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_stock_grid() -> None:
-    """The grid `check` has few boots, small numbers of rows, both loops, canary models and held pressure."""
+    """The grid `check` has few boots, small numbers of rows, both loops, canary models and held pressure.
+
+    Each pool that an exhauster can be put on is put under pressure, and each kind of request is sent.
+    """
     cells = load_grid("check").cells
     engines = {cell.engine for cell in cells}
-    assert len(engines) <= 8
+    assert len(engines) <= 13
     assert {engine.max_running_requests for engine in engines} == {4, 8}
     assert {engine.overlap for engine in engines} == {True, False}
-    assert {engine.model for engine in engines} == {"canary", "canary_hybrid_swa"}
+    assert {engine.model for engine in engines} == {"canary", "canary_hybrid_swa", "canary_hybrid_mamba"}
     assert any(cell.levels.held for cell in cells)
+    assert {name for cell in cells for name in cell.levels.given()} >= {
+        "leave_pages",
+        "leave_rows",
+        "leave_host_pages",
+        "leave_mamba_slots",
+        "leave_lora_slots",
+    }
+    arguments = {name for cell in cells for name in parse_spec(cell.workload).arguments}
+    assert arguments >= {"priorities", "adapters", "grammar_steps", "sessions", "logprobs_from"}
+    assert any(cell.engine.speculative_accept for cell in cells)

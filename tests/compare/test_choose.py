@@ -11,7 +11,7 @@ import pytest
 from exhausters.compare.choose import MAX_CELLS, MAX_ENGINES, by_map, choose_cells
 from exhausters.compare.sources import Sources
 from exhausters.pressure.levels import PressureLevels
-from exhausters.reach.cell_map import CellMap
+from exhausters.reach.cell_map import CellMap, read_cell_map
 from exhausters.reach.changed_functions import ChangedFunctions
 from exhausters.reach.functions import Function
 from exhausters.sweep.cell import Cell, EngineSettings
@@ -156,3 +156,27 @@ def test_the_guard_is_always_there(tmp_path: Path, seed: int) -> None:
         _sources(tmp_path, "def f():\n    return 0\n", f"def f():\n    return {seed + 1}\n")
     )
     assert {cell.id for cell in load_grid("short").cells} <= {cell.id for cell in choice.grid.cells}
+
+
+@pytest.mark.parametrize(
+    ("folder", "switch"),
+    [
+        ("speculative", "speculative_algorithm"),
+        ("mem_cache/pool_host", "enable_hierarchical_cache"),
+        ("lora", "enable_lora"),
+        ("disaggregation", "disaggregation_mode"),
+        ("mem_cache/unified_cache/components/mamba", "max_mamba_cache_size"),
+    ],
+)
+def test_a_change_of_a_feature_is_compared_on_an_engine_that_has_it(folder: str, switch: str) -> None:
+    """Each function there that any cell executes is executed by a cell that is chosen for a change of it."""
+    cell_map, guard = read_cell_map(), load_grid("short").cells
+    pool = [cell for cell in load_grid("pool").cells if cell.id in cell_map.executed]
+    inside = sorted(one for one in cell_map.functions if one.file.startswith(f"sglang/srt/{folder}"))
+    of_the_feature = 0
+    for function in inside:
+        choice = by_map(_changed(function), cell_map=cell_map, pool=pool, guard=guard)
+        reaching = [one for one in choice.grid.cells if function in cell_map.executed[one.id]]
+        assert reaching, function
+        of_the_feature += any(switch in dict(one.engine.server_args) for one in reaching)
+    assert of_the_feature > len(inside) / 2
