@@ -19,6 +19,7 @@ NEEDED = {
         "asv",
         "asv-publish",
         "bench-harness",
+        "test-browser",
         "test-slow",
         "test-releases",
     ],
