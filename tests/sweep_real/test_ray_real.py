@@ -42,13 +42,13 @@ def _executor() -> Iterator[Any]:
 
     said: list[str] = []
     with RayExecutor(2, say=said.append) as executor:
-        executor.said = said
+        vars(executor)["said"] = said
         yield executor
     assert wait_until(lambda: not [one for one in below() if "ray" in name_of(one)])
 
 
 def below() -> list[psutil.Process]:
-    return psutil.Process().children(recursive=True)
+    return list(psutil.Process().children(recursive=True))
 
 
 def name_of(process: psutil.Process) -> str:
