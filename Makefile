@@ -12,6 +12,7 @@ STAMP := $(VENV)/.complete-$(INPUTS_SUM)
 # What the site is built with is installed when it is first built.
 DOCS_STAMP := $(VENV)/.docs-$(INPUTS_SUM)
 PACKAGE_STAMP := $(VENV)/.package-$(INPUTS_SUM)
+RAY_STAMP := $(VENV)/.ray-$(INPUTS_SUM)
 
 TARGET ?= release:0.5.23
 GRID ?= quick
@@ -47,7 +48,7 @@ TRUST_SEED ?= 1
 # Where `make package` builds; it is emptied first.
 DIST ?= dist
 
-.PHONY: help setup package coverage mirror bench bench-harness real-commits museum conformance gate asv asv-publish fuzz nightly reach-map reach-cover report trust test test-releases test-slow test-browser lint format docs metrics constraints clean
+.PHONY: help setup package coverage mirror bench bench-harness real-commits museum conformance gate asv asv-publish fuzz nightly reach-map reach-cover report trust test test-releases test-slow test-browser test-ray lint format docs metrics constraints clean
 
 help:  ## list the chores
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1  \2/p' $(MAKEFILE_LIST) | awk '{n=$$1; $$1=""; printf "  %-14s%s\n", n, $$0}'
@@ -165,7 +166,7 @@ trust: setup  ## plant changes, compare a release with itself, write docs/trust.
 
 # Without a Chromium the tests of the dashboard are left out, and a line at the end says how many.
 test: setup  ## the tests that take seconds, the newest release included (PYTEST_ARGS=)
-	$(PY) -m pytest -m "not releases and not slow and not package" $(PYTEST_ARGS)
+	$(PY) -m pytest -m "not releases and not slow and not package and not ray" $(PYTEST_ARGS)
 
 test-releases: setup  ## the tests that run every supported release
 	$(PY) -m pytest -m releases $(PYTEST_ARGS)
@@ -192,13 +193,22 @@ $(PACKAGE_STAMP): $(STAMP)
 coverage: setup  ## all default tests, with what they execute; fails below 90 % of lines or 85 % of branches
 	$(VENV)/bin/coverage erase
 	status=0; \
-	$(PY) -m coverage run -m pytest -m "not releases and not slow and not package" $(PYTEST_ARGS) \
+	$(PY) -m coverage run -m pytest -m "not releases and not slow and not package and not ray" $(PYTEST_ARGS) \
 		|| status=$$?; \
 	$(VENV)/bin/coverage combine --quiet; \
 	$(PY) -m tests.coverage_goal && exit $$status
 
 test-browser: setup  ## the tests that open the dashboard in a headless Chromium; fails without one
 	EXHAUSTERS_CHROMIUM_REQUIRED=1 $(PY) -m pytest -m browser $(PYTEST_ARGS)
+
+test-ray: $(RAY_STAMP)  ## the tests that start a Ray on this machine, which is installed first
+	$(PY) -m pytest -m ray $(PYTEST_ARGS)
+
+$(RAY_STAMP): $(STAMP)
+	@rm -f $(VENV)/.ray-*
+	@echo "test-ray: installing ray"
+	@$(PY) -m pip install -qq --disable-pip-version-check -c constraints.txt --no-build-isolation -e '.[ray]'
+	@touch $@
 
 lint: setup  ## ruff, the formatter in check mode, the type checker, and who may import whom
 	$(VENV)/bin/ruff check .

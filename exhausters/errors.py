@@ -37,6 +37,8 @@
     ├── GoldenTraceError            a file that is no golden trace, or of another version
     ├── ReachMapError                   a file that is no map from cells to functions
     ├── CacheError                      a cached result that a run does not confirm
+    ├── ClusterError                    Ray is not there, or no node of it can run this target
+    │   └── PlaceLostError              the process or node that made a run was lost, again and again
     └── StoreError                      a folder of records that is missing, broken or of another schema
         └── FolderBusyError             another command writes into the folder
 
@@ -239,6 +241,14 @@ class ReachMapError(ExhaustersError):
 
 class CacheError(ExhaustersError):
     """A result from the cache that the same run does not give now; names the cell and what differs."""
+
+
+class ClusterError(ExhaustersError):
+    """Ray cannot be reached or started, or none of its nodes can run a target; says why."""
+
+
+class PlaceLostError(ClusterError):
+    """The process or node that made a run was lost as often as a run is tried; says why the last time."""
 
 
 class StoreError(ExhaustersError):

@@ -16,6 +16,7 @@ EXTRAS = {
     "asv": ("asv", "asv_runner"),
     "pytest-benchmark": ("pytest", "pytest_benchmark"),
     "fuzz": ("hypothesis",),
+    "ray": ("ray",),
 }
 _DISTRIBUTION = "sglang-exhausters"
 

@@ -97,10 +97,12 @@ _DEFINED = {
     },
     "exhausters.sweep.execute": {
         "Executor",
+        "KeepsResults",
         "KnownResults",
         "LocalExecutor",
         "boot_facts",
         "imported_sources",
+        "record_of",
         "run_on",
     },
     "exhausters.sweep.workers": {"Lease", "Workers", "boot"},

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from exhausters.cli.engines import Engine, executor_of
 from exhausters.cli.options import (
     DEFAULT_TARGET,
     GRID_HELP,
@@ -42,11 +43,16 @@ def sweep(
         bool,
         typer.Option("--resume", help="Keep the cells that an interrupted sweep has finished in --out."),
     ] = False,
+    engine: Annotated[
+        Engine, typer.Option(help="local: this machine; ray: a Ray cluster (docs/cluster.md).")
+    ] = Engine.LOCAL,
+    ray_address: Annotated[
+        str | None, typer.Option(help="With ray: the cluster, such as auto. Without, one is started here.")
+    ] = None,
     skip_bad_lines: Annotated[bool, typer.Option(help="Skip and count broken lines of traces.")] = False,
 ) -> None:
     """Run every cell of a grid on one SGLang, print a table, and write the records."""
     from exhausters.observe.forward_time_models import forward_time_model
-    from exhausters.sweep.execute import LocalExecutor
     from exhausters.sweep.grid import load_grid
     from exhausters.sweep.result_cache import ResultCache
     from exhausters.sweep.resume import asked_of, resumed_writer
@@ -67,12 +73,13 @@ def sweep(
         options = SweepOptions(clock=clock, run=run)
         with SweepProgress(errors, total=len(chosen.cells)) as progress:
             prepared = prepare(target, on_progress=progress.say)
-            executor = LocalExecutor(workers, cache=ResultCache(verify=verify_cache) if cache else None)
+            stored = ResultCache(verify=verify_cache) if cache else None
+            executing = executor_of(engine, workers, cache=stored, address=ray_address, say=progress.note)
             if resume:
                 opened = resumed_writer(out, target=prepared, grid=chosen, options=options)
             else:
                 opened = sweep_writer(out, target=prepared, grid=chosen, asked=asked_of(options))
-            with opened as writer:
+            with executing as executor, opened as writer:
 
                 def keep(record: RunRecord) -> None:
                     writer.add(record)

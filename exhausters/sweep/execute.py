@@ -47,15 +47,19 @@ class Executor(Protocol):
         ...
 
 
-class KnownResults(Protocol):
+class KeepsResults(Protocol):
+    """What is told of each run that has succeeded."""
+
+    def keep(self, run: PlannedRun, result: CellResult, sources: ImportedSources) -> None:
+        """Be told of a run that has succeeded, and of what its worker has imported."""
+        ...
+
+
+class KnownResults(KeepsResults, Protocol):
     """What an executor asks before it executes, and tells afterwards; `ResultCache` is one."""
 
     def split(self, tasks: Sequence[Task]) -> tuple[list[RunRecord], list[Task]]:
         """Return records for the runs whose results are known, and the tasks without those runs."""
-        ...
-
-    def keep(self, run: PlannedRun, result: CellResult, sources: ImportedSources) -> None:
-        """Be told of a run that has succeeded, and of what its worker has imported."""
         ...
 
     def confirm(self, record: RunRecord) -> None:
@@ -169,7 +173,7 @@ def _execute(
                 if run.boot and pair != (run.cell.engine, run.boot):
                     pair = run.cell.engine, run.boot
                     lease.boot_together(_workers_of(task, *pair), boot=run.boot)
-                record = _record(lease, run, cache)
+                record = record_of(lease, run, cache)
                 if owner.is_interrupted:
                     return
                 if not run.is_warm_up:
@@ -188,7 +192,8 @@ def _workers_of(
     return tuple(dict.fromkeys((run.target, run.cell.engine, run.clock) for run in runs))
 
 
-def _record(lease: Lease, run: PlannedRun, cache: KnownResults | None) -> RunRecord:
+def record_of(lease: Lease, run: PlannedRun, cache: KeepsResults | None) -> RunRecord:
+    """Boot what a run needs, unless it is lent, execute the run, and return its record, whatever happens."""
     host: Host | None = None
     try:
         host = lease.host(run.target, run.cell.engine, clock=run.clock, boot=run.boot)
@@ -220,7 +225,7 @@ def _core_of(run: PlannedRun, cores: Sequence[int]) -> int | None:
     return None if run.round is None else cores[run.round // 2 % len(cores)]
 
 
-def _keep(cache: KnownResults, host: Host, run: PlannedRun, result: CellResult) -> None:
+def _keep(cache: KeepsResults, host: Host, run: PlannedRun, result: CellResult) -> None:
     # The run has succeeded: a worker that dies now, or a full disk, costs the cache and not the record.
     with suppress(HostError, OSError):
         cache.keep(run, result, host.run(imported_sources, reset=False))

@@ -1,0 +1,153 @@
+"""A sweep on a Ray of two workers: the same records as on this machine, and nothing is lost with a worker."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from exhausters.sweep.execute import LocalExecutor
+from exhausters.sweep.grid import Grid, parse_grid
+from exhausters.sweep.read_records import read_records
+from exhausters.sweep.record import DRAINED, RunRecord
+from exhausters.sweep.runner import sweep
+from exhausters.targets import NEWEST_RELEASE
+from tests.conftest import newest_release
+from tests.worker.footprint import wait_until
+
+pytestmark = [pytest.mark.ray, pytest.mark.real]
+
+# Under a name of its own in the process table: a Ray of someone else has other children.
+_ACTOR = "ray::BootedWorker"
+# What the executor has said.
+SAID: list[str] = []
+LONG_GRID = """
+name = "long"
+[axes]
+workload = ["shared_prefix:requests=8", "shared_prefix:requests=20000", "many_leaves:requests=8"]
+"""
+
+
+@pytest.fixture(name="executor", scope="module")
+def _executor() -> Iterator[Any]:
+    """A Ray of two CPUs on this machine, of which nothing is left."""
+    pytest.importorskip("ray", reason="Ray is not installed (`make test-ray`)")
+    from exhausters.sweep.ray_executor import RayExecutor
+
+    with RayExecutor(2, say=SAID.append) as executor:
+        yield executor
+    assert wait_until(lambda: not [one for one in below() if "ray" in name_of(one)])
+
+
+def below() -> list[psutil.Process]:
+    return list(psutil.Process().children(recursive=True))
+
+
+def name_of(process: psutil.Process) -> str:
+    try:
+        return " ".join(process.cmdline())
+    except psutil.Error:
+        return ""
+
+
+def actors() -> list[psutil.Process]:
+    return [one for one in below() if name_of(one).startswith(_ACTOR)]
+
+
+def a_small_grid() -> Grid:
+    """Two engine settings, so that both workers have something to do."""
+    return parse_grid(
+        {
+            "name": "small",
+            "axes": {
+                "workload": ["shared_prefix:requests=8", "retraction_storm:output_tokens=48,requests=12"],
+                "leave_pages": ["all", 56],
+                "page_size": [8, 16],
+            },
+        },
+        source="small",
+    )
+
+
+def exact(record: RunRecord) -> tuple[object, ...]:
+    """What two runs of a cell have in common, whoever makes them."""
+    values = record.to_json()
+    measured = {name: value for name, value in values["metrics"].items() if "host" not in name}
+    return (*(values[name] for name in ("cell", "target", "outcome", "reason", "decision_digest")), measured)
+
+
+def test_records_are_those_of_this_machine(executor: Any) -> None:
+    """Ids, their order, outcomes, decisions and counted work are equal to those of the local executor."""
+    grid = a_small_grid()
+    there = sweep(newest_release(), grid, executor=executor)
+    here = sweep(newest_release(), grid, executor=LocalExecutor(1))
+    assert [one.cell for one in there] == list(grid.cells)
+    assert {one.result.outcome for one in there} == {DRAINED}
+    assert [one.result.log for one in there] == [one.result.log for one in here]
+    assert [exact(one) for one in there] == [exact(one) for one in here]
+    assert actors() == []
+    assert SAID == []
+
+
+def test_a_lost_workers_cells_are_run_again(executor: Any) -> None:
+    """An actor that is killed in the middle takes no cell with it: each has a record of a whole run."""
+    grid = a_small_grid()
+    killed: list[int] = []
+
+    def kill_one(record: RunRecord) -> None:
+        if not killed:
+            busy = next(one for one in actors() if name_of(one) == f"{_ACTOR}.run")
+            killed.append(busy.pid)
+            busy.kill()
+
+    there = sweep(newest_release(), grid, executor=executor, on_record=kill_one)
+    assert killed
+    assert [one.cell for one in there] == list(grid.cells)
+    assert {one.result.outcome for one in there} == {DRAINED}
+    assert any("lost a worker" in text for text in SAID)
+
+
+def test_an_interrupted_sweep_leaves_nothing(tmp_path: Path) -> None:
+    """Ctrl-C in a long cell ends the command, its Ray and its workers; records of ended cells stay."""
+    pytest.importorskip("ray", reason="Ray is not installed (`make test-ray`)")
+    (tmp_path / "grid.toml").write_text(LONG_GRID)
+    words = [
+        "sweep",
+        "--target",
+        f"release:{NEWEST_RELEASE}",
+        "--engine",
+        "ray",
+        "--workers",
+        "1",
+        "--no-work",
+    ]
+    options = ["--grid", str(tmp_path / "grid.toml"), "--out", str(tmp_path / "out")]
+    with subprocess.Popen(
+        [sys.executable, "-m", "exhausters.cli", *words, *options],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+    ) as run:
+        assert run.stderr is not None
+        while "[1/3]" not in (line := run.stderr.readline()):
+            assert line, f"the command ended at once, with {run.wait()}"
+        time.sleep(1)  # into the long cell
+        started = psutil.Process(run.pid).children(recursive=True)
+        assert started
+        run.send_signal(signal.SIGINT)
+        run.communicate(timeout=90)
+    assert run.returncode != 0
+    assert wait_until(lambda: not any(one.is_running() for one in started))
+    assert list(tmp_path.glob("exhausters-*")) == []
+    found = read_records(tmp_path / "out")
+    assert [one.cell.workload for one in found.records] == ["shared_prefix:requests=8"]
+    assert not found.is_complete
