@@ -28,7 +28,7 @@ _ANYTHING = "…"
 # Programs that a page may use and that are not this project's; what they are given is not checked.
 _FOREIGN = frozenset(
     {"cat", "cd", "cp", "curl", "diff", "echo", "export", "git", "grep", "head", "ls", "mkdir", "mv", "rm"}
-    | {"sed", "source", "tail", "unzip", "uv"}
+    | {"sed", "source", "tail", "unzip", "uv", "xargs"}
 )
 _FOREIGN_MODULES = frozenset({"http.server", "pip", "pytest", "venv", "asv"})
 

@@ -27,6 +27,8 @@ pytestmark = [pytest.mark.ray, pytest.mark.real]
 
 # Under a name of its own in the process table: a Ray of someone else has other children.
 _ACTOR = "ray::BootedWorker"
+# What the executor has said.
+SAID: list[str] = []
 LONG_GRID = """
 name = "long"
 [axes]
@@ -40,9 +42,7 @@ def _executor() -> Iterator[Any]:
     pytest.importorskip("ray", reason="Ray is not installed (`make test-ray`)")
     from exhausters.sweep.ray_executor import RayExecutor
 
-    said: list[str] = []
-    with RayExecutor(2, say=said.append) as executor:
-        vars(executor)["said"] = said
+    with RayExecutor(2, say=SAID.append) as executor:
         yield executor
     assert wait_until(lambda: not [one for one in below() if "ray" in name_of(one)])
 
@@ -94,7 +94,7 @@ def test_records_are_those_of_this_machine(executor: Any) -> None:
     assert [one.result.log for one in there] == [one.result.log for one in here]
     assert [exact(one) for one in there] == [exact(one) for one in here]
     assert actors() == []
-    assert executor.said == []
+    assert SAID == []
 
 
 def test_a_lost_workers_cells_are_run_again(executor: Any) -> None:
@@ -112,7 +112,7 @@ def test_a_lost_workers_cells_are_run_again(executor: Any) -> None:
     assert killed
     assert [one.cell for one in there] == list(grid.cells)
     assert {one.result.outcome for one in there} == {DRAINED}
-    assert any("lost a worker" in text for text in executor.said)
+    assert any("lost a worker" in text for text in SAID)
 
 
 def test_an_interrupted_sweep_leaves_nothing(tmp_path: Path) -> None:
