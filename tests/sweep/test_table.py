@@ -50,6 +50,13 @@ def test_no_column_is_cut_off_without_a_window() -> None:
     assert console.width == 140
 
 
+def test_drafts_are_shown_where_none_was_right() -> None:
+    """Columns of a feature are in the table if any of their numbers is not 0, not only the first."""
+    (cell,) = a_grid().cells
+    text = _rendered([a_record(cell, accepted_draft_tokens=0, rejected_draft_tokens=24_384)], width=150)
+    assert "24,384" in text
+
+
 def test_failed_cells_are_shown() -> None:
     """A cell without metrics has its row, with its outcome and dashes; `all` stands for no level."""
     first, second = a_grid(leave_pages=["all", 3]).cells
