@@ -17,7 +17,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from rich import box
-from rich.console import Console
+from rich.console import Console, RenderableType
+from rich.measure import Measurement
 from rich.table import Table
 
 from exhausters.errors import ExhaustersError
@@ -25,6 +26,7 @@ from exhausters.errors import ExhaustersError
 FAILED = 2
 # A file or a pipe has no width that a table should be cut to.
 _PIPE_WIDTH = 140
+_NO_LIMIT = 10_000
 
 
 class _OutputConsole(Console):
@@ -48,6 +50,21 @@ def error_console() -> Console:
 def print_line(console: Console, text: str) -> None:
     """Print text as it is: no markup is read in it, nothing is coloured, and no line is broken."""
     console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def print_whole(console: Console, shown: RenderableType) -> None:
+    """Print tables with all of their columns; cut to the window's width only where there is a window.
+
+    A wider table would lose its last columns in a file or a pipe, without a word.
+    """
+    if console.is_terminal:
+        console.print(shown)
+        return
+    width = console.width
+    needed = Measurement.get(console, console.options.update(width=_NO_LIMIT), shown).maximum
+    console.width = max(width, needed)
+    console.print(shown)
+    console.width = width
 
 
 def headed_table(heading: str) -> Table:

@@ -16,7 +16,7 @@ from exhausters.cli.options import (
     print_dropped_variables,
 )
 from exhausters.cli.outcomes import print_left_out, print_outcomes
-from exhausters.console import FAILED, error_console, errors_shown, output_console
+from exhausters.console import FAILED, error_console, errors_shown, output_console, print_whole
 from exhausters.sweep.record import FAILURES, UNSUPPORTED, RunRecord
 
 
@@ -92,7 +92,7 @@ def sweep(
                     prepared, chosen, options, executor=executor, on_record=keep, known=writer.kept
                 )
                 writer.finish()
-    console.print(records_table(records, title=f"{prepared.name}, grid {chosen.name}"))
+    print_whole(console, records_table(records, title=f"{prepared.name}, grid {chosen.name}"))
     print_outcomes(console, records, out, noun="cells")
     outcomes = {record.result.outcome for record in records}
     # A sweep in which nothing ran is a mistake in the grid, whatever the scheduler calls it.

@@ -97,7 +97,7 @@ def _columns(rows: Sequence[RunRecord]) -> _Columns:
     """The columns of every part, and those of features that show in this one."""
     columns = list(_COLUMNS)
     for further in _FURTHER_COLUMNS:
-        if any(record.result.metrics.get(further[0][0]) for record in rows):
+        if any(record.result.metrics.get(name) for record in rows for name, _, _ in further):
             columns += further
     return columns
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 
 from rich.console import Console
 
+from exhausters.console import print_whole
 from exhausters.observe.metrics import METRICS
 from exhausters.sweep.record import CRASHED, STALLED, RunRecord
 from exhausters.sweep.table import _COLUMNS, records_table
@@ -31,6 +33,28 @@ def test_all_columns_are_shown_in_a_usual_width() -> None:
     row = next(line for line in text.splitlines() if "drained" in line).split()
     assert row[:5] == ["3", "0", "9", "held", "drained"]
     assert [float(value.replace(",", "")) for value in row[5:]] == list(values.values())
+
+
+def test_no_column_is_cut_off_without_a_window() -> None:
+    """A table that is wider than a file's usual lines is written to it with its last number."""
+    (cell,) = a_grid(leave_window_tokens=[512]).cells
+    record = a_record(
+        cell, draft_kv_returned_tokens=1, accepted_draft_tokens=1, window_evicted_tokens=987654321
+    )
+    table = records_table([record], title="the title")
+    written = io.StringIO()
+    console = Console(file=written, width=140)
+    print_whole(console, table)
+    assert "987,654,321" in written.getvalue()
+    assert "987,654,321" not in _rendered([record], width=140)
+    assert console.width == 140
+
+
+def test_drafts_are_shown_where_none_was_right() -> None:
+    """Columns of a feature are in the table if any of their numbers is not 0, not only the first."""
+    (cell,) = a_grid().cells
+    text = _rendered([a_record(cell, accepted_draft_tokens=0, rejected_draft_tokens=24_384)], width=150)
+    assert "24,384" in text
 
 
 def test_failed_cells_are_shown() -> None:
