@@ -161,13 +161,9 @@ class _Crew:
         try:
             place: Place = self._session.result(call)
         except LostError as error:
-            self._failed_starts += 1
-            self._last_reason = str(error)
             self._session.end(actor)
-            if self._failed_starts < _MAX_FAILED_STARTS:
-                self._start()
+            self._start_failed([actor], str(error))
             return
-        self._failed_starts = 0
         self._places[actor] = place
         if place.node not in self._nodes:
             self._nodes[place.node] = _Node()
@@ -178,6 +174,7 @@ class _Crew:
         if node.refused:
             self._dismiss(actor, node.refused)
         elif node.targets:
+            self._failed_starts = 0
             self._feed(actor)
         else:
             node.waiting.append(actor)
@@ -188,7 +185,14 @@ class _Crew:
         waiting, node.waiting = node.waiting, []
         try:
             node.targets = self._session.result(call)
-        except (LostError, ExhaustersError) as error:
+            self._failed_starts = 0
+        except LostError as error:  # whatever ended it says nothing of the node
+            del self._nodes[name]
+            for actor in waiting:
+                self._dismiss(actor, str(error))
+            self._start_failed(waiting, str(error))
+            return
+        except ExhaustersError as error:
             node.refused = str(error)
             self._say(f"a node of the cluster is left out: {error}")
             for actor in waiting:
@@ -196,6 +200,13 @@ class _Crew:
         for actor in waiting if node.targets else ():
             self._feed(actor)
         yield from ()
+
+    def _start_failed(self, actors: Sequence[Any], why: str) -> None:
+        """Start others in their place, unless too many in a row have failed."""
+        self._last_reason = why
+        self._failed_starts += 1
+        for _ in actors if self._failed_starts < _MAX_FAILED_STARTS else ():
+            self._start()
 
     def _dismiss(self, actor: Any, why: str) -> None:
         self._last_reason = why

@@ -37,7 +37,7 @@ class RaySession:
         """Connect.
 
         Args:
-            address: of a cluster, such as `auto` or `ray://HOST:10001`; None starts one here.
+            address: of a cluster, such as `auto` on one of its nodes; None starts one here.
             cpus: how many actors a Ray that is started here has room for; None for one per core.
 
         Raises:
