@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -54,6 +55,7 @@ class Runs:
     def decide(self, cells: Sequence[Cell]) -> None:
         """Run cells plainly, and say of each whether both builds decided the same."""
         differing: set[str] = set()
+        shown = itertools.count(1)
         with self.stage("decisions") as said:
 
             def show(cell: Cell) -> None:
@@ -62,7 +64,9 @@ class Runs:
                     return
                 if found:
                     differing.add(cell.id)
-                self.progress.note(f"{'differs' if found else 'same   '} {cell.id}{found and ': '}{found}")
+                place = f"[{next(shown)}/{len(cells)}]"
+                word = "differs" if found else "same   "
+                self.progress.note(f"{place} {word} {cell.id}{found and ': '}{found}")
 
             self.run(cells, DECIDE, show)
             said.append(f"{len(cells)} cells, {len(differing)} differ")

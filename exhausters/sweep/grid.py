@@ -28,6 +28,7 @@ import json
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -143,8 +144,11 @@ def load_grid(text: str, *, skip_bad_lines: bool = False) -> Grid:
         with path.open("rb") as file:
             document = tomllib.load(file)
     except FileNotFoundError:
+        near = get_close_matches(text, BUILT_IN, n=1)
+        meant = f"; did you mean {near[0]!r}?" if near else ""
         raise GridError(
             f"grid {text!r}: expected one of {', '.join(BUILT_IN)} or a TOML file; there is no such file"
+            + meant
         ) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise GridError(f"grid {text!r}: not TOML: {error}") from error

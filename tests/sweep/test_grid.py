@@ -99,9 +99,11 @@ def test_a_grid_needs_a_workload() -> None:
 
 
 def test_no_such_file() -> None:
-    """A name that is neither built in nor a file lists the built-in ones."""
+    """A name that is neither built in nor a file lists the built-in ones, and names the one that is near."""
     with pytest.raises(GridError, match=r"expected one of .*quick.* or a TOML file; there is no such file"):
         load_grid("no/such.toml")
+    with pytest.raises(GridError, match=r"did you mean 'quick'\?"):
+        load_grid("quik")
 
 
 def test_not_toml(tmp_path: Path) -> None:
