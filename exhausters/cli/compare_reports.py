@@ -89,7 +89,7 @@ def write_reports(
         config=settings,
     )
     _write(folder, comparison, report, options)
-    print_comparison(comparison, console)
+    print_comparison(comparison, console, folder=str(folder))
     print_line(console, f"reports: {folder}")
     return comparison.decision.exit_code
 

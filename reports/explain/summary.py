@@ -240,14 +240,14 @@ def reproduce_command(comparison: Comparison, options: Sequence[str] | None = No
     return shlex.join(["exhausters", "compare", *(_anywhere(*build) for build in builds), *options])
 
 
-def why_command(comparison: Comparison) -> str:
+def why_command(comparison: Comparison, folder: str = COMPARE_FOLDER) -> str:
     """Return the command that explains a cell function by function; empty where nothing differs."""
     cell = next((one.cell for one in comparison.divergences if one.sentence), "") or _costly_cell(comparison)
     builds = ((comparison.base, comparison.base_commit), (comparison.head, comparison.head_commit))
     if not cell or not all(target.startswith(("release:", "git:", "path:")) for target, _ in builds):
         return ""
     # Cells that `compare` has chosen or made are in its folder, and in no grid.
-    grid = comparison.grid if comparison.grid in BUILT_IN else COMPARE_FOLDER
+    grid = comparison.grid if comparison.grid in BUILT_IN else folder
     words = [*(_anywhere(*build) for build in builds), "--grid", grid, "--cell", cell]
     return shlex.join(["exhausters", "why", *words])
 

@@ -12,6 +12,7 @@ from reports.detect.cell_groups import PRESSURES
 from reports.detect.coverage import coverage_lines
 from reports.explain.comparison import Comparison
 from reports.explain.summary import (
+    COMPARE_FOLDER,
     base_to_head,
     cost_per_step,
     decisions,
@@ -54,8 +55,13 @@ STYLES = {
 _MAX_REASONS = 6
 
 
-def print_comparison(comparison: Comparison, console: Console, *, explain: bool = False) -> None:
-    """Print the answer, the outcomes that moved, the cost and why; with `explain` also the rules."""
+def print_comparison(
+    comparison: Comparison, console: Console, *, explain: bool = False, folder: str = COMPARE_FOLDER
+) -> None:
+    """Print the answer, the outcomes that moved, the cost and why; with `explain` also the rules.
+
+    `folder` is that of `compare`, where cells are found that no grid has.
+    """
     answer = comparison.decision
     _line(
         console,
@@ -93,7 +99,7 @@ def print_comparison(comparison: Comparison, console: Console, *, explain: bool 
     hidden = len(reasons) - _MAX_REASONS
     if hidden > 0 and not explain:
         _line(console, f"  … and {hidden} more (--explain)", style="dim")
-    if command := why_command(comparison):
+    if command := why_command(comparison, folder):
         _line(console, f"why, function by function: {command}")
     for line in [*map(str, comparison.refusals), *comparison.notes]:
         _line(console, f"  note: {line}", style="dim")
