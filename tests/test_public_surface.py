@@ -104,6 +104,7 @@ _DEFINED = {
         "imported_sources",
         "record_of",
         "run_on",
+        "with_known_results",
     },
     "exhausters.sweep.workers": {"Lease", "Workers", "boot"},
     "exhausters.sweep.failure": {"failed_result"},

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -10,8 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from exhausters.errors import StoreError, UsageError
+from exhausters.results_folder import folder_written, is_foreign, lock_folder, replace_text
 
-_STATE, _LOCK, _COMMITS = "bisect.json", "lock", "commits"
+_STATE, _COMMITS = "bisect.json", "commits"
+# What a reader of an error may do: the folder has what was found.
+_AGAIN = "call the same command again"
 _SCHEMA = 1
 
 
@@ -74,12 +76,8 @@ class BisectFolder:
     def _write(self) -> None:
         lasting = {commit: why for commit, why in self.skipped.items() if commit not in self._tried_again}
         values = {"asked": self._identity, "skipped": lasting, "booted": self.booted}
-        try:
-            scratch = self.folder / f"{_STATE}.tmp"
-            scratch.write_text(json.dumps(values, indent=1) + "\n")
-            scratch.replace(self.folder / _STATE)
-        except OSError as error:
-            raise _unwritable(self.folder, error) from error
+        with folder_written(self.folder, then=_AGAIN):
+            replace_text(self.folder / _STATE, json.dumps(values, indent=1) + "\n")
 
 
 @contextmanager
@@ -91,28 +89,14 @@ def bisect_folder(folder: Path, identity: Mapping[str, Any]) -> Iterator[BisectF
         identity: what is asked; an earlier call must have asked the same.
 
     Raises:
-        UsageError: it holds something else, another bisection, or is used by another process.
+        UsageError: it holds something else, or another bisection.
+        FolderBusyError: another process writes into it.
         StoreError: its state cannot be read or written.
     """
-    if folder.exists() and (not folder.is_dir() or (any(folder.iterdir()) and not (folder / _LOCK).exists())):
+    if is_foreign(folder, _STATE):
         raise UsageError(f"--out {folder}: expected an empty folder or an earlier bisection; choose another")
-    try:
+    with folder_written(folder, then=_AGAIN):
         folder.mkdir(parents=True, exist_ok=True)
-        opened = (folder / _LOCK).open("a")
-    except OSError as error:
-        raise _unwritable(folder, error) from error
-    with opened as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UsageError(
-                f"--out {folder}: another bisection runs in it; wait for its end or choose another folder"
-            ) from None
+        lock = lock_folder(folder, holds="bisection")
+    with lock:
         yield BisectFolder(folder, identity)
-
-
-def _unwritable(folder: Path, error: OSError) -> StoreError:
-    return StoreError(
-        f"--out {folder}: cannot be written ({error.strerror or error}); make room and call the same command "
-        "again, or choose another folder"
-    )

@@ -52,8 +52,7 @@ def scan(
         history = read_history(repo, since=since, until=until)
         chosen = load_grid(grid).select(cells or ())
         with scan_folder(out, _identity(history, chosen)) as state:
-            places = {commit.id: place for place, commit in enumerate(history.commits)}
-            exports = Exports(repository=history.repository, places=places, keep=keep_exports)
+            exports = Exports(keep=keep_exports)
             runs = ScanRuns(history=history, grid=chosen, state=state, exports=exports, workers=workers)
             seconds = None if minutes is None else 60 * minutes
             try:

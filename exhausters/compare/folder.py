@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from exhausters.errors import StoreError, UsageError
-from exhausters.folder_lock import is_foreign, lock_folder
+from exhausters.errors import UsageError
+from exhausters.results_folder import folder_written, is_foreign, lock_folder, replace_text
 
 HEADER_NAME = "compare.json"
 BASE, HEAD, PAIRS = "base", "head", "pairs"
@@ -32,33 +32,19 @@ def comparison_folder(folder: Path, *, reports: tuple[str, ...]) -> Iterator[Pat
     """
     if is_foreign(folder, HEADER_NAME):
         raise UsageError(f"--out {folder}: expected an empty folder or an earlier comparison; choose another")
-    try:
+    with folder_written(folder):
         folder.mkdir(parents=True, exist_ok=True)
         lock = lock_folder(folder, holds="comparison")
-    except OSError as error:
-        raise _unwritable(folder, error) from error
     with lock:
-        try:
+        with folder_written(folder):
             for name in _RECORDS:
                 shutil.rmtree(folder / name, ignore_errors=True)
             for name in (HEADER_NAME, *reports):
                 (folder / name).unlink(missing_ok=True)
-        except OSError as error:
-            raise _unwritable(folder, error) from error
         yield folder
 
 
 def write_header(folder: Path, values: Mapping[str, Any]) -> None:
     """Write what is compared, and how far it has come; raises StoreError if it cannot be written."""
-    try:
-        scratch = folder / f"{HEADER_NAME}.tmp"
-        scratch.write_text(json.dumps(values, indent=1) + "\n")
-        scratch.replace(folder / HEADER_NAME)
-    except OSError as error:
-        raise _unwritable(folder, error) from error
-
-
-def _unwritable(folder: Path, error: OSError) -> StoreError:
-    return StoreError(
-        f"--out {folder}: cannot be written ({error.strerror or error}); make room, or choose another folder"
-    )
+    with folder_written(folder):
+        replace_text(folder / HEADER_NAME, json.dumps(values, indent=1) + "\n")

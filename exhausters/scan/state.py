@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from exhausters.errors import FolderBusyError, StoreError, UsageError
+from exhausters.errors import StoreError, UsageError
+from exhausters.results_folder import folder_written, is_foreign, lock_folder, replace_text
 from exhausters.scan.imports import ImportedSet
 from exhausters.scan.summary import CommitSummary
 
 SCAN, SUMMARIES, IMPORTS, COMMITS = "scan.json", "commits.jsonl", "imports.json", "commits"
-_LOCK = "lock"
 _SCHEMA = 1
 
 
@@ -55,7 +54,7 @@ class ScanFolder:
         if len(self.imported) != self._known_imports:
             self._known_imports = len(self.imported)
             with _written(self.folder):
-                _replace(self.folder / IMPORTS, json.dumps(self.imported.to_json()))
+                replace_text(self.folder / IMPORTS, json.dumps(self.imported.to_json()))
 
 
 def read_summaries(folder: Path) -> dict[str, CommitSummary]:
@@ -131,18 +130,12 @@ def scan_folder(folder: Path, identity: Mapping[str, Any]) -> Iterator[ScanFolde
         FolderBusyError: another process scans into it.
         StoreError: its state cannot be read or written.
     """
-    if folder.exists() and (not folder.is_dir() or (any(folder.iterdir()) and not (folder / _LOCK).exists())):
+    if is_foreign(folder, SCAN):
         raise UsageError(f"--out {folder}: expected an empty folder or an earlier scan; choose another")
     with _written(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        lock = (folder / _LOCK).open("a")
+        lock = lock_folder(folder, holds="scan")
     with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise FolderBusyError(
-                f"--out {folder}: another scan runs in it; wait for its end or choose another folder"
-            ) from None
         yield ScanFolder(folder, identity)
 
 
@@ -151,14 +144,14 @@ def _drop_cut_off(folder: Path) -> None:
     path = folder / SUMMARIES
     with _written(folder):
         if path.exists() and not (text := path.read_text()).endswith("\n"):
-            _replace(path, text[: text.rfind("\n") + 1])
+            replace_text(path, text[: text.rfind("\n") + 1])
 
 
 def _require_same(folder: Path, identity: dict[str, Any]) -> None:
     held = _read_json(folder / SCAN)
     if held is None:
         with _written(folder):
-            _replace(folder / SCAN, json.dumps(identity, indent=1) + "\n")
+            replace_text(folder / SCAN, json.dumps(identity, indent=1) + "\n")
         return
     other = [name for name in identity if held.get(name) != identity[name]]
     if other:
@@ -178,18 +171,5 @@ def _read_json(path: Path) -> dict[str, Any] | None:
     return values
 
 
-def _replace(path: Path, text: str) -> None:
-    scratch = path.with_name(f"{path.name}.tmp")
-    scratch.write_text(text)
-    scratch.replace(path)
-
-
-@contextmanager
-def _written(folder: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise StoreError(
-            f"--out {folder}: cannot be written ({error.strerror or error}); make room and call the same "
-            "command again, or choose another folder"
-        ) from error
+def _written(folder: Path) -> AbstractContextManager[None]:
+    return folder_written(folder, then="call the same command again")

@@ -71,6 +71,28 @@ class KnownResults(KeepsResults, Protocol):
         ...
 
 
+def with_known_results(
+    cache: KnownResults | None,
+    tasks: Sequence[Task],
+    execute: Callable[[Sequence[Task]], Generator[RunRecord, None, None]],
+) -> Generator[RunRecord, None, None]:
+    """Yield the records that a cache knows, and then those of executing the rest, confirmed by it.
+
+    Raises:
+        CacheError: a cached result that was to be verified is not what the run gave.
+    """
+    if cache is None:
+        yield from execute(tasks)
+        return
+    found, tasks = cache.split(tasks)
+    yield from found
+    with closing(execute(tasks)) as ended:
+        for record in ended:
+            cache.confirm(record)
+            yield record
+    cache.prune()
+
+
 class LocalExecutor:
     """Executes several tasks in parallel, each on a thread with workers of its own.
 
@@ -110,16 +132,7 @@ class LocalExecutor:
         Raises:
             CacheError: a cached result that was to be verified is not what the run gave.
         """
-        if self._cache is None:
-            yield from self._execute(tasks)
-            return
-        found, tasks = self._cache.split(tasks)
-        yield from found
-        with closing(self._execute(tasks)) as ended:
-            for record in ended:
-                self._cache.confirm(record)
-                yield record
-        self._cache.prune()
+        return with_known_results(self._cache, tasks, self._execute)
 
     def _execute(self, tasks: Sequence[Task]) -> Generator[RunRecord, None, None]:
         ended: SimpleQueue[RunRecord | BaseException | None] = SimpleQueue()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import closing, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from types import TracebackType
@@ -11,7 +11,7 @@ from typing import Any
 
 from exhausters.errors import ClusterError, ExhaustersError, UsageError
 from exhausters.sweep.cache_key import harness_digest
-from exhausters.sweep.execute import KnownResults
+from exhausters.sweep.execute import KnownResults, with_known_results
 from exhausters.sweep.plan import PlannedRun, Task
 from exhausters.sweep.ray_actors import BootedWorker, NodeTargets, Place, Ran
 from exhausters.sweep.ray_session import LostError, RaySession
@@ -78,16 +78,7 @@ class RayExecutor:
             ClusterError: no node can run the target, or no actor comes up.
             UsageError: pairs of builds.
         """
-        if self._cache is None:
-            yield from self._execute(tasks)
-            return
-        found, tasks = self._cache.split(tasks)
-        yield from found
-        with closing(self._execute(tasks)) as ended:
-            for record in ended:
-                self._cache.confirm(record)
-                yield record
-        self._cache.prune()
+        return with_known_results(self._cache, tasks, self._execute)
 
     def close(self) -> None:
         """Disconnect; a Ray that was started here ends."""

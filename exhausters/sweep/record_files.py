@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from exhausters.errors import StoreError, UsageError
-from exhausters.folder_lock import LOCK_NAME
+from exhausters.results_folder import LOCK_NAME
 from exhausters.sweep.record import SCHEMA_VERSION
 
 HEADER_NAME, RECORDS_NAME, LOGS_NAME = "sweep.json", "records.jsonl", "logs"

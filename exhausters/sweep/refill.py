@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from exhausters.errors import StoreError, WorkloadError
-from exhausters.folder_lock import lock_folder
+from exhausters.results_folder import lock_folder
 from exhausters.sweep.facts import resummarize
 from exhausters.sweep.read_records import read_lines, read_records
 from exhausters.sweep.record_files import RECORDS_NAME, replace_file, written

@@ -15,8 +15,8 @@ from typing import Any
 
 from exhausters import __version__
 from exhausters.errors import StoreError
-from exhausters.folder_lock import lock_folder
 from exhausters.observe.decision_log import DecisionLog
+from exhausters.results_folder import lock_folder
 from exhausters.sweep.grid import Grid
 from exhausters.sweep.machine import machine_kind
 from exhausters.sweep.plan import require_pair

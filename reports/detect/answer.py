@@ -250,7 +250,7 @@ def _largest(effects: Sequence[Effect]) -> str:
 def _undecided_cost(time: Effect, costs: Sequence[Effect]) -> str:
     """Counts stand in where time could not tell; what they say comes first."""
     assert time.change is not None
-    is_there = NOT_KNOWN_TO_MATTER in time.rule
+    is_there = time.doubt == NOT_KNOWN_TO_MATTER
     told = f"CPU time per step {time.change.text}, " + (
         f"not known to reach {100 * time.threshold:g} %" if is_there else "which is not told from noise"
     )

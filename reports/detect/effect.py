@@ -30,6 +30,8 @@ class Effect:
         worse_cells, better_cells: cells that moved by more than the smallest effect of a cell.
         threshold: the smallest effect that it was judged by.
         rule: what decided, for `--explain`.
+        interval: of a paired test, as text: "+2.5 to +5.8 %"; else empty.
+        doubt: why a paired test could not tell, one of those of `paired_tests`; else empty.
         reasons: of how runs ended: each reason once.
     """
 
@@ -47,6 +49,8 @@ class Effect:
     better_cells: tuple[str, ...] = ()
     threshold: float = 0.0
     rule: str = ""
+    interval: str = ""
+    doubt: str = ""
     reasons: tuple[str, ...] = ()
     settings: str = ""
 

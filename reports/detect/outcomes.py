@@ -156,6 +156,12 @@ def _reasons_of_runs(row: object) -> list[str]:
     return [f"({side}: {reason})" for side, reason in reasons if isinstance(reason, str) and reason]
 
 
+def failed_alike(outcomes: pd.DataFrame) -> dict[str, str]:
+    """Return the cells that ended in the same way on both sides, and not by draining, with how they ended."""
+    alike = outcomes[(outcomes["verdict"] == SAME) & (outcomes["base_outcome"] != DRAINED)]
+    return dict(zip(alike["cell"].astype(str), alike["base_outcome"].astype(str), strict=True))
+
+
 def outcome_verdicts(outcomes: pd.DataFrame) -> pd.DataFrame:
     """Return rows of verdicts: one on each cell's outcome, one on its decision log where it was judged."""
     ends = outcomes.assign(

@@ -35,14 +35,13 @@ def paired_cpu_time(
         own = tests[tests["axis"] == ""]
     effect = smallest_effect(CPU_TIME, config.smallest_effect, config.smallest_cell_effect)
     assert effect is not None
-    verdict, rule = UNDECIDED, "too few pairs"
+    verdict, rule, interval, doubt = UNDECIDED, "too few pairs", "", ""
     if len(own):
-        verdict = str(own["verdict"].iloc[0])
+        verdict, doubt = str(own["verdict"].iloc[0]), str(own["reason"].iloc[0])
         low, high = (100 * (float(own[name].iloc[0]) - 1) for name in ("ci_low", "ci_high"))
-        between = f"{_signed(low)} to {_signed(high)} %, " if low == low else ""
-        rule = f"paired, {between}smallest effect {threshold_text(effect, effect.workload)}"
-        if own["reason"].iloc[0]:
-            rule += f": {own['reason'].iloc[0]}"
+        interval = f"{_signed(low)} to {_signed(high)} %" if low == low else ""
+        parts = ("paired", interval, f"smallest effect {threshold_text(effect, effect.workload)}")
+        rule = ", ".join(filter(None, parts)) + (f": {doubt}" if doubt else "")
     ratio = float(own["ratio"].iloc[0]) if len(own) else np.nan
     base = float(np.exp(np.log(here["base"].to_numpy(dtype=np.float64)).mean()))
     change = None
@@ -67,6 +66,8 @@ def paired_cpu_time(
             better_cells=tuple(here.loc[here["judged"] == BETTER, "cell"]),
             threshold=effect.workload,
             rule=rule,
+            interval=interval,
+            doubt=doubt,
             settings=_settings(rows[rows["workload"] == workload], here),
         )
     ]

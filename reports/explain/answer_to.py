@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
@@ -25,6 +25,7 @@ def answer_to(
     effects: Sequence[Effect],
     *,
     first: LogDivergence | None,
+    failed_alike: Mapping[str, str],
     kinds: Sequence[KindCoverage],
     obstacles: Sequence[str],
     claim: str,
@@ -37,11 +38,11 @@ def answer_to(
         verdicts: rows of verdicts, without cells that a waiver covers.
         effects: one number for each workload and each outcome or cost.
         first: the first divergence of a cell, if decisions differ.
+        failed_alike: cells that did not drain, in the same way on both sides, with how they ended.
         kinds: which kinds of metric were judged.
         obstacles: refusals, missing records and expired waivers: why not all could be compared.
         claim, reach, accepts_trade_offs: as in `compare`.
     """
-    failed_alike = _failed_alike(verdicts)
     is_drained = ~verdicts["cell"].isin(failed_alike.keys())
     logs = verdicts.loc[(verdicts["kind"] == DECISION_LOG) & is_drained, "verdict"]
     words = "" if first is None or not first.sentence else f"first in `{first.cell}`: {first.sentence}"
@@ -67,16 +68,6 @@ def answer_to(
             accepts_trade_offs=accepts_trade_offs,
         )
     )
-
-
-def _failed_alike(verdicts: pd.DataFrame) -> dict[str, str]:
-    """Cells that ended the same way on both sides, and not by draining: "stalled in both (…)"."""
-    ends = verdicts[(verdicts["metric"] == OUTCOME) & (verdicts["verdict"] == SAME)]
-    return {
-        str(cell): reason.partition(" in both")[0]
-        for cell, reason in zip(ends["cell"], map(str, ends["reason"]), strict=True)
-        if " in both" in reason
-    }
 
 
 def _undecided_times(effects: Sequence[Effect]) -> list[str]:

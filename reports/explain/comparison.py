@@ -21,7 +21,7 @@ from reports.detect.effects import find_effects, judge_cells
 from reports.detect.exact import detect_exact
 from reports.detect.grid_tests import detect_grid
 from reports.detect.measured import EXACT_KINDS
-from reports.detect.outcomes import detect_outcomes, outcome_verdicts
+from reports.detect.outcomes import detect_outcomes, failed_alike, outcome_verdicts
 from reports.detect.pairs import detect_paired, every_pair, unpaired
 from reports.detect.verdict import apply_waivers, cell_verdicts, expired, without_waived_cells
 from reports.errors import SelectionError
@@ -155,6 +155,7 @@ def compare(
             judged,
             effects,
             first=divergences[0] if divergences else None,
+            failed_alike=failed_alike(outcomes),
             kinds=kinds,
             obstacles=obstacles,
             claim=claim,
@@ -219,7 +220,8 @@ def _detect(
 
 def _nothing() -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     outcomes = pd.DataFrame(
-        columns=["cell", "base_outcome", "head_outcome", "base_log", "head_log", "reason"], dtype=object
+        columns=["cell", "base_outcome", "head_outcome", "base_log", "head_log", "verdict", "reason"],
+        dtype=object,
     )
     grid_tests = pd.DataFrame(columns=["metric", "axis", "axis_value", "verdict", "reason"], dtype=object)
     return outcomes, pd.DataFrame(columns=list(VERDICT_COLUMNS), dtype=object), grid_tests

@@ -137,15 +137,14 @@ def cost_per_step(comparison: Comparison) -> list[str]:
 def _paired_words(effect: Effect) -> str:
     """The change of CPU time, with its workload, settings and interval: "+4.4 % (agents, +2.5 to +5.8 %)"."""
     assert effect.change is not None
-    interval = effect.rule.removeprefix("paired, ").partition(", smallest")[0]
     limit = f"{100 * effect.threshold:g} %"
     doubt = {
         NOT_KNOWN_TO_MATTER: f"not known to reach {limit}",
         NOISE: "not told from noise",
     }
-    told = [words for reason, words in doubt.items() if reason in effect.rule]
     place = f"{effect.workload} {effect.settings}".strip()
-    return f"{effect.change.text} ({', '.join((place, interval, *told))})"
+    told = filter(None, (place, effect.interval, doubt.get(effect.doubt, effect.doubt)))
+    return f"{effect.change.text} ({', '.join(told)})"
 
 
 def reasons_why(divergences: Sequence[LogDivergence]) -> list[Why]:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from exhausters.bisect.state import bisect_folder
-from exhausters.errors import StoreError, UsageError
+from exhausters.errors import FolderBusyError, StoreError, UsageError
 
 _ASKED = {"good": "a", "bad": "b"}
 
@@ -70,7 +70,7 @@ def test_two_at_once_are_refused(tmp_path: Path) -> None:
     try:
         assert held.wait(30)
         with (
-            pytest.raises(UsageError, match="another bisection runs in it"),
+            pytest.raises(FolderBusyError, match="another bisection writes into it"),
             bisect_folder(tmp_path / "out", _ASKED),
         ):
             pass

@@ -128,7 +128,7 @@ def test_another_scan_and_a_second_process_are_refused(tmp_path: Path) -> None:
     """A folder holds one scan, of one process at a time, and nothing else."""
     with (
         scan_folder(tmp_path / "out", _IDENTITY),
-        pytest.raises(FolderBusyError, match="another scan runs in it"),
+        pytest.raises(FolderBusyError, match="another scan writes into it"),
         scan_folder(tmp_path / "out", _IDENTITY),
     ):
         pass

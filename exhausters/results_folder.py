@@ -1,12 +1,17 @@
-"""One command at a time writes into a folder of results; the kernel gives the lock back however it ends."""
+"""A folder of results: one command at a time writes into it, and what cannot be written is told alike.
+
+The kernel gives the lock back however a command ends.
+"""
 
 from __future__ import annotations
 
 import fcntl
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
-from exhausters.errors import FolderBusyError
+from exhausters.errors import FolderBusyError, StoreError
 
 LOCK_NAME = ".lock"
 
@@ -44,3 +49,28 @@ def is_foreign(folder: Path, header_name: str) -> bool:
         return True
     names = {path.name for path in folder.iterdir()}
     return bool(names - {LOCK_NAME}) and header_name not in names
+
+
+@contextmanager
+def folder_written(folder: Path, *, then: str = "") -> Iterator[None]:
+    """Tell an OSError of the block as a StoreError that names the folder and what to do.
+
+    Args:
+        folder: what is written.
+        then: what to do after making room, such as "call the same command again"; may be empty.
+    """
+    try:
+        yield
+    except OSError as error:
+        again = f" and {then}" if then else ""
+        raise StoreError(
+            f"--out {folder}: cannot be written ({error.strerror or error}); make room{again}, or choose "
+            "another folder"
+        ) from error
+
+
+def replace_text(path: Path, text: str) -> None:
+    """Write a file as a whole: a reader, or a command that is killed, finds the old text or the new one."""
+    scratch = path.with_name(f"{path.name}.tmp")
+    scratch.write_text(text)
+    scratch.replace(path)
