@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -13,6 +14,15 @@ from exhausters.worker.templates import Templates
 # How long an example takes says nothing on a busy machine, and is no promise.
 settings.register_profile("no deadline", deadline=None)
 settings.load_profile("no deadline")
+
+
+@pytest.fixture(autouse=True)
+def _traced_as_before() -> Iterator[None]:
+    """Counting lines ends what else traces this thread: coverage would end with the first such test."""
+    before = sys.gettrace()
+    yield
+    if sys.gettrace() is not before:
+        sys.settrace(before)
 
 
 class Hosts:

@@ -47,6 +47,7 @@ def bisect(
     from exhausters.sweep.execute import LocalExecutor
     from exhausters.sweep.result_cache import ResultCache
     from exhausters.sweep.stored_cells import load_cells
+    from exhausters.worker.bases import Bases
 
     with errors_shown(error_console()):
         if metric is not None and decisions:
@@ -54,8 +55,8 @@ def bisect(
         asked = question(metric)
         line = first_parents(repo, good, bad)
         chosen = load_cells(grid).select(cells or ())
-        with bisect_folder(out, _identity(line, asked, chosen)) as state:
-            executor = LocalExecutor(workers, cache=ResultCache() if cache else None)
+        with bisect_folder(out, _identity(line, asked, chosen)) as state, Bases() as bases:
+            executor = LocalExecutor(workers, cache=ResultCache() if cache else None, bases=bases)
             found = _found(line, asked, chosen, executor, state)
     console = output_console()
     if found is None:

@@ -42,6 +42,7 @@ def scan(
     from exhausters.scan.scan import scan as run_scan
     from exhausters.scan.state import scan_folder
     from exhausters.sweep.grid import load_grid
+    from exhausters.worker.bases import Bases
 
     errors = error_console()
 
@@ -51,9 +52,11 @@ def scan(
     with errors_shown(errors):
         history = read_history(repo, since=since, until=until)
         chosen = load_grid(grid).select(cells or ())
-        with scan_folder(out, _identity(history, chosen)) as state:
+        with scan_folder(out, _identity(history, chosen)) as state, Bases() as bases:
             exports = Exports(keep=keep_exports)
-            runs = ScanRuns(history=history, grid=chosen, state=state, exports=exports, workers=workers)
+            runs = ScanRuns(
+                history=history, grid=chosen, state=state, exports=exports, workers=workers, bases=bases
+            )
             seconds = None if minutes is None else 60 * minutes
             try:
                 found = run_scan(history, state, runs, say=say, stop_after_seconds=seconds, coarse=coarse)

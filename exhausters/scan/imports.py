@@ -11,6 +11,7 @@ from exhausters.scan.history import FileChange
 from exhausters.sweep.plan import PlannedRun, Task
 from exhausters.sweep.record import CellResult, RunRecord
 
+_REQUIREMENTS = "pyproject.toml"
 _PARTS = ("files", "absent", "elsewhere", "listed")
 
 
@@ -57,11 +58,12 @@ class ImportedSet:
     def sees(self, changes: Iterable[FileChange]) -> bool:
         """Whether any of the changes can change what a worker imports; all can while nothing is known."""
         if not self.files:
-            return any(change.path.endswith(".py") for change in changes)
+            return any(change.path.endswith(".py") or change.path == _REQUIREMENTS for change in changes)
         return any(map(self._sees, changes))
 
     def _sees(self, change: FileChange) -> bool:
-        if change.path in self.files:
+        # It says which packages a worker's environment has (`exhausters.targets.pins`).
+        if change.path in self.files or change.path == _REQUIREMENTS:
             return True
         if change.status == "M":
             return False

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
-from exhausters.errors import TargetError, WorkerCrashedError
+from exhausters.errors import SeamError, TargetError, WorkerCrashedError
 from exhausters.scan.exports import Exports
 from exhausters.scan.history import History
 from exhausters.scan.imports import ImportedSet, ImportsSeen
@@ -20,6 +20,7 @@ from exhausters.sweep.run_options import COUNTED, DECIDE, RunOptions
 from exhausters.sweep.runner import SweepOptions, sweep
 from exhausters.sweep.store import sweep_writer
 from exhausters.targets import PreparedTarget
+from exhausters.worker.bases import Bases
 
 # A cell of the grid takes well under a second; one that hangs must not take minutes from each commit.
 CELL_TIMEOUT_SECONDS = 120.0
@@ -42,6 +43,7 @@ class ScanRuns:
         state: the folder.
         exports: what prepares commits.
         workers: schedulers side by side; None for one per core.
+        bases: what the workers of all commits are forked from.
     """
 
     history: History
@@ -49,6 +51,7 @@ class ScanRuns:
     state: ScanFolder
     exports: Exports
     workers: int | None = None
+    bases: Bases
 
     def run(self, commit: str) -> tuple[CommitSummary, ImportedSet]:
         """Return what became of a commit; one that cannot be prepared has failed."""
@@ -56,16 +59,24 @@ class ScanRuns:
         seen = ImportsSeen()
         try:
             ready = self.exports.prepare(self.history.target(commit), commit)
-            records = self._swept(commit, ready, seen)
+            records, is_doubtful = self._swept(commit, ready, seen), False
             if any(map(_may_be_the_machine, records)):
-                records = self._swept(commit, ready, seen)
+                before, records = records, self._swept(commit, ready, seen)
+                is_doubtful = any(map(_may_be_the_machine, records)) and not _ended_alike(before, records)
         except TargetError as error:
-            reason = f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
-            seconds = time.monotonic() - began
-            return CommitSummary(commit=commit, status=FAILED, reason=reason, seconds=seconds), seen.imported
+            failed = CommitSummary(
+                commit=commit,
+                status=FAILED,
+                reason=f"{type(error).__name__}: {str(error).partition(chr(10))[0]}",
+                seconds=time.monotonic() - began,
+                # What its sources lack stays so; a full disk or a network does not.
+                can_pass=not isinstance(error, SeamError),
+            )
+            return failed, seen.imported
         finally:
             self.exports.let_go()
-        return summary_of(commit, records, time.monotonic() - began), seen.imported
+        summary = summary_of(commit, records, time.monotonic() - began)
+        return replace(summary, can_pass=is_doubtful), seen.imported
 
     def _swept(self, commit: str, ready: PreparedTarget, seen: ImportsSeen) -> Sequence[RunRecord]:
         """Run the grid; the records take the place of earlier ones."""
@@ -77,7 +88,7 @@ class ScanRuns:
                 ready,
                 self.grid,
                 options,
-                executor=LocalExecutor(self.workers, cache=seen),
+                executor=LocalExecutor(self.workers, cache=seen, bases=self.bases),
                 on_record=writer.add,
             )
             writer.finish()
@@ -88,3 +99,13 @@ def _may_be_the_machine(record: RunRecord) -> bool:
     """Whether a run ended in a way that a busy machine can be to blame for: it is tried once more."""
     ended = record.result.outcome in (TIMEOUT, OUT_OF_MEMORY)
     return ended or record.result.reason.startswith(WorkerCrashedError.__name__)
+
+
+def _ended_alike(before: Sequence[RunRecord], after: Sequence[RunRecord]) -> bool:
+    """Whether both tries of a commit ended after the very same steps, which no busy machine brings about."""
+    ours, theirs = ({one.cell.id: _end(one) for one in records} for records in (before, after))
+    return ours == theirs
+
+
+def _end(record: RunRecord) -> tuple[str, str]:
+    return record.result.outcome, record.result.log.digest

@@ -43,8 +43,10 @@ class ScanFolder:
         return self.folder / COMMITS / commit
 
     def note(self, summary: CommitSummary) -> None:
-        """Note what became of a commit; on disk when it returns."""
+        """Note what became of a commit; on disk when it returns, unless a later call is to try it again."""
         self.summaries[summary.commit] = summary
+        if summary.can_pass:
+            return
         with _written(self.folder), (self.folder / SUMMARIES).open("a") as file:
             file.write(json.dumps(summary.to_json(), separators=(",", ":")) + "\n")
 

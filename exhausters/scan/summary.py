@@ -37,6 +37,8 @@ class CommitSummary:
         reason: why it is broken or has failed; else empty.
         seconds: real time that it took, its export included.
         cells: by id; empty for one that has failed.
+        can_pass: whether the machine may be to blame, its network or its disk, and not the commit: a later
+            call tries it again.
     """
 
     commit: str
@@ -44,6 +46,7 @@ class CommitSummary:
     reason: str = ""
     seconds: float = 0.0
     cells: Mapping[str, CellSummary] = field(default_factory=dict)
+    can_pass: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """Return the summary in plain values."""

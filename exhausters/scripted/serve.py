@@ -18,7 +18,6 @@ from pathlib import Path
 from exhausters.engine.api import Boot, Engine, Place, World
 from exhausters.engine.clock import RealClock, VirtualClock, make_clock
 from exhausters.engine.load import load_boot, source_tree
-from exhausters.engine.settings import HostSettings
 from exhausters.errors import ExhaustersError, HostError
 from exhausters.observe.executed_lines import ExecutedLines
 from exhausters.observe.executed_source import executed_source
@@ -30,6 +29,19 @@ from exhausters.ranks.processes import fork_ranks
 from exhausters.scripted.hook import ScriptedSchedulerHook
 from exhausters.worker.out_of_memory import says_out_of_memory
 from exhausters.worker.protocol import SPOOL_NAME, WorkerConfig, WorkerFailed, WorkerReady
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Common:
+    """What is there before any build is imported: the same for all that one environment serves.
+
+    Attributes:
+        boot: boots the engine.
+        clock: the clock of all workers to come, installed.
+    """
+
+    boot: Boot
+    clock: VirtualClock | RealClock
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,13 +59,19 @@ class Loaded:
     boot_lines: ExecutedLines | None
 
 
-def load(config: WorkerConfig) -> Loaded:
-    """Install the clock and import the engine; raises what `Boot.load` raises."""
-    boot = load_boot(config.engine)
-    clock = _install_clock(config.settings, boot)
+def load_common(engine: str, clock: str) -> Common:
+    """Install the clock and import what the engine imports of its environment."""
+    common = _with_clock(engine, clock)
+    common.boot.load_common()
+    return common
+
+
+def load(config: WorkerConfig, common: Common | None = None) -> Loaded:
+    """Import the engine, and before it what is not `common` already; raises what `Boot.load` raises."""
+    common = common or _with_clock(config.engine, config.settings.clock)
     boot_lines = _record_boot(config) if config.settings.record_boot else None
-    boot.load(config.settings, config.source_dirs)
-    return Loaded(boot=boot, clock=clock, boot_lines=boot_lines)
+    common.boot.load(config.settings, config.source_dirs)
+    return Loaded(boot=common.boot, clock=common.clock, boot_lines=boot_lines)
 
 
 def main(data_fd: int, loaded: Loaded | None = None) -> int:
@@ -198,7 +216,7 @@ def _record_boot(config: WorkerConfig) -> ExecutedLines:
     return lines
 
 
-def _install_clock(settings: HostSettings, boot: Boot) -> VirtualClock | RealClock:
+def _with_clock(engine: str, clock: str) -> Common:
     """Replace time, after the modules whose waiting must stay real and before any of the engine's."""
     import asyncio
     import concurrent.futures
@@ -208,10 +226,11 @@ def _install_clock(settings: HostSettings, boot: Boot) -> VirtualClock | RealClo
     import subprocess
 
     _ = (asyncio, concurrent.futures, multiprocessing.pool, queue, selectors, subprocess, threading)
+    boot = load_boot(engine)
     boot.import_before_clock()
-    clock = make_clock(settings.clock)
-    clock.install()
-    return clock
+    installed = make_clock(clock)
+    installed.install()
+    return Common(boot=boot, clock=installed)
 
 
 def _limit_memory(limit_bytes: int | None) -> None:

@@ -21,6 +21,7 @@ from exhausters.sweep.plan import PlannedRun, Task
 from exhausters.sweep.record import CellResult, RunRecord
 from exhausters.sweep.workers import Lease, Workers
 from exhausters.targets import PreparedTarget
+from exhausters.worker.bases import Bases
 from exhausters.worker.host import Host
 
 # More workers than this wait for memory bandwidth rather than for a core.
@@ -108,18 +109,19 @@ class LocalExecutor:
         *,
         cache: KnownResults | None = None,
         on_boot: Callable[[str], None] = lambda said: None,
+        bases: Bases | None = None,
     ) -> None:
         """Execute `workers` tasks in parallel; None means one per core, at most `MAX_WORKERS`.
 
         With a cache, runs whose results it has are not executed, and the others' are kept. `on_boot` is told
-        of boots, as `Workers` tells it.
+        of boots, as `Workers` tells it, and `bases` are those of a caller with several executors.
         """
         if workers is not None and workers < 1:
             raise UsageError(f"workers={workers}: expected an integer >= 1, or None for one per core")
         self._workers = workers or min(MAX_WORKERS, len(os.sched_getaffinity(0)))
         self._kept: Workers | None = None
         self._cache = cache
-        self._on_boot = on_boot
+        self._on_boot, self._bases = on_boot, bases
 
     @property
     def workers(self) -> int:
@@ -137,7 +139,7 @@ class LocalExecutor:
     def _execute(self, tasks: Sequence[Task]) -> Generator[RunRecord, None, None]:
         ended: SimpleQueue[RunRecord | BaseException | None] = SimpleQueue()
         widest = max((task.worker_count for task in tasks), default=1)
-        owner = self._kept or Workers(limit=self._workers * widest, on_boot=self._on_boot)
+        owner = self._kept or Workers(limit=self._workers * widest, on_boot=self._on_boot, bases=self._bases)
         unfinished = len(tasks)
         pool = ThreadPoolExecutor(max_workers=self._workers, thread_name_prefix="task")
         try:
@@ -161,7 +163,7 @@ class LocalExecutor:
                 owner.close()
 
     def __enter__(self) -> LocalExecutor:
-        self._kept = Workers(limit=_KEPT_WORKERS, on_boot=self._on_boot)
+        self._kept = Workers(limit=_KEPT_WORKERS, on_boot=self._on_boot, bases=self._bases)
         return self
 
     def __exit__(

@@ -16,6 +16,7 @@ from exhausters.engine.settings import HostSettings
 from exhausters.errors import ExhaustersError, UsageError
 from exhausters.sweep.cell import EngineSettings
 from exhausters.targets import PreparedTarget, prepare
+from exhausters.worker.bases import Bases
 from exhausters.worker.host import Host
 from exhausters.worker.templates import Templates
 
@@ -104,8 +105,16 @@ class Workers:
     first of its kind boots wait for the result of that boot.
     """
 
-    def __init__(self, *, limit: int, on_boot: Callable[[str], None] = lambda said: None) -> None:
+    def __init__(
+        self,
+        *,
+        limit: int,
+        on_boot: Callable[[str], None] = lambda said: None,
+        bases: Bases | None = None,
+    ) -> None:
         """Keep at most `limit` workers booted, except that a lease gets all it asks for.
+
+        `bases` are those of a caller who keeps them for other workers, too; without them it has its own.
 
         `on_boot` is told in words when a boot begins and when it has ended, on the thread that boots; of the
         pairs of processes that a comparison boots for each round, it is told nothing.
@@ -113,7 +122,8 @@ class Workers:
         self._on_boot = on_boot
         self._limit = limit
         # By its name at the time of a call, so that a double of `Host` brings its own.
-        self._templates = Templates(lambda target, settings: Host.template(target, settings))
+        self._bases, self._has_own_bases = bases or Bases(), bases is None
+        self._templates = Templates(lambda target, settings: Host.template(target, settings, self._bases))
         self._lock = threading.Lock()
         self._idle: list[tuple[_Key, Host]] = []  # longest unused first
         self._lent = 0  # workers that a lease holds, those that are being booted included
@@ -161,6 +171,8 @@ class Workers:
             running = list(self._running)
         for host in running:
             host.interrupt()
+        if self._has_own_bases:
+            self._bases.interrupt()
         self._templates.interrupt()
 
     def close(self) -> None:
@@ -169,6 +181,8 @@ class Workers:
             self._interrupted = True
             idle, self._idle = self._idle, []
         with ExitStack() as closing:
+            if self._has_own_bases:
+                closing.callback(self._bases.close)
             closing.callback(self._templates.close)
             for _, host in idle:
                 closing.callback(host.close)

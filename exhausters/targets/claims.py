@@ -58,8 +58,10 @@ def _own_file(place: Path) -> TextIO:
 
 
 @contextlib.contextmanager
-def alone(root: Path) -> Iterator[frozenset[Path]]:
+def alone(root: Path, *, own: bool = True) -> Iterator[frozenset[Path]]:
     """Yield the folders that other processes, and this one, use; until the block ends nobody claims another.
+
+    Without `own`, those that only this process uses are left out: it knows what it is done with.
 
     Raises:
         OSError: the cache cannot be written.
@@ -68,7 +70,9 @@ def alone(root: Path) -> Iterator[frozenset[Path]]:
     place.mkdir(parents=True, exist_ok=True)
     with (place / _TURN_NAME).open("a") as turn:
         fcntl.flock(turn, fcntl.LOCK_EX)
-        yield frozenset(folder for file in place.iterdir() for folder in _claims_in(file, root))
+        mine = _files.get(root)
+        others = [file for file in place.iterdir() if own or mine is None or str(file) != mine.name]
+        yield frozenset(folder for file in others for folder in _claims_in(file, root))
 
 
 def _claims_in(file: Path, root: Path) -> Iterator[Path]:

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
+from pathlib import Path
 from types import MappingProxyType
+
+from exhausters.engine.load import ambient_prefixes
+from exhausters.targets import PreparedTarget
 
 #: Tells a worker from the process that starts workers.
 IN_WORKER = "EXHAUSTERS_IN_WORKER"
@@ -31,3 +36,26 @@ DROPPED_VARIABLES = ("PYTHONDONTWRITEBYTECODE", "PYTHONPATH", "PYTHONHOME", "PYT
 
 #: Every variable that a grid may not set, those of the engine aside.
 RESERVED_VARIABLES = frozenset({*WORKER_VARIABLES, *DROPPED_VARIABLES, "TMPDIR", "PYTHONPYCACHEPREFIX"})
+
+
+def worker_environment(
+    target: PreparedTarget, scratch: Path, variables: Mapping[str, str] = MappingProxyType({})
+) -> dict[str, str]:
+    """Return the environment of a worker: what is left of this process's, what all workers have, and its own.
+
+    Args:
+        target: what it imports.
+        scratch: folder for temporary files.
+        variables: its own.
+    """
+    ambient = ambient_prefixes(target.engine)
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in DROPPED_VARIABLES and not name.startswith(ambient)
+    }
+    kept.update(WORKER_VARIABLES, TMPDIR=str(scratch))
+    if target.pycache_prefix is not None:
+        kept["PYTHONPYCACHEPREFIX"] = str(target.pycache_prefix)
+    kept.update(variables)
+    return kept

@@ -22,6 +22,7 @@ from exhausters.engine.settings import HostSettings
 from exhausters.errors import HostError, ScriptFailedError, UsageError
 from exhausters.targets import PreparedTarget
 from exhausters.worker import failures
+from exhausters.worker.bases import Bases
 from exhausters.worker.environment import IN_WORKER
 from exhausters.worker.exit_status import kernel_kills
 from exhausters.worker.extensions import extensions
@@ -96,9 +97,11 @@ class Host:
             raise
 
     @staticmethod
-    def template(target: PreparedTarget, settings: HostSettings) -> Template | None:
-        """Start what boots of this target with such settings can be forked from."""
-        return Template(target, settings)
+    def template(
+        target: PreparedTarget, settings: HostSettings, bases: Bases | None = None
+    ) -> Template | None:
+        """Start what boots of this target with such settings can be forked from, itself a fork of a base."""
+        return Template(target, settings, None if bases is None else bases.of(target, settings))
 
     @property
     def facts(self) -> dict[str, Any]:

@@ -30,6 +30,21 @@ class WorkerConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BaseConfig:
+    """First message to a base (`base.py`).
+
+    Attributes:
+        engine: which one, as in `exhausters.engine.load.load_boot`.
+        clock: as in `HostSettings`.
+        run_dir: folder of the process.
+    """
+
+    engine: str
+    clock: str
+    run_dir: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerReady:
     """The scheduler is up and its event loop waits for a script.
 

@@ -7,8 +7,9 @@ when the host goes away (its end of the life socket closes) the worker is killed
 to kill whatever else the worker started and to delete the run folder.
 
 Started as a script: `python -P supervisor.py DATA_FD LIFE_FD RUN_DIR PROGRAM`, where PROGRAM is a module with
-a `main(data_fd)` that returns the exit code. It is imported in the worker only. With CONTROL_FD and PROGRAM
-alone it becomes a template (see `template.py`), whose forks call `main` here.
+a `main(data_fd)` that returns the exit code. It is imported in the worker only. As `supervisor.py template
+CONTROL_FD PROGRAM` it becomes a template (see `template.py`), whose forks call `main` here, and with `base` a
+process that forks templates (see `base.py`).
 """
 
 from __future__ import annotations
@@ -150,14 +151,14 @@ def main(data_fd: int, life_fd: int, run_dir: str, work: Callable[[int], int]) -
     os.killpg(0, signal.SIGKILL)
 
 
-def _become_template(control_fd: int, program: str) -> None:
+def _become(role: str, control_fd: int, program: str) -> None:
     load_own_package()
-    importlib.import_module("exhausters.worker.template").main(control_fd, program)
+    importlib.import_module(f"exhausters.worker.{role}").main(control_fd, program)
 
 
 if __name__ == "__main__":
-    if len(sys.argv) == 3:
-        _become_template(int(sys.argv[1]), sys.argv[2])
+    if sys.argv[1] in ("template", "base"):
+        _become(sys.argv[1], int(sys.argv[2]), sys.argv[3])
     else:
         _program = sys.argv[4]
         main(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3], lambda fd: _import_and_run(_program, fd))

@@ -8,79 +8,29 @@ process imports once, boots nothing, and waits; each fork becomes a supervisor w
 from __future__ import annotations
 
 import importlib
-import json
-import os
 import pickle
-import random
-import shutil
 import socket
-import sys
-import tempfile
-import traceback
 from typing import Any
 
 from exhausters.worker import supervisor
+from exhausters.worker.fork_server import MESSAGE_BYTES, serve_forks, start_anew
 from exhausters.worker.protocol import WorkerConfig
 
-READY = b"ready"
-# What a fork is given beside its request: the ends of its two sockets, and its log.
-FORK_FDS = 3
-_MESSAGE_BYTES = 65_536
 
-
-def main(control_fd: int, program: str) -> None:
+def main(control_fd: int, program: str, *, common: object = None) -> None:
     """Import, then serve requests until the other end closes; does not return.
 
-    Requests are JSON: `{"run_dir": …, "tmp": …}` with the files of a fork, answered by `{"pid": …}` and a
-    file that stands for the process; `{"reap": PID}`, after which the number may be used again.
+    A request is `{"run_dir": …, "tmp": …}`, with the ends of a supervisor's sockets and its log. `common` is
+    what was imported before this process was forked (`base.py`); None when nothing was.
     """
     control = socket.socket(fileno=control_fd)
     module: Any = importlib.import_module(program)
-    config: WorkerConfig = pickle.loads(control.recv(_MESSAGE_BYTES))
-    loaded = module.load(config)
-    control.send(READY)
-    while True:
-        message, fds, _, _ = socket.recv_fds(control, _MESSAGE_BYTES, FORK_FDS)
-        if not message:
-            shutil.rmtree(config.run_dir, ignore_errors=True)
-            # No interpreter shutdown: an engine's imports may leave threads that would hold it up.
-            os._exit(0)
-        asked: dict[str, Any] = json.loads(message)
-        if "reap" in asked:
-            os.waitpid(asked["reap"], 0)
-            control.send(b"{}")
-            continue
-        sys.stdout.flush()
-        sys.stderr.flush()
-        child = os.fork()
-        if child == 0:
-            control.close()
-            _become_supervisor(module, loaded, fds, asked)
-        _answer(control, child, fds)
+    config: WorkerConfig = pickle.loads(control.recv(MESSAGE_BYTES))
+    loaded = module.load(config) if common is None else module.load(config, common)
 
-
-def _answer(control: socket.socket, child: int, fds: list[int]) -> None:
-    """Tell of a fork. Its files are closed here: they must end when it does."""
-    handle = os.pidfd_open(child)
-    socket.send_fds(control, [json.dumps({"pid": child}).encode()], [handle])
-    for fd in (handle, *fds):
-        os.close(fd)
-
-
-def _become_supervisor(module: Any, loaded: Any, fds: list[int], asked: dict[str, Any]) -> None:
-    """Go on as the supervisor of a worker that has its imports already; does not return."""
-    data_fd, life_fd, log_fd = fds
-    try:
-        os.setsid()
-        for stream in (1, 2):
-            os.dup2(log_fd, stream)
-        os.close(log_fd)
-        # What a process has of its own from its start.
-        os.environ["TMPDIR"] = asked["tmp"]
-        tempfile.tempdir = None
-        random.seed()
+    def become_supervisor(fds: list[int], asked: dict[str, Any]) -> None:
+        data_fd, life_fd, log_fd = fds
+        start_anew(log_fd, asked["tmp"])
         supervisor.main(data_fd, life_fd, asked["run_dir"], lambda fd: int(module.main(fd, loaded)))
-    except BaseException:
-        traceback.print_exc()
-    finally:
-        os._exit(1)
+
+    serve_forks(control, become_supervisor, run_dir=config.run_dir)

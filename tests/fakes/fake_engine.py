@@ -107,7 +107,7 @@ class FakeHost:
         return ImportedSources(files={})
 
     @staticmethod
-    def template(target: Any, settings: HostSettings) -> None:
+    def template(target: Any, settings: HostSettings, bases: Any) -> None:
         """Boots here are no forks."""
 
     def __init__(

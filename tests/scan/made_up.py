@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from exhausters.engine.api import ImportedSources
@@ -69,6 +69,7 @@ class MadeUpRuns:
         decisions, calls: by place in the history.
         broken: places that break at once.
         failed: places that cannot be prepared.
+        unlucky: those of them whose reason can pass: a network, a disk.
         asked: places in the order in which they were run.
     """
 
@@ -77,6 +78,7 @@ class MadeUpRuns:
     calls: Callable[[int], float] = lambda place: 1000.0
     broken: tuple[int, ...] = ()
     failed: tuple[int, ...] = ()
+    unlucky: tuple[int, ...] = ()
     asked: list[int] = field(default_factory=list)
 
     def run(self, commit: str) -> tuple[CommitSummary, ImportedSet]:
@@ -85,7 +87,7 @@ class MadeUpRuns:
         self.asked.append(place)
         imported = ImportedSet()
         if place in self.failed:
-            return a_summary(commit, status=FAILED), imported
+            return replace(a_summary(commit, status=FAILED), can_pass=place in self.unlucky), imported
         if place in self.broken:
             return a_summary(commit, status=BROKEN), imported
         imported.add(IMPORTED)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,14 @@ from exhausters.targets.cache import MARKER
 from exhausters.targets.fetch import fetch_commit
 from tests.scan.made_up import commit_file
 
+# Claims a folder until its input ends.
+_CLAIMS = """
+import pathlib, sys
+from exhausters.targets.claims import claim
+claim(pathlib.Path(sys.argv[1]))
+print("claimed", flush=True)
+sys.stdin.read()
+"""
 _CORE = "python/sglang/srt/managers/scheduler.py"
 
 
@@ -38,6 +47,21 @@ def test_a_deleted_export_leaves_its_neighbours_whole(repository: Path) -> None:
     discard(one)
     assert not first.exists()
     assert _files(second)["sglang/kept.py"] == "kept"
+
+
+def test_an_export_that_another_process_uses_stays(repository: Path) -> None:
+    """A comparison that runs beside the scan keeps its sources; once it has ended they can go."""
+    commit = commit_file(repository, _CORE, "1", day=1, message="one")
+    folder = fetch_commit(repository, commit).source_dir
+    program = [sys.executable, "-c", _CLAIMS, str(folder)]
+    with subprocess.Popen(program, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == b"claimed\n"
+        assert not discard(commit)
+        assert _files(folder)
+        other.communicate()
+    assert discard(commit)
+    assert not folder.exists()
 
 
 def test_only_what_a_scan_exported_is_deleted(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -31,10 +31,12 @@ _SOURCES = ImportedSources(
         ("A", "sglang/srt/pool/__init__.py", True),
         ("A", "triton.py", True),
         ("A", "sglang/srt/README.md", False),
+        ("M", "pyproject.toml", True),
+        ("M", "pyproject_npu.toml", False),
     ],
 )
 def test_a_change_is_seen_where_an_import_could_see_it(status: str, path: str, seen: bool) -> None:
-    """An imported file, a name that was missing or came from elsewhere, a searched folder; nothing else."""
+    """An imported file, a name that was missing or came from elsewhere, a searched folder, requirements."""
     imported = ImportedSet()
     imported.add(_SOURCES)
     assert imported.sees([FileChange(status=status, path=path)]) is seen

@@ -72,6 +72,27 @@ def test_a_commit_that_fails_is_noted_and_gone_round(tmp_path: Path) -> None:
     assert runs.asked.count(10) == runs.asked.count(11) == 1
 
 
+def test_a_commit_whose_failure_can_pass_is_tried_again_by_the_next_call(tmp_path: Path) -> None:
+    """A night without a network costs no commit: it is gone round once, and left in no file."""
+    history = a_history([CORE] * 3)
+    first = MadeUpRuns(history, failed=(1, 2), unlucky=(2,))
+    found = _scan(tmp_path, first)
+    assert (found.scanned, found.failed) == (2, 2)
+    assert first.asked.count(2) == 1
+    again = MadeUpRuns(history)
+    found = _scan(tmp_path, again)
+    assert again.asked == [2]
+    assert (found.scanned, found.failed) == (3, 1)
+
+
+def test_a_scan_ends_when_nothing_goes_any_more(tmp_path: Path) -> None:
+    """After five failures in a row that can pass it stops, and the next call has all commits before it."""
+    everywhere = tuple(range(41))
+    runs = MadeUpRuns(a_history([CORE] * 40), failed=everywhere, unlucky=everywhere)
+    _scan(tmp_path, runs)
+    assert len(runs.asked) == 5
+
+
 def test_a_commit_that_breaks_is_a_change_like_others(tmp_path: Path) -> None:
     """From which commit on every cell crashes, and from which on none does, is narrowed down."""
     runs = MadeUpRuns(a_history([CORE] * 40), broken=tuple(range(12, 23)))

@@ -358,6 +358,9 @@ class Boot(Protocol):
     def import_before_clock(self) -> None:
         """Import what must wait in real time, before the worker's clock replaces `time`."""
 
+    def load_common(self) -> None:
+        """Import what the engine imports of what is installed beside it, as far as it is there."""
+
     def load(self, settings: HostSettings, source_dirs: tuple[str, ...]) -> None:
         """Set the environment and import the engine's own modules.
 

@@ -30,6 +30,10 @@ def import_before_clock() -> None:
     """Nothing waits in real time."""
 
 
+def load_common() -> None:
+    """Nothing is installed beside it."""
+
+
 def load(settings: HostSettings, source_dirs: tuple[str, ...]) -> None:
     """Nothing is left to import."""
 

@@ -10,8 +10,9 @@ from __future__ import annotations
 import importlib
 import inspect
 import logging
+import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -30,11 +31,12 @@ from exhausters.engine.sglang import (
     speculative,
     unhooked,
 )
+from exhausters.engine.sglang.common_imports import import_common
 from exhausters.engine.sglang.draft_script import DraftScript
 from exhausters.engine.sglang.engine import SGLangEngine
 from exhausters.engine.sglang.environment import set_environment
 from exhausters.engine.sglang.facts import require_rust_core
-from exhausters.engine.sglang.import_watch import watch_imports
+from exhausters.engine.sglang.import_watch import is_watching, watch_imports
 from exhausters.engine.sglang.null_models import DRAFT, VERIFIER, write_model_folder
 from exhausters.engine.sglang.rooms import Rooms
 from exhausters.engine.sglang.server_args import known_names, server_arguments
@@ -43,7 +45,7 @@ from exhausters.engine.sglang.switches import refusal_in, shown_switch
 from exhausters.engine.sglang.world import install_for, port_arguments, world_of
 from exhausters.errors import SeamError, UnsupportedSettingError
 
-__all__ = ["check", "import_before_clock", "load", "refusal", "run", "world"]
+__all__ = ["check", "import_before_clock", "load", "load_common", "refusal", "run", "world"]
 
 _TORCHVISION_LIBRARIES: list[Any] = []
 _SCHEDULER_MODULE = "sglang.srt.managers.scheduler"
@@ -59,6 +61,13 @@ def import_before_clock() -> None:
     torch.set_num_threads(1)
 
 
+def load_common() -> None:
+    """Import what SGLang imports of what is installed beside it, and watch that as the rest."""
+    watch_imports(())
+    _define_torchvision_operators()
+    import_common()
+
+
 def load(settings: HostSettings, source_dirs: tuple[str, ...]) -> None:
     """Set SGLang's environment and import the target's scheduler module.
 
@@ -67,6 +76,8 @@ def load(settings: HostSettings, source_dirs: tuple[str, ...]) -> None:
         SeamError: the sglang that was found is not the target's.
         UnsupportedSettingError: a variable of SGLang's that this SGLang's source never names.
     """
+    if is_watching():
+        _require_unshadowed(source_dirs)
     unnamed = unnamed_variables(settings.environment, source_dirs)
     if unnamed:
         shown = ", ".join(f"env.{name}={settings.environment[name]}" for name in unnamed)
@@ -89,6 +100,17 @@ def load(settings: HostSettings, source_dirs: tuple[str, ...]) -> None:
         idle_checks.let_switches_answer()
     cpu_kernels.install()
     inbox.settle_feature_transport()
+
+
+def _require_unshadowed(source_dirs: Sequence[str]) -> None:
+    """Raise SeamError for a folder with a module of a name that `load_common` has imported from elsewhere.
+
+    A worker that imports everything itself takes the folder's.
+    """
+    for folder in source_dirs:
+        own = {name.partition(".")[0] for name in os.listdir(folder)} - {""}
+        if others := sorted(own & {name for name in sys.modules if "." not in name}):
+            raise SeamError(f"{folder} has {', '.join(others)}, which was imported from elsewhere already")
 
 
 def _define_torchvision_operators() -> None:

@@ -28,10 +28,14 @@ class ImportWatch:
     """
 
     def __init__(self, source_dirs: Sequence[str]) -> None:
-        self.folders = tuple(folder.rstrip("/") + "/" for folder in source_dirs)
+        self.take(source_dirs)
         self.absent: set[str] = set()
         self.listed: set[str] = set()
         self._digests: dict[str, str] = {}
+
+    def take(self, source_dirs: Sequence[str]) -> None:
+        """Watch these folders from now on."""
+        self.folders = tuple(folder.rstrip("/") + "/" for folder in source_dirs)
 
     def find_spec(self, name: str, path: object = None, target: object = None) -> None:
         """Note the name; the import then fails as it would without this finder."""
@@ -56,7 +60,14 @@ class ImportWatch:
 
 
 def watch_imports(source_dirs: Sequence[str]) -> None:
-    """Start to watch; before anything of the target is imported."""
+    """Start to watch; before anything of the target is imported.
+
+    Called again, it watches other folders, and still knows what was looked up in vain before.
+    """
+    known = _watch()
+    if known is not None:
+        known.take(source_dirs)
+        return
     watch = ImportWatch(source_dirs)
     sys.meta_path.append(watch)
     search: Any = pkgutil.iter_modules
@@ -69,9 +80,14 @@ def watch_imports(source_dirs: Sequence[str]) -> None:
     pkgutil.iter_modules = iter_modules
 
 
+def is_watching() -> bool:
+    """Whether `watch_imports` was called."""
+    return _watch() is not None
+
+
 def imported_sources() -> ImportedSources:
     """Return what was imported since `watch_imports`; no file if that was never called."""
-    watch = next((one for one in sys.meta_path if isinstance(one, ImportWatch)), None)
+    watch = _watch()
     if watch is None:
         return ImportedSources(files={})
     files: dict[str, str] = {}
@@ -94,6 +110,10 @@ def imported_sources() -> ImportedSources:
             for folder in sorted(watch.listed)
         },
     )
+
+
+def _watch() -> ImportWatch | None:
+    return next((one for one in sys.meta_path if isinstance(one, ImportWatch)), None)
 
 
 def _relevant(names: set[str], own: set[str]) -> tuple[str, ...]:
