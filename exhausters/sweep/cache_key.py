@@ -15,8 +15,16 @@ from exhausters.targets import PreparedTarget
 
 # Raise when entries of the cache change their form.
 CACHE_SCHEMA = 1
-# How the harness is called, and what is in none of its results.
-_NO_PART = ("cli", "asv_suite", "gate_suite", "mirror", "scan", "golden")
+# What makes records: `sweep` and the layers below it that a run passes through (`pyproject.toml` has the
+# layers). A change of what chooses, compares, stores or shows leaves folders and caches good for going on.
+_PARTS = frozenset(
+    {
+        *("engine", "worker", "pressure", "observe", "oracles", "ranks", "scripted", "sweep"),
+        *("targets", "workloads", "errors.py", "__init__.py"),
+    }
+)
+# Cells are in the key as they are.
+_GRIDS = ("sweep", "grids")
 
 
 def cache_key(run: PlannedRun) -> str:
@@ -38,14 +46,22 @@ def cache_key(run: PlannedRun) -> str:
 
 @cache
 def harness_digest() -> str:
-    """Return a digest over the harness's own files: with other code the same run may measure otherwise."""
-    root = Path(exhausters.__file__).parent
+    """Return a digest over the files that make records: other code may measure otherwise."""
     digest = hashlib.sha256(exhausters.__version__.encode())
-    for path in sorted(root.rglob("*")):
-        parts = path.relative_to(root).parts
-        if path.suffix in (".py", ".toml", ".json") and parts[0] not in _NO_PART:
-            digest.update("/".join(parts).encode() + b"\0" + hashlib.sha256(path.read_bytes()).digest())
+    for name, path in harness_files().items():
+        digest.update(name.encode() + b"\0" + hashlib.sha256(path.read_bytes()).digest())
     return digest.hexdigest()
+
+
+def harness_files() -> dict[str, Path]:
+    """Return the files that make records, by name below the package, sorted."""
+    root = Path(exhausters.__file__).parent
+    found = {path.relative_to(root).parts: path for path in sorted(root.rglob("*"))}
+    return {
+        "/".join(parts): path
+        for parts, path in found.items()
+        if path.suffix in (".py", ".toml", ".json") and parts[0] in _PARTS and parts[:2] != _GRIDS
+    }
 
 
 @cache

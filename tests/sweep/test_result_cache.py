@@ -121,6 +121,16 @@ def test_other_conditions_are_run(
     assert _sweep(target, folder, options=options)[1] == _BOOTS
 
 
+def test_what_only_shows_or_chooses_is_no_other_harness() -> None:
+    """A night's scan goes on after a change of a report or of a grid, and not after one of what measures."""
+    files = cache_key.harness_files()
+    assert {"scripted/context.py", "observe/metrics.py", "observe/roofline.toml"} <= files.keys()
+    assert {"worker/host.py", "errors.py"} <= files.keys()
+    first = {name.partition("/")[0] for name in files}
+    assert first.isdisjoint({"cli", "compare", "check", "fuzz", "why", "scan", "golden", "bisect", "growth"})
+    assert not [name for name in files if name.startswith("sweep/grids/")]
+
+
 def test_a_failure_is_not_kept(tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A cell whose worker crashed is run again."""
 
