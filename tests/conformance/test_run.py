@@ -78,7 +78,7 @@ class _PickyHost:
             raise self.error(_SAID)
 
     @staticmethod
-    def template(target: Any, settings: Any, bases: Any) -> None:
+    def template(target: Any, settings: Any, bases: Any = None) -> None:
         return None
 
     def close(self) -> None:
