@@ -89,6 +89,7 @@ _DEFINED = {
     "exhausters.sweep.plan": {
         "PlannedRun",
         "Task",
+        "built_workloads",
         "pairs_left",
         "plan_pairs",
         "plan_sweep",

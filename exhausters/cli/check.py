@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 
 from exhausters.cli.check_fuzz import check_fuzz
-from exhausters.cli.options import GRID_HELP, CellsOption, print_dropped_variables
+from exhausters.cli.options import GRID_HELP, CellsOption, WorkersOption, print_dropped_variables
 from exhausters.cli.outcomes import print_left_out, print_outcomes
 from exhausters.console import error_console, errors_shown, output_console, print_line
 
@@ -26,9 +26,7 @@ def check(
     out: Annotated[Path, typer.Option(help="Folder for check.json, issue.md and scripts.")] = Path(
         "results/check"
     ),
-    workers: Annotated[
-        int | None, typer.Option(min=1, help="Schedulers side by side (default: one per core).")
-    ] = None,
+    workers: WorkersOption = None,
     max_runs: Annotated[
         int, typer.Option(min=0, help="Runs for finding the smallest script of a finding; 0 for no script.")
     ] = 120,

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 from exhausters.errors import UsageError
 
@@ -18,6 +20,15 @@ class Engine(StrEnum):
 
     LOCAL = "local"
     RAY = "ray"
+
+
+EngineOption = Annotated[
+    Engine, typer.Option("--engine", help="local: this machine; ray: a Ray cluster (docs/cluster.md).")
+]
+RayAddressOption = Annotated[
+    str | None,
+    typer.Option("--ray-address", help="With ray: the cluster, such as auto. Without, one is started here."),
+]
 
 
 @contextmanager

@@ -22,6 +22,9 @@ CellsOption = Annotated[
         "--cells", metavar="PATTERN", help="Only cells whose id matches, as in a shell; repeatable."
     ),
 ]
+WorkersOption = Annotated[
+    int | None, typer.Option("--workers", min=1, help="Schedulers side by side (default: one per core).")
+]
 GRID_HELP = f"{', '.join(BUILT_IN)}, or a TOML file."
 GRID_OR_FOLDER_HELP = f"{GRID_HELP} Or a folder of records, e.g. of `compare`: the cells that it ran."
 

@@ -27,6 +27,7 @@ def pair(
     """Time two builds side by side, A B B A, for the host-time verdicts of `exhausters gate`."""
     from exhausters.sweep.grid import load_grid
     from exhausters.sweep.pairs import PAIR_OPTIONS, run_pairs
+    from exhausters.sweep.plan import built_workloads
     from exhausters.sweep.resume import asked_of, resumed_pairs_writer
     from exhausters.sweep.runner import SweepOptions
     from exhausters.sweep.store import pairs_writer
@@ -41,6 +42,8 @@ def pair(
         total = len(chosen.cells) * rounds * 2
         with SweepProgress(errors, total=total) as progress:
             first, second = (prepare(text, on_progress=progress.say) for text in (base, head))
+            # A workload that cannot be built must not cost the pairs that the folder holds.
+            workloads = built_workloads(chosen)
             if resume:
                 opened = resumed_pairs_writer(out, base=first, head=second, grid=chosen, rounds=rounds)
             else:
@@ -54,7 +57,15 @@ def pair(
 
                 progress.kept(len(writer.kept))
                 progress.booting(f"{first.name} and {second.name}")
-                records = run_pairs(first, second, chosen, rounds=rounds, on_record=keep, known=writer.kept)
+                records = run_pairs(
+                    first,
+                    second,
+                    chosen,
+                    rounds=rounds,
+                    on_record=keep,
+                    known=writer.kept,
+                    workloads=workloads,
+                )
                 writer.finish()
     print_outcomes(console, records, out, noun="runs")
     if any(record.result.outcome in FAILURES for record in records):

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from exhausters.cli.options import DEFAULT_TARGET
+from exhausters.cli.options import DEFAULT_TARGET, WorkersOption
 from exhausters.cli.outcomes import print_outcomes
 from exhausters.console import error_console, errors_shown, output_console, print_line
 from exhausters.errors import StoreError
@@ -25,9 +25,7 @@ def reach_map(
         Path | None,
         typer.Option(help="A map of the same build: only cells that it lacks are run."),
     ] = None,
-    workers: Annotated[
-        int | None, typer.Option(min=1, help="Schedulers side by side (default: one per core).")
-    ] = None,
+    workers: WorkersOption = None,
 ) -> None:
     """Measure the map from cells to functions, by which `compare` chooses its cells."""
     from exhausters.compare.choose import POOL

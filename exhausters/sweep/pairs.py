@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 
 from exhausters.sweep.execute import Executor, LocalExecutor
@@ -12,6 +12,7 @@ from exhausters.sweep.record import RunRecord
 from exhausters.sweep.run_options import RunOptions
 from exhausters.sweep.runner import OnRecord
 from exhausters.targets import PreparedTarget
+from exhausters.workloads import Workload
 
 # Fewer pairs say nothing (docs/verdicts.md); with twelve, one changed cell of a hundred can be detected.
 DEFAULT_ROUNDS = 12
@@ -27,18 +28,20 @@ def run_pairs(
     executor: Executor | None = None,
     on_record: OnRecord = lambda record: None,
     known: Sequence[RunRecord] = (),
+    workloads: Mapping[str, Workload] | None = None,
 ) -> tuple[RunRecord, ...]:
     """Time every cell of the grid on both builds, `rounds` times each, and return all runs as they came.
 
     A run that fails is a record with that outcome, and its worker is booted again for the next; a build that
     does not boot with a cell's settings is tried once. By default one pair runs at a time: runs beside each
-    other would disturb the times. `known` are pairs of an earlier call, which are not run.
+    other would disturb the times. `known` are pairs of an earlier call, which are not run; `workloads` those
+    of the cells, if they are built already.
 
     Raises:
         UsageError: both builds are the same, or there are no rounds.
         WorkloadError: a workload that cannot be built; raised before anything is booted.
     """
-    tasks = plan_pairs(base, head, grid, rounds=rounds, options=PAIR_OPTIONS)
+    tasks = plan_pairs(base, head, grid, rounds=rounds, options=PAIR_OPTIONS, workloads=workloads)
     tasks = pairs_left(tasks, {(record.cell.id, record.round or 0) for record in known})
     records = list(known)
     with closing((executor or LocalExecutor(workers=1)).run(tasks)) as ended:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from exhausters.errors import UsageError
@@ -62,6 +62,15 @@ class Task:
         return len({(run.target, run.cell.engine, run.clock) for run in self.runs})
 
 
+def built_workloads(grid: Grid) -> dict[str, Workload]:
+    """Return the workloads of a grid's cells, by their text.
+
+    Raises:
+        WorkloadError: one cannot be built.
+    """
+    return {text: parse_workload(text) for text in dict.fromkeys(cell.workload for cell in grid.cells)}
+
+
 def plan_sweep(
     target: PreparedTarget,
     grid: Grid,
@@ -70,13 +79,16 @@ def plan_sweep(
     options: RunOptions,
     clock: str = "virtual",
     timeout_seconds: float = CELL_TIMEOUT_SECONDS,
+    workloads: Mapping[str, Workload] | None = None,
 ) -> tuple[Task, ...]:
     """Return the tasks of a sweep: cells of one engine setting each, enough to keep all workers busy.
+
+    `workloads` are those of the cells, if they are built already.
 
     Raises:
         WorkloadError: a workload cannot be built.
     """
-    workloads = _workloads(grid)
+    workloads = workloads or built_workloads(grid)
     return tuple(
         Task(
             runs=tuple(
@@ -103,19 +115,20 @@ def plan_pairs(
     rounds: int,
     options: RunOptions,
     first_round: int = 0,
+    workloads: Mapping[str, Workload] | None = None,
 ) -> tuple[Task, ...]:
     """Return the tasks of a comparison: one per engine setting, each cell in turn A B, B A, A B, …
 
     Every round has a pair of processes of its own: where memory lies differs from process to process, and
     one can be slower than another of the same build for as long as it lives. The cells of a round share its
-    processes.
+    processes. `workloads` are those of the cells, if they are built already.
 
     Raises:
         UsageError: both builds are the same, or there are no rounds.
         WorkloadError: a workload cannot be built.
     """
     require_pair(base, head, rounds=rounds)
-    workloads = _workloads(grid)
+    workloads = workloads or built_workloads(grid)
     return tuple(
         Task(
             runs=tuple(
@@ -187,7 +200,3 @@ def _one_pair(run: PlannedRun, head: PreparedTarget, number: int, *, is_first: b
     order = "AB" if number % 2 == 0 else "BA"
     for target in (base, head) if order == "AB" else (head, base):
         yield replace(run, target=target, round=number, order=order)
-
-
-def _workloads(grid: Grid) -> dict[str, Workload]:
-    return {text: parse_workload(text) for text in dict.fromkeys(cell.workload for cell in grid.cells)}

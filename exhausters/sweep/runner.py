@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 
@@ -13,6 +13,7 @@ from exhausters.sweep.plan import CELL_TIMEOUT_SECONDS, plan_sweep
 from exhausters.sweep.record import RunRecord
 from exhausters.sweep.run_options import RunOptions
 from exhausters.targets import PreparedTarget
+from exhausters.workloads import Workload
 
 CLOCKS = ("virtual", "real")
 
@@ -49,6 +50,7 @@ def sweep(
     executor: Executor | None = None,
     on_record: OnRecord = lambda record: None,
     known: Sequence[RunRecord] = (),
+    workloads: Mapping[str, Workload] | None = None,
 ) -> tuple[RunRecord, ...]:
     """Run every cell of the grid and return the records in the grid's order.
 
@@ -62,6 +64,7 @@ def sweep(
         executor: where they are run; by default here, on all cores.
         on_record: called with each record as it comes.
         known: records of an earlier call, whose cells are not run.
+        workloads: those of the cells, if they are built already.
 
     Raises:
         WorkloadError: a workload that cannot be built; raised before anything is booted.
@@ -76,6 +79,7 @@ def sweep(
         options=options.run,
         clock=options.clock,
         timeout_seconds=options.cell_timeout_seconds,
+        workloads=workloads,
     )
     # Closed here, so that no worker outlives an error in `on_record`.
     with closing(executor.run(tasks)) as ended:

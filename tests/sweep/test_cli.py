@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,7 +18,8 @@ from exhausters.cli.app import app
 from exhausters.errors import InstallError, TargetNotFoundError
 from exhausters.sweep.read_records import read_records
 from exhausters.sweep.record import CRASHED, DRAINED, STALLED, TIMEOUT, UNSUPPORTED
-from tests.sweep.samples import a_record, a_target
+from exhausters.sweep.store import pairs_writer
+from tests.sweep.samples import a_grid, a_record, a_target
 
 Invoke = Callable[..., Any]
 
@@ -122,6 +125,54 @@ def test_a_foreign_folder_exits_with_2(invoke: Invoke, tmp_path: Path) -> None:
     result = invoke()
     assert result.exit_code == 2
     assert "UsageError" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["--engine", "ray"], r"MissingExtraError.*sglang-exhausters\[ray\]"),
+        (["--ray-address", "auto"], "UsageError.*this is for --engine ray"),
+        (["--grid", "GONE"], "WorkloadError.*gone.jsonl"),
+    ],
+)
+@pytest.mark.parametrize("resumed", [[], ["--resume"]])
+def test_a_sweep_that_cannot_run_leaves_the_earlier_records(
+    invoke: Invoke,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    arguments: list[str],
+    expected: str,
+    resumed: list[str],
+) -> None:
+    """Without its executor, or a workload, nothing in the folder is replaced or marked as incomplete."""
+    assert invoke().exit_code == 0
+    before = {path: path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file()}
+    gone = tmp_path / "gone.toml"
+    gone.write_text(f'name = "gone"\n[axes]\nworkload = ["mooncake:{tmp_path}/gone.jsonl"]\n')
+    monkeypatch.setitem(sys.modules, "ray", None)  # as if it were not installed
+    result = invoke(*(str(gone) if one == "GONE" else one for one in arguments), *resumed)
+    assert result.exit_code == 2
+    assert re.search(expected, result.stderr.replace("\n", " "))
+    assert {path: path.read_bytes() for path in before} == before
+
+
+def test_pairs_that_cannot_run_leave_the_earlier_ones(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """So it is with a workload of `exhausters pair`."""
+    monkeypatch.setattr(exhausters.targets, "prepare", lambda text, *, on_progress: a_target(text))
+    with pairs_writer(
+        tmp_path / "out", base=a_target("1"), head=a_target("2"), grid=a_grid(leave_pages=[1]), rounds=1
+    ):
+        pass
+    (tmp_path / "out" / "records.jsonl").write_text("earlier\n")
+    gone = tmp_path / "gone.toml"
+    gone.write_text(f'name = "gone"\n[axes]\nworkload = ["mooncake:{tmp_path}/gone.jsonl"]\n')
+    command = ["pair", "1", "2", "--grid", str(gone), "--out", str(tmp_path / "out")]
+    result = CliRunner().invoke(app, command)
+    assert result.exit_code == 2
+    assert "WorkloadError" in result.stderr
+    assert (tmp_path / "out" / "records.jsonl").read_text() == "earlier\n"
 
 
 @pytest.mark.parametrize("error", [TargetNotFoundError("no such"), InstallError("it failed")])
