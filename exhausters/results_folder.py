@@ -1,19 +1,44 @@
 """A folder of results: one command at a time writes into it, and what cannot be written is told alike.
 
-The kernel gives the lock back however a command ends.
+The kernel gives the lock back however a command ends. What `replace_text`, `replaced` and `append_synced`
+have written is on the disk when they return, and stays there after a power cut.
 """
 
 from __future__ import annotations
 
 import fcntl
+import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from io import FileIO
 from pathlib import Path
 from typing import TextIO
 
 from exhausters.errors import FolderBusyError, StoreError
 
-LOCK_NAME = ".lock"
+LOCK_NAME, SCRATCH = ".lock", ".tmp"
+# What a disk must take before work begins whose results are written at its end.
+_ROOM_BYTES = 64 * 1024
+
+
+@contextmanager
+def folder_held(folder: Path, *, holds: str, then: str = "") -> Iterator[None]:
+    """Make a folder, and keep other commands out of it until the block ends.
+
+    Args:
+        folder: created if missing.
+        holds: what else would write there, such as `comparison`; for the message.
+        then: see `folder_written`.
+
+    Raises:
+        FolderBusyError: another command writes into it.
+        StoreError: it cannot be written: a full disk, a folder that is read-only.
+    """
+    with folder_written(folder, then=then):
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = lock_folder(folder, holds=holds)
+    with lock:
+        yield
 
 
 def lock_folder(folder: Path, *, holds: str) -> TextIO:
@@ -41,14 +66,33 @@ def lock_folder(folder: Path, *, holds: str) -> TextIO:
     return lock
 
 
+def require_room(folder: Path) -> None:
+    """Find out before the work, by writing and removing a file, whether a folder can be written at its end.
+
+    Raises:
+        StoreError: it cannot.
+    """
+    trial = folder / f".room{SCRATCH}"
+    with folder_written(folder):
+        try:
+            trial.write_bytes(bytes(_ROOM_BYTES))
+            _sync(trial)
+        finally:
+            with suppress(OSError):
+                trial.unlink(missing_ok=True)
+
+
 def is_foreign(folder: Path, header_name: str) -> bool:
-    """Return whether a folder, or a file in its place, holds what no command with this header wrote."""
+    """Return whether a folder, or a file in its place, holds what no command with this header wrote.
+
+    A command that ended before it had written its header leaves its lock and a scratch file: both are ours.
+    """
     if not folder.exists():
         return False
     if not folder.is_dir():
         return True
     names = {path.name for path in folder.iterdir()}
-    return bool(names - {LOCK_NAME}) and header_name not in names
+    return header_name not in names and bool(names - {LOCK_NAME, header_name + SCRATCH})
 
 
 @contextmanager
@@ -70,7 +114,56 @@ def folder_written(folder: Path, *, then: str = "") -> Iterator[None]:
 
 
 def replace_text(path: Path, text: str) -> None:
-    """Write a file as a whole: a reader, or a command that is killed, finds the old text or the new one."""
-    scratch = path.with_name(f"{path.name}.tmp")
-    scratch.write_text(text)
-    scratch.replace(path)
+    """Write a file as a whole, as `replaced` does; raises OSError."""
+    with replaced(path) as scratch:
+        scratch.write_text(text)
+
+
+@contextmanager
+def replaced(path: Path) -> Iterator[Path]:
+    """Give a scratch file to be written, which then takes the place of `path`.
+
+    A reader, and whoever comes after a command that was killed or a power cut, finds the old file or the new
+    one. An error leaves no scratch file: on a full disk it would take the room that others need.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    scratch = path.with_name(path.name + SCRATCH)
+    try:
+        yield scratch
+        _sync(scratch)
+        scratch.replace(path)
+        _sync(path.parent)
+    finally:
+        with suppress(OSError):
+            scratch.unlink(missing_ok=True)
+
+
+def append_whole(file: FileIO, line: bytes) -> None:
+    """Append a line whole or not at all: half a line would make the file unreadable; raises OSError."""
+    before = file.seek(0, os.SEEK_END)
+    left = memoryview(line)
+    try:
+        while left:
+            left = left[file.write(left) :]
+    except OSError:
+        with suppress(OSError):
+            file.truncate(before)
+        raise
+
+
+def append_synced(path: Path, line: str) -> None:
+    """Append a line as `append_whole` does, and let the disk have it; raises OSError."""
+    with path.open("ab", buffering=0) as file:
+        append_whole(file, line.encode())
+        os.fsync(file.fileno())
+
+
+def _sync(path: Path) -> None:
+    """Let the disk have what was written into a file, or which names a folder has."""
+    opened = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)

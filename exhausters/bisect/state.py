@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from exhausters.errors import StoreError, UsageError
-from exhausters.results_folder import folder_written, is_foreign, lock_folder, replace_text
+from exhausters.results_folder import folder_held, folder_written, is_foreign, replace_text
 
 _STATE, _COMMITS = "bisect.json", "commits"
 # What a reader of an error may do: the folder has what was found.
@@ -95,8 +95,5 @@ def bisect_folder(folder: Path, identity: Mapping[str, Any]) -> Iterator[BisectF
     """
     if is_foreign(folder, _STATE):
         raise UsageError(f"--out {folder}: expected an empty folder or an earlier bisection; choose another")
-    with folder_written(folder, then=_AGAIN):
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = lock_folder(folder, holds="bisection")
-    with lock:
+    with folder_held(folder, holds="bisection", then=_AGAIN):
         yield BisectFolder(folder, identity)

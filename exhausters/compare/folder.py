@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from exhausters.errors import UsageError
-from exhausters.results_folder import folder_written, is_foreign, lock_folder, replace_text
+from exhausters.results_folder import folder_held, folder_written, is_foreign, replace_text
 
 HEADER_NAME = "compare.json"
 BASE, HEAD, PAIRS = "base", "head", "pairs"
@@ -32,10 +32,7 @@ def comparison_folder(folder: Path, *, reports: tuple[str, ...]) -> Iterator[Pat
     """
     if is_foreign(folder, HEADER_NAME):
         raise UsageError(f"--out {folder}: expected an empty folder or an earlier comparison; choose another")
-    with folder_written(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = lock_folder(folder, holds="comparison")
-    with lock:
+    with folder_held(folder, holds="comparison"):
         with folder_written(folder):
             for name in _RECORDS:
                 shutil.rmtree(folder / name, ignore_errors=True)

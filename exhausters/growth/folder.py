@@ -10,7 +10,7 @@ from typing import Any
 
 from exhausters.errors import UsageError
 from exhausters.growth.measure import PointRun
-from exhausters.results_folder import folder_written, is_foreign, lock_folder, replace_text
+from exhausters.results_folder import append_synced, folder_held, folder_written, is_foreign, replace_text
 
 HEADER_NAME, RUNS_NAME = "growth.json", "runs.jsonl"
 
@@ -21,13 +21,14 @@ class GrowthWriter:
     def __init__(self, folder: Path, header: Mapping[str, Any]) -> None:
         self._folder = folder
         self._header = {**header, "complete": False}
-        (folder / RUNS_NAME).write_text("")
+        # The header first: it says that the folder is ours, and that the runs are not all there.
         self._write_header()
+        replace_text(folder / RUNS_NAME, "")
 
     def add(self, run: PointRun) -> None:
         """Write one run; raises StoreError if the folder cannot be written."""
-        with folder_written(self._folder), (self._folder / RUNS_NAME).open("a") as file:
-            file.write(json.dumps(run.to_json()) + "\n")
+        with folder_written(self._folder):
+            append_synced(self._folder / RUNS_NAME, json.dumps(run.to_json()) + "\n")
 
     def finish(self, answer: Mapping[str, Any]) -> None:
         """Write the answer, and that the measurement is complete; raises StoreError like `add`."""
@@ -50,10 +51,7 @@ def growth_writer(folder: Path, header: Mapping[str, Any]) -> Iterator[GrowthWri
     """
     if is_foreign(folder, HEADER_NAME):
         raise UsageError(f"--out {folder}: expected an empty folder or an earlier growth; choose another")
-    with folder_written(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = lock_folder(folder, holds="command")
-    with lock:
+    with folder_held(folder, holds="command"):
         with folder_written(folder):
             writer = GrowthWriter(folder, header)
         yield writer

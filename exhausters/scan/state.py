@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from exhausters.errors import StoreError, UsageError
-from exhausters.results_folder import folder_written, is_foreign, lock_folder, replace_text
+from exhausters.results_folder import append_synced, folder_held, folder_written, is_foreign, replace_text
 from exhausters.scan.imports import ImportedSet
 from exhausters.scan.summary import CommitSummary
 
 SCAN, SUMMARIES, IMPORTS, COMMITS = "scan.json", "commits.jsonl", "imports.json", "commits"
 _SCHEMA = 1
+_AGAIN = "call the same command again"
 
 
 class ScanFolder:
@@ -47,8 +48,10 @@ class ScanFolder:
         self.summaries[summary.commit] = summary
         if summary.can_pass:
             return
-        with _written(self.folder), (self.folder / SUMMARIES).open("a") as file:
-            file.write(json.dumps(summary.to_json(), separators=(",", ":")) + "\n")
+        with _written(self.folder):
+            append_synced(
+                self.folder / SUMMARIES, json.dumps(summary.to_json(), separators=(",", ":")) + "\n"
+            )
 
     def note_imports(self, imported: ImportedSet) -> None:
         """Note what the workers of a commit have imported."""
@@ -134,10 +137,7 @@ def scan_folder(folder: Path, identity: Mapping[str, Any]) -> Iterator[ScanFolde
     """
     if is_foreign(folder, SCAN):
         raise UsageError(f"--out {folder}: expected an empty folder or an earlier scan; choose another")
-    with _written(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = lock_folder(folder, holds="scan")
-    with lock:
+    with folder_held(folder, holds="scan", then=_AGAIN):
         yield ScanFolder(folder, identity)
 
 
@@ -174,4 +174,4 @@ def _read_json(path: Path) -> dict[str, Any] | None:
 
 
 def _written(folder: Path) -> AbstractContextManager[None]:
-    return folder_written(folder, then="call the same command again")
+    return folder_written(folder, then=_AGAIN)

@@ -15,7 +15,7 @@ from exhausters.observe.decision_log import DecisionLog
 from exhausters.observe.executed_source import ExecutedSource
 from exhausters.observe.run_facts import RunFacts
 from exhausters.sweep.record import RunRecord
-from exhausters.sweep.record_files import HEADER_NAME, RECORDS_NAME, upgraded_header
+from exhausters.sweep.record_files import HEADER_NAME, RECORDS_NAME, record_lines, upgraded_header
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,19 +54,19 @@ def read_records(folder: Path) -> StoredRecords:
 
 
 def read_lines(folder: Path) -> tuple[dict[str, Any], list[str]]:
-    """Return the header of a folder, and its records as they are written.
+    """Return the header of a folder, and its records as they are written, as `record_lines` does.
 
     Raises:
         StoreError: no records, another schema version, or a newer format.
     """
     try:
         header = json.loads((folder / HEADER_NAME).read_text())
-        lines = (folder / RECORDS_NAME).read_text().splitlines()
+        text = (folder / RECORDS_NAME).read_text()
     except (OSError, ValueError) as error:
         raise StoreError(f"{folder}: holds no readable sweep ({error})") from error
     if not isinstance(header, dict):
         raise StoreError(f"{folder}: holds no readable sweep ({HEADER_NAME} is no table)")
-    return upgraded_header(header, folder), lines
+    return upgraded_header(header, folder), record_lines(text, header)
 
 
 def read_record(folder: Path, line: str, *, place: str) -> RunRecord:

@@ -17,13 +17,13 @@ from pathlib import Path
 from typing import Any
 
 from exhausters.errors import StoreError, UsageError
-from exhausters.results_folder import LOCK_NAME
+from exhausters.results_folder import LOCK_NAME, SCRATCH, replace_text
 from exhausters.sweep.record import SCHEMA_VERSION
 
 HEADER_NAME, RECORDS_NAME, LOGS_NAME = "sweep.json", "records.jsonl", "logs"
 SWEEP, PAIRS = "sweep", "pairs"
 LOG_ENDING, FACTS_ENDING, LINES_ENDING = ".log.gz", ".facts.json.gz", ".lines.json.gz"
-_ENDINGS, _SCRATCH = (LOG_ENDING, FACTS_ENDING, LINES_ENDING), ".tmp"
+_ENDINGS = (LOG_ENDING, FACTS_ENDING, LINES_ENDING)
 
 # Raise when the files of a folder change their form, and teach `upgraded_header` the one before.
 FORMAT_VERSION = 2
@@ -61,8 +61,20 @@ def kind_of(header: Mapping[str, Any]) -> str:
     return str(header.get("kind") or (PAIRS if "targets" in header else SWEEP))
 
 
+def record_lines(text: str, header: Mapping[str, Any]) -> list[str]:
+    """Return the lines of `records.jsonl`, without half a line that a power cut or a kill left at its end.
+
+    In records that the header calls complete half a line is damage: it stays, for the reader to refuse.
+    """
+    whole, _, rest = text.rpartition("\n")
+    return (text if not rest or header.get("complete") is True else whole).splitlines()
+
+
 def refuse_others(folder: Path, kind: str) -> None:
-    """Raise UsageError unless a folder is empty, missing, or holds earlier records of this kind."""
+    """Raise UsageError unless a folder is empty, missing, or holds earlier records of this kind.
+
+    One in which they were begun only, as by a disk that was full, counts as empty.
+    """
     header = folder / HEADER_NAME
     held = ""
     if header.exists():
@@ -70,7 +82,7 @@ def refuse_others(folder: Path, kind: str) -> None:
         if found == kind:
             return
         held = f"holds {_WORDS.get(found, f'a {HEADER_NAME} that cannot be read')}; "
-    elif not folder.exists() or (folder.is_dir() and {one.name for one in folder.iterdir()} <= {LOCK_NAME}):
+    elif not folder.exists() or (folder.is_dir() and all(map(_is_of_a_beginning, folder.iterdir()))):
         return
     raise UsageError(
         f"--out {folder}: {held}expected an empty folder or earlier {_WORDS[kind]}; choose another"
@@ -82,7 +94,7 @@ def mark_incomplete(folder: Path) -> None:
     header = folder / HEADER_NAME
     if header.exists():
         values = {**json.loads(header.read_text()), "complete": False}
-        replace_file(header, (json.dumps(values, indent=1) + "\n").encode())
+        replace_text(header, json.dumps(values, indent=1) + "\n")
 
 
 def delete_logs(folder: Path, *, but: Collection[object]) -> None:
@@ -92,22 +104,9 @@ def delete_logs(folder: Path, *, but: Collection[object]) -> None:
         OSError: one cannot be deleted.
     """
     for path in (folder / LOGS_NAME).iterdir():
-        is_ours = path.name.removesuffix(_SCRATCH).endswith(_ENDINGS)
+        is_ours = path.name.removesuffix(SCRATCH).endswith(_ENDINGS)
         if is_ours and f"{LOGS_NAME}/{path.name}" not in but:
             path.unlink()
-
-
-def replace_file(path: Path, content: bytes) -> None:
-    """Write a file so that it is there whole or as it was before; raises OSError."""
-    scratch = path.with_name(path.name + _SCRATCH)
-    try:
-        scratch.write_bytes(content)
-        scratch.replace(path)
-    except OSError:
-        # On a full disk, what was half written takes the room that others need.
-        with contextlib.suppress(OSError):
-            scratch.unlink(missing_ok=True)
-        raise
 
 
 @contextlib.contextmanager
@@ -120,6 +119,15 @@ def written(folder: Path) -> Iterator[None]:
             f"{folder}: cannot be written ({error.strerror or error}); what was written until now stays; "
             "make room, or choose another folder with --out"
         ) from error
+
+
+def _is_of_a_beginning(path: Path) -> bool:
+    """Whether it is what a command leaves that ended before it had written the header: nothing of worth."""
+    if path.name == RECORDS_NAME:
+        return path.is_file() and path.stat().st_size == 0
+    if path.name == LOGS_NAME:
+        return path.is_dir() and not any(path.iterdir())
+    return path.name in (LOCK_NAME, HEADER_NAME + SCRATCH, RECORDS_NAME + SCRATCH)
 
 
 def _stored_kind(header: Path) -> str:

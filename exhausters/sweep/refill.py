@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from exhausters.errors import StoreError, WorkloadError
-from exhausters.results_folder import lock_folder
+from exhausters.results_folder import lock_folder, replace_text
 from exhausters.sweep.facts import resummarize
 from exhausters.sweep.read_records import read_lines, read_records
-from exhausters.sweep.record_files import RECORDS_NAME, replace_file, written
+from exhausters.sweep.record_files import RECORDS_NAME, written
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,8 +51,7 @@ def refill(folder: Path) -> Refilled:
 
 def _refill(folder: Path) -> Refilled:
     stored = read_records(folder).records
-    path = folder / RECORDS_NAME
-    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    lines = [json.loads(line) for line in read_lines(folder)[1]]
     added: Counter[str] = Counter()
     changed: Counter[str] = Counter()
     left: Counter[str] = Counter()
@@ -69,5 +68,5 @@ def _refill(folder: Path) -> Refilled:
                 changed[name] += 1
         line["metrics"] |= metrics
     with written(folder):
-        replace_file(path, "".join(json.dumps(line) + "\n" for line in lines).encode())
+        replace_text(folder / RECORDS_NAME, "".join(json.dumps(line) + "\n" for line in lines))
     return Refilled(records=len(lines), added=added, changed=changed, left=left)

@@ -8,7 +8,6 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from datetime import UTC, datetime
-from io import FileIO
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -16,7 +15,7 @@ from typing import Any
 from exhausters import __version__
 from exhausters.errors import StoreError
 from exhausters.observe.decision_log import DecisionLog
-from exhausters.results_folder import lock_folder
+from exhausters.results_folder import append_whole, lock_folder, replace_text, replaced
 from exhausters.sweep.grid import Grid
 from exhausters.sweep.machine import machine_kind
 from exhausters.sweep.plan import require_pair
@@ -31,7 +30,6 @@ from exhausters.sweep.record_files import (
     delete_logs,
     mark_incomplete,
     refuse_others,
-    replace_file,
     written,
 )
 from exhausters.sweep.record_files import HEADER_NAME as HEADER_NAME
@@ -119,7 +117,8 @@ class RecordWriter:
     `sweep.json` says what was run and, at the end, that it is complete; `records.jsonl` has one line per run;
     `logs/` has the decision logs, the facts and the executed lines of the runs, named by their content, so
     that runs with the same decisions share a file. Each record is on disk when `add` returns, and stays there
-    after an interruption. Until the writer is closed, no other command can write into the folder.
+    after an interruption or a power cut. Until the writer is closed, no other sweep, pair or command that
+    changes records can write into the folder.
 
     Attributes:
         kept: earlier records that stayed.
@@ -182,7 +181,7 @@ class RecordWriter:
             line = self._write_files(record)
             self._lines[self._place(record)] = json.dumps(line) + "\n"
             named |= {line["log"], line["facts"], line.get("executed"), *line.get("rank_logs", ())}
-        replace_file(self._folder / RECORDS_NAME, "".join(self._lines.values()).encode())
+        replace_text(self._folder / RECORDS_NAME, "".join(self._lines.values()))
         self._write_header()
         delete_logs(self._folder, but=named)
 
@@ -198,7 +197,8 @@ class RecordWriter:
             if place in self._lines:
                 self._rewrite([text if at != place else line for at, text in self._lines.items()])
             else:
-                _append(self._records, line.encode())
+                append_whole(self._records, line.encode())
+                os.fsync(self._records.fileno())
             self._lines[place] = line
 
     def extend(self, grid: Grid) -> None:
@@ -240,7 +240,7 @@ class RecordWriter:
 
     def _rewrite(self, lines: list[str]) -> None:
         """Replace all lines; what is added later goes into the new file."""
-        replace_file(self._folder / RECORDS_NAME, "".join(lines).encode())
+        replace_text(self._folder / RECORDS_NAME, "".join(lines))
         with suppress(OSError):
             self._records.close()
         self._records = self._opened.enter_context((self._folder / RECORDS_NAME).open("ab", buffering=0))
@@ -272,38 +272,21 @@ class RecordWriter:
         """Write a log that is not there yet; return its name."""
         name = f"{LOGS_NAME}/{digest[:16]}{LOG_ENDING}"
         if not (self._folder / name).exists():
-            scratch = self._folder / f"{name}.tmp"
-            try:
+            with replaced(self._folder / name) as scratch:
                 log.write(scratch)
-                scratch.replace(self._folder / name)
-            finally:
-                with suppress(OSError):
-                    scratch.unlink(missing_ok=True)
         return name
 
     def _write_content(self, content: bytes, ending: str) -> str:
         """Write a file that is named by its content; return its name."""
         name = f"{LOGS_NAME}/{hashlib.sha256(content).hexdigest()[:16]}{ending}"
         if not (self._folder / name).exists():
-            replace_file(self._folder / name, content)
+            with replaced(self._folder / name) as scratch:
+                scratch.write_bytes(content)
         return name
 
     def _write_header(self) -> None:
-        replace_file(self._folder / HEADER_NAME, (json.dumps(self._header, indent=1) + "\n").encode())
+        replace_text(self._folder / HEADER_NAME, json.dumps(self._header, indent=1) + "\n")
 
 
 def _header_of(grid: Grid) -> dict[str, object]:
     return {"grid": grid.name, "grid_digest": grid.digest, "cells": len(grid.cells)}
-
-
-def _append(file: FileIO, line: bytes) -> None:
-    """Append a line whole or not at all: half a line would make the folder unreadable."""
-    before = file.seek(0, os.SEEK_END)
-    left = memoryview(line)
-    try:
-        while left:
-            left = left[file.write(left) :]
-    except OSError:
-        with suppress(OSError):
-            file.truncate(before)
-        raise

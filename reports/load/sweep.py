@@ -11,7 +11,7 @@ from typing import Any
 from exhausters.errors import StoreError
 from exhausters.sweep.free_axes import is_free_axis
 from exhausters.sweep.record import OUTCOMES, SCHEMA_VERSION
-from exhausters.sweep.record_files import HEADER_NAME, RECORDS_NAME, upgraded_header
+from exhausters.sweep.record_files import HEADER_NAME, RECORDS_NAME, record_lines, upgraded_header
 from reports.errors import DuplicateRunError, ForeignFileError, SchemaVersionError
 from reports.load.frame import axis_types
 from reports.load.json_file import parse_object, read_object, read_text
@@ -30,7 +30,8 @@ def load_sweep(folder: Path) -> tuple[Session, list[Run]]:
     """Return the session and the runs of one folder.
 
     Raises:
-        TruncatedFileError: a line ends in the middle of a value.
+        TruncatedFileError: a line ends in the middle of a value; the last one only where the header says
+            that the records are complete.
         SchemaVersionError: the header, or a line, has another schema than this harness, or a newer format.
         ForeignFileError: something in it is not what a sweep writes.
         DuplicateRunError: a cell is there twice for one target and round.
@@ -51,7 +52,8 @@ def load_sweep(folder: Path) -> tuple[Session, list[Run]]:
     )
     runs: list[Run] = []
     seen: dict[tuple[object, ...], int] = {}
-    for number, line in enumerate(read_text(folder / RECORDS_NAME).splitlines(), start=1):
+    lines = record_lines(read_text(folder / RECORDS_NAME), header)
+    for number, line in enumerate(lines, start=1):
         place = f"{folder / RECORDS_NAME}:{number}"
         run = run_of_record(parse_object(line, place=place), _Source(folder, header, place))
         key = (run.target, run.cell, run.round)

@@ -14,6 +14,7 @@ from exhausters.sweep.facts import resummarize
 from exhausters.sweep.read_records import read_records
 from exhausters.sweep.record import SCHEMA_VERSION
 from exhausters.sweep.store import HEADER_NAME, RECORDS_NAME, sweep_writer
+from reports.load.sweep import load_sweep
 from tests.sweep.samples import a_grid, a_target
 from tests.sweep.test_store import RECORDS
 
@@ -70,6 +71,20 @@ def test_a_broken_line_is_named(folder: Path) -> None:
     path.write_text(path.read_text()[:-20])
     with pytest.raises(StoreError, match=rf"{RECORDS_NAME}:2: broken line"):
         read_records(folder)
+
+
+@pytest.mark.parametrize("kept", [-20, -1])
+def test_half_a_line_of_unfinished_records_is_left_out(folder: Path, kept: int) -> None:
+    """What a power cut left at the end of records is no record, for any reader; those before it are read."""
+    header = json.loads((folder / HEADER_NAME).read_text())
+    (folder / HEADER_NAME).write_text(json.dumps({**header, "complete": False}))
+    path = folder / RECORDS_NAME
+    path.write_text(path.read_text()[:kept])
+    found = read_records(folder)
+    assert found.records == RECORDS[:1]
+    assert not found.is_complete
+    session, runs = load_sweep(folder)
+    assert (session.complete, len(runs)) == (False, 1)
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from exhausters.sweep.execute import LocalExecutor
 from exhausters.sweep.read_records import read_records
 from exhausters.sweep.refill import refill
 from exhausters.sweep.runner import sweep
-from exhausters.sweep.store import RECORDS_NAME, sweep_writer
+from exhausters.sweep.store import HEADER_NAME, RECORDS_NAME, sweep_writer
 from tests.fakes.fake_engine import FakeHost
 from tests.sweep.samples import a_grid, a_target
 
@@ -50,6 +50,15 @@ def test_a_missing_metric_is_filled_in_and_a_wrong_one_replaced(folder: Path) ->
     done = refill(folder)
     assert (dict(done.added), dict(done.changed), done.records) == ({"recompute_tax": 1}, {"chunks": 1}, 2)
     assert [dict(record.result.metrics) for record in read_records(folder).records] == list(map(dict, before))
+
+
+def test_half_a_line_is_no_record(folder: Path) -> None:
+    """Unfinished records whose last line was cut off are computed again without it."""
+    header = json.loads((folder / HEADER_NAME).read_text())
+    (folder / HEADER_NAME).write_text(json.dumps({**header, "complete": False}))
+    (folder / RECORDS_NAME).write_text((folder / RECORDS_NAME).read_text()[:-9])
+    assert refill(folder).records == 1
+    assert (folder / RECORDS_NAME).read_text().count("\n") == 1
 
 
 def test_a_record_without_facts_stays_and_is_counted(folder: Path) -> None:
