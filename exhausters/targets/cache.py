@@ -46,6 +46,9 @@ def build_once(
         content: written into the marker, for people who look into the cache.
         is_usable: a complete folder for which this is False is built again.
         on_progress: called when another process is building the same folder.
+
+    Raises:
+        OSError: the folder cannot be written, or not be claimed, as on a full disk.
     """
     claim(folder)
     if is_complete(folder) and is_usable(folder):

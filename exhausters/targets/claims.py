@@ -8,51 +8,66 @@ finds unclaimed while it holds that lock alone, nobody uses and nobody begins to
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import secrets
 from collections.abc import Iterator
+from io import FileIO
 from pathlib import Path
 from threading import Lock
-from typing import TextIO
 
+from exhausters.results_folder import append_whole
 from exhausters.targets.cache_root import cache_root
 
 __all__ = ["CLAIMS_NAME", "alone", "claim"]
 
 CLAIMS_NAME = "in_use"
 _TURN_NAME = "turn.lock"
+_MAY_NOT_WRITE = (errno.EROFS, errno.EACCES, errno.EPERM)
 
 _lock = Lock()
 # Of this process, by the root of the cache; a forked child shares its parent's.
-_files: dict[Path, TextIO] = {}
+_files: dict[Path, FileIO] = {}
 _claimed: set[Path] = set()
 
 
 def claim(folder: Path) -> None:
     """Say that this process uses a folder of the cache from now until its end.
 
-    Folders outside of the cache are nobody's business, and a cache that cannot be written cannot be pruned.
+    Folders outside of the cache are nobody's business, and who may not write a cache uses it unclaimed: it is
+    pruned by whoever may. A full disk is another matter: that is when people prune.
+
+    Raises:
+        OSError: it cannot be said, so the folder must not be used.
     """
     root = cache_root()
     if not folder.is_relative_to(root):
         return
-    with _lock, contextlib.suppress(OSError):
+    with _lock:
         if folder in _claimed:
             return
-        place = root / CLAIMS_NAME
-        place.mkdir(parents=True, exist_ok=True)
-        with (place / _TURN_NAME).open("a") as turn:
-            fcntl.flock(turn, fcntl.LOCK_SH)
-            if root not in _files:
-                _files[root] = _own_file(place)
-            _files[root].write(f"{folder.relative_to(root)}\n")
-            _files[root].flush()
+        try:
+            _write_claim(root, folder)
+        except OSError as error:
+            if error.errno not in _MAY_NOT_WRITE:
+                raise
+        else:
             _claimed.add(folder)
 
 
-def _own_file(place: Path) -> TextIO:
-    file = (place / f"{os.getpid()}-{secrets.token_hex(4)}").open("x")
+def _write_claim(root: Path, folder: Path) -> None:
+    place = root / CLAIMS_NAME
+    place.mkdir(parents=True, exist_ok=True)
+    with (place / _TURN_NAME).open("a") as turn:
+        fcntl.flock(turn, fcntl.LOCK_SH)
+        if root not in _files:
+            _files[root] = _own_file(place)
+        append_whole(_files[root], f"{folder.relative_to(root)}\n".encode())
+
+
+def _own_file(place: Path) -> FileIO:
+    file = (place / f"{os.getpid()}-{secrets.token_hex(4)}").open("xb", buffering=0)
     fcntl.flock(file, fcntl.LOCK_EX)
     return file
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import subprocess
@@ -184,6 +185,35 @@ def test_the_pruner_itself_may_use_what_it_prunes_for(cache: Path) -> None:
     build_once(folder, lambda place: None, content={})
     assert prune(cache, kinds=("releases",), is_dry=False).removed == ()
     assert folder.exists()
+
+
+@pytest.mark.parametrize("room_bytes", [0, 10])
+def test_what_cannot_be_claimed_is_not_used(cache: Path, room_bytes: int) -> None:
+    """On a full disk, which is when people prune, a command ends and does not use what may be removed."""
+    folder = _entry(cache, "environments/abc")
+    code = f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({room_bytes},) * 2)\n{_USER}"
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(folder)], capture_output=True, text=True, cwd=ROOT, check=False
+    )
+    assert done.returncode == 1
+    assert os.strerror(errno.EFBIG) in done.stderr
+    assert done.stdout == ""
+    assert [path.stat().st_size for path in (cache / "in_use").glob("*-*")] == [0]
+    assert [one.path for one in prune(cache, kinds=("environments",), is_dry=False).removed] == [folder]
+
+
+@pytest.mark.parametrize("number", [errno.EROFS, errno.EACCES])
+def test_who_may_not_write_a_cache_may_use_it(
+    cache: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    """What is complete in a cache of others is used as it is."""
+    folder = _entry(cache, "environments/abc")
+
+    def refuse(path: Path, *_arguments: object, **_more: object) -> None:
+        raise OSError(number, os.strerror(number), str(path))
+
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    assert build_once(folder, lambda place: pytest.fail("it is built again"), content={}) == folder
 
 
 def test_what_a_killed_pruner_left_is_removed(cache: Path) -> None:
