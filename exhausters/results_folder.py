@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from io import FileIO
 from pathlib import Path
@@ -66,22 +66,6 @@ def lock_folder(folder: Path, *, holds: str) -> TextIO:
     return lock
 
 
-def require_room(folder: Path) -> None:
-    """Find out before the work, by writing and removing a file, whether a folder can be written at its end.
-
-    Raises:
-        StoreError: it cannot.
-    """
-    trial = folder / f".room{SCRATCH}"
-    with folder_written(folder):
-        try:
-            trial.write_bytes(bytes(_ROOM_BYTES))
-            _sync(trial)
-        finally:
-            with suppress(OSError):
-                trial.unlink(missing_ok=True)
-
-
 def is_foreign(folder: Path, header_name: str) -> bool:
     """Return whether a folder, or a file in its place, holds what no command with this header wrote.
 
@@ -93,6 +77,43 @@ def is_foreign(folder: Path, header_name: str) -> bool:
         return True
     names = {path.name for path in folder.iterdir()}
     return header_name not in names and bool(names - {LOCK_NAME, header_name + SCRATCH})
+
+
+@contextmanager
+def answer_folder(folder: Path, *, holds: str) -> Iterator[None]:
+    """Hold a folder, as `folder_held` does, for a command that writes its answer only at its end.
+
+    Raises:
+        FolderBusyError: another command writes into it.
+        StoreError: it cannot be written, as is found by trying: before the work, not after it.
+    """
+    with folder_held(folder, holds=holds):
+        with folder_written(folder):
+            _try_room(folder)
+        yield
+
+
+def write_answer(folder: Path, texts: Mapping[str, str], *, show: Callable[[str], None]) -> None:
+    """Write the files of an answer; what the disk refuses now is shown instead, so that no work is lost.
+
+    Args:
+        folder: where they are written.
+        texts: contents by name, the one that people read last.
+        show: prints text.
+
+    Raises:
+        StoreError: one of them could not be written; all of those were shown.
+    """
+    refused: StoreError | None = None
+    for name, text in texts.items():
+        try:
+            with folder_written(folder):
+                replace_text(folder / name, text)
+        except StoreError as error:
+            refused = error
+            show(f"{name}, which could not be written:\n{text}")
+    if refused is not None:
+        raise refused
 
 
 @contextmanager
@@ -158,6 +179,17 @@ def append_synced(path: Path, line: str) -> None:
     with path.open("ab", buffering=0) as file:
         append_whole(file, line.encode())
         os.fsync(file.fileno())
+
+
+def _try_room(folder: Path) -> None:
+    """Write and remove a file: a full disk may still take names; raises OSError."""
+    trial = folder / f".room{SCRATCH}"
+    try:
+        trial.write_bytes(bytes(_ROOM_BYTES))
+        _sync(trial)
+    finally:
+        with suppress(OSError):
+            trial.unlink(missing_ok=True)
 
 
 def _sync(path: Path) -> None:

@@ -16,7 +16,7 @@ from exhausters.bisect.state import bisect_folder
 from exhausters.compare.folder import comparison_folder, write_header
 from exhausters.errors import StoreError, UsageError
 from exhausters.growth.folder import growth_writer
-from exhausters.results_folder import append_synced, replace_text, require_room
+from exhausters.results_folder import answer_folder, append_synced, replace_text, write_answer
 from exhausters.scan.state import scan_folder
 from exhausters.sweep.store import pairs_writer, sweep_writer
 from tests.sweep.samples import a_grid, a_target
@@ -129,13 +129,27 @@ def test_what_is_written_is_synced_before_it_counts(tmp_path: Path, monkeypatch:
 
 def test_a_folder_without_room_is_told_before_the_work(tmp_path: Path) -> None:
     """A disk that takes names but no content is found by trying; the trial leaves nothing."""
-    require_room(tmp_path)
-    assert list(tmp_path.iterdir()) == []
+    with answer_folder(tmp_path, holds="check"):
+        assert [path.name for path in tmp_path.iterdir()] == [".lock"]
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (20, before[1]))
     try:
-        with pytest.raises(StoreError, match=os.strerror(errno.EFBIG)):
-            require_room(tmp_path)
+        with (
+            pytest.raises(StoreError, match=os.strerror(errno.EFBIG)),
+            answer_folder(tmp_path, holds="check"),
+        ):
+            pytest.fail("the work began")
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
-    assert list(tmp_path.iterdir()) == []
+    assert [path.name for path in tmp_path.iterdir()] == [".lock"]
+
+
+def test_what_cannot_be_written_in_the_end_is_shown(tmp_path: Path) -> None:
+    """Each file of an answer is written or shown, and an error says which folder is at fault."""
+    (tmp_path / "taken.json").mkdir()
+    shown: list[str] = []
+    texts = {"taken.json": "{}", "issue.md": "# broken"}
+    with pytest.raises(StoreError, match=f"--out {tmp_path}: cannot be written"):
+        write_answer(tmp_path, texts, show=shown.append)
+    assert shown == ["taken.json, which could not be written:\n{}"]
+    assert (tmp_path / "issue.md").read_text() == "# broken"

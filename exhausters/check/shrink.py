@@ -10,6 +10,7 @@ from pathlib import Path
 from exhausters.check.groups import Group
 from exhausters.errors import ExhaustersError
 from exhausters.oracles import Finding
+from exhausters.results_folder import replace_text
 from exhausters.sweep.cell import Cell, EngineSettings
 from exhausters.sweep.drain import run_cell
 from exhausters.sweep.record import EVENT_STEPS, CellResult
@@ -112,6 +113,7 @@ def shrink(group: Group, target: PreparedTarget, lease: Lease, file: Path, *, ma
 
     Raises:
         ExhaustersError: the build does not boot any more.
+        OSError: the script cannot be written.
     """
     cell = group.record.cell
     workload = parse_workload(cell.workload)
@@ -138,7 +140,7 @@ def shrink(group: Group, target: PreparedTarget, lease: Lease, file: Path, *, ma
     if reduction is None:
         return None
     text = script_text(reduction.trial, cell.engine, target=target.name, file=file.name)
-    file.write_text(text)
+    replace_text(file, text)
     return Shrunk(reduction=reduction, text=text, is_proven=_fails(file, cell.engine, target, lease))
 
 

@@ -44,6 +44,7 @@ def conformance(
     from exhausters.conformance.server import Bench
     from exhausters.errors import UsageError
     from exhausters.progress import ShownProgress
+    from exhausters.results_folder import answer_folder, write_answer
     from exhausters.targets import prepare
 
     console, errors = output_console(), error_console()
@@ -65,18 +66,19 @@ def conformance(
                 progress.step(len(outcomes), total)
 
         total = sum(len(file.tests) for file in files)
-        with ShownProgress(errors, total=total) as progress:
-            prepared = prepare(target or f"path:{checkout}", on_progress=progress.say)
-            with Bench(prepared, source_dir=source_dir(checkout)) as bench:
-                for file in files:
-                    run(file, bench, progress)
-        out.mkdir(parents=True, exist_ok=True)
-        (out / "conformance.json").write_text(json.dumps(to_json(prepared, outcomes), indent=1) + "\n")
-        if document is not None:
-            write_document(document, prepared, outcomes)
-        console.print(files_view(outcomes, title=f"SGLang's scripted tests on {prepared.name}"))
-        for line in (*failure_lines(outcomes), *reason_lines(outcomes), summary_line(outcomes)):
-            print_line(console, line)
+        with answer_folder(out, holds="conformance"):
+            with ShownProgress(errors, total=total) as progress:
+                prepared = prepare(target or f"path:{checkout}", on_progress=progress.say)
+                with Bench(prepared, source_dir=source_dir(checkout)) as bench:
+                    for file in files:
+                        run(file, bench, progress)
+            console.print(files_view(outcomes, title=f"SGLang's scripted tests on {prepared.name}"))
+            for line in (*failure_lines(outcomes), *reason_lines(outcomes), summary_line(outcomes)):
+                print_line(console, line)
+            found = {"conformance.json": json.dumps(to_json(prepared, outcomes), indent=1) + "\n"}
+            write_answer(out, found, show=lambda text: print_line(console, text))
+            if document is not None:
+                write_document(document, prepared, outcomes)
     raise typer.Exit(exit_code(outcomes))
 
 

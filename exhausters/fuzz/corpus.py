@@ -9,6 +9,7 @@ from typing import Any
 
 from exhausters.errors import FuzzScriptError
 from exhausters.fuzz.cases import Case
+from exhausters.results_folder import replace_text
 
 
 def read_corpus(folder: Path) -> list[Case]:
@@ -35,4 +36,4 @@ def write_case(path: Path, case: Case, **about: Any) -> None:
     """Write a case, with what is known about it beside; created with its folder."""
     path.parent.mkdir(parents=True, exist_ok=True)
     document: Mapping[str, Any] = {**about, **case.to_json()}
-    path.write_text(json.dumps(document, indent=1) + "\n")
+    replace_text(path, json.dumps(document, indent=1) + "\n")

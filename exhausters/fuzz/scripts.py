@@ -14,6 +14,7 @@ from exhausters.fuzz.player import Player
 from exhausters.fuzz.report import ScriptFile
 from exhausters.fuzz.script_file import fails, script_text
 from exhausters.fuzz.shrink import renumbered, shrink_case
+from exhausters.results_folder import replace_text
 from exhausters.sweep.workers import Lease, Workers
 from exhausters.targets import PreparedTarget
 
@@ -48,17 +49,30 @@ def write_scripts(
     for number, group in enumerate(groups):
         stem = _stem(group.finding.promise, taken)
         taken.add(stem)
-        about = {"target": target.name, "promise": group.finding.promise, "cause": group.finding.cause}
-        write_case(out / CASES / f"{stem}_as_found.json", group.of, **about)
-        say(f"cutting down {group.finding.promise} ({group.finding.cause or 'no known cause'})")
-        with owner.lease() as lease:
-            script = _script(group, target, lease, out, stem, max_runs=max_runs)
+        try:
+            with owner.lease() as lease:
+                script = _written(group, target, lease, out, stem, max_runs=max_runs, say=say)
+        except OSError as error:  # a full disk costs the script and not the finding
+            say(f"no script: {out}: cannot be written ({error.strerror or error}): {group.of.origin}")
+            continue
         if script is None:
             say(f"no script: {group.finding.promise} did not come back when played alone: {group.of.origin}")
-            continue
-        write_case(out / CASES / f"{stem}.json", script.shrunk.case, **about)
-        scripts[number] = script
+        else:
+            scripts[number] = script
     return scripts
+
+
+def _written(
+    group: Same[Case], target: PreparedTarget, lease: Lease, out: Path, stem: str, *, max_runs: int, say: Say
+) -> ScriptFile | None:
+    """Write the case as it was found, its script, and the case as it was shrunk; raises OSError."""
+    about = {"target": target.name, "promise": group.finding.promise, "cause": group.finding.cause}
+    write_case(out / CASES / f"{stem}_as_found.json", group.of, **about)
+    say(f"cutting down {group.finding.promise} ({group.finding.cause or 'no known cause'})")
+    script = _script(group, target, lease, out, stem, max_runs=max_runs)
+    if script is not None:
+        write_case(out / CASES / f"{stem}.json", script.shrunk.case, **about)
+    return script
 
 
 def _script(
@@ -71,7 +85,7 @@ def _script(
     shrunk = replace(shrunk, case=replace(shrunk.case, script=renumbered(shrunk.case.script)))
     file = out / f"test_fuzz_{stem}.py"
     text = script_text(shrunk, target=target.name, file=file.name)
-    file.write_text(text)
+    replace_text(file, text)
     return ScriptFile(
         name=file.name, text=text, shrunk=shrunk, is_proven=fails(file, shrunk.case, target, lease)
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,6 +16,7 @@ from exhausters.cli.app import app
 from exhausters.engine.fake.scheduler import FakeScheduler
 from exhausters.errors import BootError
 from exhausters.oracles import PROMISES
+from exhausters.results_folder import folder_held
 from exhausters.sweep import workers
 from tests.fakes.fake_engine import FakeHost
 from tests.sweep.samples import a_target
@@ -75,7 +77,7 @@ def test_kept_promises_exit_with_0(invoke: Invoke, tmp_path: Path) -> None:
     assert document["groups"] == []
     judged = {one["promise"]: one["judged"] for one in document["promises"]}
     assert all(judged[name] for name in ("conservation", "nothing grows", "idle cost", "liveness"))
-    assert sorted(one.name for one in (tmp_path / "out").iterdir()) == ["check.json", "issue.md"]
+    assert sorted(one.name for one in (tmp_path / "out").iterdir()) == [".lock", "check.json", "issue.md"]
     assert "no promise was found broken" in (tmp_path / "out" / "issue.md").read_text()
 
 
@@ -102,7 +104,7 @@ def test_no_script_is_asked_for(invoke: Invoke, tmp_path: Path) -> None:
     result = invoke("--max-runs", "0", "--cells", "bursts*")
     assert result.exit_code == 1
     assert "1 cells: 1 drained" in result.output
-    assert sorted(one.name for one in (tmp_path / "out").iterdir()) == ["check.json", "issue.md"]
+    assert sorted(one.name for one in (tmp_path / "out").iterdir()) == [".lock", "check.json", "issue.md"]
 
 
 def test_what_grows_is_told_without_a_script(
@@ -156,6 +158,38 @@ def test_a_cell_that_cannot_run_exits_with_2(
     assert {one["outcome"] for one in _document(tmp_path)["cells"]} == {"crashed"}
 
 
+def test_two_do_not_share_a_folder(invoke: Invoke, tmp_path: Path) -> None:
+    """The second is refused before it boots anything."""
+    with folder_held(tmp_path / "out", holds="check"):
+        result = invoke()
+    assert result.exit_code == 2
+    assert "another check writes into it" in result.output
+    assert not FakeHost.made
+
+
+@pytest.mark.usefixtures("shy")
+def test_a_disk_that_is_full_in_the_end_loses_no_answer(
+    invoke: Invoke, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Findings, JSON and issue are printed; that they were not written is an error with exit code 2."""
+    write_text = Path.write_text
+
+    def full(path: Path, text: str, **more: Any) -> int:
+        if path.is_relative_to(tmp_path / "out"):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write_text(path, text, **more)
+
+    monkeypatch.setattr(Path, "write_text", full)
+    result = invoke("--cells", "bursts*")
+    assert result.exit_code == 2, result.output
+    assert "work conservation (not marked full)" in result.stdout
+    printed = result.stdout.partition("check.json, which could not be written:\n")[2]
+    assert json.JSONDecoder().raw_decode(printed)[0]["exit_code"] == 1
+    assert "broken: work conservation" in printed.partition("issue.md, which could not be written:\n")[2]
+    assert "StoreError" in result.stderr
+    assert "no script" in result.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -168,4 +202,4 @@ def test_bad_input_exits_with_2(invoke: Invoke, tmp_path: Path, arguments: list[
     result = invoke(*arguments)
     assert result.exit_code == 2
     assert said in " ".join(result.output.split())
-    assert not (tmp_path / "out" / "check.json").exists()
+    assert not (tmp_path / "out").exists()

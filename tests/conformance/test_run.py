@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+import exhausters.conformance.run
+import exhausters.targets
 from exhausters.cli.app import app
 from exhausters.conformance import server as server_module
 from exhausters.conformance.discover import discover, source_dir
@@ -19,6 +21,7 @@ from exhausters.conformance.report import BEGIN, END, write_document
 from exhausters.conformance.run import run_files
 from exhausters.conformance.server import Bench
 from exhausters.errors import BootError, NotApplicableError, UsageError
+from exhausters.results_folder import folder_held
 from tests.conformance.checkouts import FAILS, IS_NOT_APPLICABLE, PASSES, make_checkout
 from tests.fakes.fake_target import fake_target
 
@@ -144,6 +147,33 @@ def test_the_command_refuses_a_folder_without_tests(tmp_path: Path) -> None:
     """The exit code for what is no checkout is 2."""
     done = CliRunner().invoke(app, ["conformance", str(tmp_path)])
     assert done.exit_code == 2
+
+
+def test_two_do_not_share_a_folder(tmp_path: Path) -> None:
+    """The second is refused before its target is made ready."""
+    checkout, out = make_checkout(tmp_path / "checkout"), tmp_path / "out"
+    arguments = ["conformance", str(checkout), "--target", "release:0.0.0", "--out", str(out)]
+    with folder_held(out, holds="conformance"):
+        done = CliRunner().invoke(app, arguments)
+    assert done.exit_code == 2
+    assert "another conformance writes into it" in done.stderr
+
+
+def test_a_disk_that_is_full_in_the_end_loses_no_outcome(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, outcomes: list[TestOutcome]
+) -> None:
+    """The tables are printed, and the JSON with its tracebacks; the exit code is that of an error."""
+    checkout, out = make_checkout(tmp_path / "checkout"), tmp_path / "out"
+    (out / "conformance.json").mkdir(parents=True)  # in the way of the file
+    monkeypatch.setattr(exhausters.targets, "prepare", lambda text, **_: fake_target())
+    monkeypatch.setattr(exhausters.conformance.run, "run_file", lambda file, bench: iter(outcomes))
+    arguments = ["conformance", str(checkout), "--only", "chunks", "--out", str(out)]
+    done = CliRunner().invoke(app, arguments)
+    assert done.exit_code == 2
+    printed = done.stdout.partition("conformance.json, which could not be written:\n")
+    assert "failed: test/manual/test_scripted_chunks.py: TestChunks.test_that_fails" in printed[0]
+    assert len(json.JSONDecoder().raw_decode(printed[2])[0]["tests"]) == len(outcomes)
+    assert "StoreError" in done.stderr
 
 
 @pytest.mark.real

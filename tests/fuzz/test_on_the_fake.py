@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import errno
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from typer.testing import CliRunner
 
+import exhausters.fuzz.campaign
+import exhausters.targets
+from exhausters.cli.app import app
 from exhausters.engine.fake.page_trie import PageTrie
 from exhausters.engine.fake.pools import PagePool
 from exhausters.engine.fake.scheduler import FakeScheduler
@@ -154,6 +160,25 @@ def test_a_campaign_finds_it(tmp_path: Path) -> None:
     assert len(scripts[0].shrunk.case.script.operations) <= 6
     assert group.finding.wants in issue_text(found, {}, target="fake")
     assert campaign_json(found, {}, target="fake")["exit_code"] == 1
+
+
+@pytest.mark.usefixtures("shy")
+def test_a_full_disk_loses_no_campaign(tmp_path: Path, monkeypatch: Patch) -> None:
+    """What a campaign found is printed where it cannot be written; that is an error with exit code 2."""
+    found = campaign(60, seed=1)
+
+    def full(*_arguments: object, **_more: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(exhausters.fuzz.campaign, "run_campaign", lambda *_, **__: found)
+    monkeypatch.setattr(exhausters.targets, "prepare", lambda text, **_: fake_target())
+    monkeypatch.setattr(Path, "write_text", full)
+    result = CliRunner().invoke(app, ["check", "x", "--fuzz", "60", "--out", str(tmp_path / "out")])
+    assert result.exit_code == 2
+    printed = result.stdout.partition("fuzz.json, which could not be written:\n")[2]
+    assert json.JSONDecoder().raw_decode(printed)[0]["exit_code"] == 1
+    assert "broken: work conservation" in printed.partition("fuzz.md, which could not be written:\n")[2]
+    assert "StoreError" in result.stderr
 
 
 def test_a_campaign_is_its_seed() -> None:
