@@ -147,7 +147,7 @@ def _answer(question: _Question, errors: Console) -> int:
             )
         write_header(out, header | _found(compared))
         progress.say("judging")
-        code = write_reports(
+        judged = write_reports(
             out,
             compared,
             chosen=choice.sentence,
@@ -156,8 +156,8 @@ def _answer(question: _Question, errors: Console) -> int:
             options=question.options,
             console=output_console(),
         )
-        write_header(out, header | _found(compared) | {"complete": True})
-        return code
+        write_header(out, header | _found(compared) | {"broken_in": judged.broken_in, "complete": True})
+        return judged.decision.exit_code
 
 
 def _found(compared: Compared) -> dict[str, Any]:

@@ -54,8 +54,8 @@ def write_reports(
     options: Sequence[str],
     console: Console,
     chosen: str = "",
-) -> int:
-    """Judge what the folder holds, write every report into it, print the verdict, return the exit code.
+) -> Comparison:
+    """Judge what the folder holds, write every report into it, print the verdict, return the comparison.
 
     Args:
         folder: a comparison.
@@ -91,7 +91,7 @@ def write_reports(
     _write(folder, comparison, report, options)
     print_comparison(comparison, console, folder=str(folder))
     print_line(console, f"reports: {folder}")
-    return comparison.decision.exit_code
+    return comparison
 
 
 def _side(folder: Path) -> Side:

@@ -30,6 +30,8 @@ from reports.vocabulary import (
 )
 
 _SIDES = ("base", "head")
+# Of a broken cell, beside the two sides.
+BOTH = "both"
 _EMPTY_LOG = DecisionLog(steps=()).digest
 _KEY = ["target", "cell"]
 # Of several runs of one cell the worst counts.
@@ -112,7 +114,8 @@ def detect_outcomes(base: pd.DataFrame, head: pd.DataFrame) -> pd.DataFrame:
 
     Columns: cell, base_outcome, head_outcome, base_log, head_log, log_verdict (`same`, `changed`, `broken`
     where one side decided differently from run to run, or `not judged` where a side has no log to judge),
-    verdict, reason.
+    verdict, reason, broken_in (of a broken cell the side that has no outcome to compare, or decided
+    differently from run to run: `base`, `head` or `both`; else empty).
     """
     sides = [cell_outcomes(frame).drop(columns="target") for frame in (base, head)]
     both = sides[0].merge(sides[1], on="cell", how="outer", suffixes=("_base", "_head"))
@@ -143,9 +146,19 @@ def detect_outcomes(base: pd.DataFrame, head: pd.DataFrame) -> pd.DataFrame:
     for side in _SIDES:
         if found[f"{side}_outcome"].isin(BROKEN_OUTCOMES).all():
             found["verdict"] = BROKEN
-    unstable = both["stable_base"].eq(False) | both["stable_head"].eq(False)
-    found.loc[unstable, ["verdict", "reason"]] = [BROKEN, "runs or passes of one build decided differently"]
-    return found
+    unstable = [both[f"stable_{side}"].eq(False) for side in _SIDES]
+    for mask, name in zip((*unstable, unstable[0] & unstable[1]), (*_SIDES, "either build"), strict=True):
+        found.loc[mask, ["verdict", "reason"]] = [BROKEN, f"runs or passes of {name} decided differently"]
+    return found.assign(broken_in=_broken_in(found, unstable))
+
+
+def _broken_in(found: pd.DataFrame, unstable: Sequence[pd.Series]) -> NDArray[np.object_]:
+    base, head = (
+        found[f"{side}_outcome"].isin(BROKEN_OUTCOMES).to_numpy(dtype=bool) | is_unstable.to_numpy(dtype=bool)
+        for side, is_unstable in zip(_SIDES, unstable, strict=True)
+    )
+    names = np.select([base & head, base, head], [BOTH, *_SIDES], default="").astype(object)
+    return np.where(found["verdict"].eq(BROKEN).to_numpy(dtype=bool), names, "")
 
 
 def _reasons_of_runs(row: object) -> list[str]:

@@ -21,7 +21,7 @@ from reports.detect.effects import find_effects, judge_cells
 from reports.detect.exact import detect_exact
 from reports.detect.grid_tests import detect_grid
 from reports.detect.measured import EXACT_KINDS
-from reports.detect.outcomes import detect_outcomes, failed_alike, outcome_verdicts
+from reports.detect.outcomes import BOTH, detect_outcomes, failed_alike, outcome_verdicts
 from reports.detect.pairs import detect_paired, every_pair, unpaired
 from reports.detect.verdict import apply_waivers, cell_verdicts, expired, without_waived_cells
 from reports.errors import SelectionError
@@ -32,7 +32,7 @@ from reports.explain.divergent_cells import find_divergences
 from reports.explain.headlines import Headline, headlines
 from reports.load.builds import Side, pick
 from reports.load.frame import Results
-from reports.vocabulary import ANY, CLAIMS, UNDECIDED, UNREGISTERED
+from reports.vocabulary import ANY, BROKEN, CLAIMS, UNDECIDED, UNREGISTERED
 
 # Columns of `Comparison.verdicts`, in this order.
 VERDICT_COLUMNS = (
@@ -70,7 +70,7 @@ class Comparison:
         decision: the gate's answer.
         effects: one number for each workload and each outcome or cost.
         headlines: what moved, most important first.
-        cells: one row per cell: verdict, base_outcome, head_outcome, reason, and its axes as text.
+        cells: one row per cell: verdict, base_outcome, head_outcome, reason, broken_in, and its axes as text.
         verdicts: one row for each cell and metric (`VERDICT_COLUMNS`), outcomes and logs included.
         grid_tests: host time over the whole grid and over each axis value (see `detect_grid`).
         divergences: for one cell of each workload, the step at which the decisions diverge.
@@ -98,6 +98,12 @@ class Comparison:
     refusals: tuple[Refusal, ...]
     notes: tuple[str, ...]
     table: AxisTable
+
+    @property
+    def broken_in(self) -> str | None:
+        """Where cells are broken: `head` if it is in one in which base is not, else `both` or `base`."""
+        found = set(self.cells.loc[self.cells["verdict"] == BROKEN, "broken_in"])
+        return next((name for name in ("head", BOTH, "base") if name in found), None)
 
 
 def compare(
@@ -219,10 +225,17 @@ def _detect(
 
 
 def _nothing() -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
-    outcomes = pd.DataFrame(
-        columns=["cell", "base_outcome", "head_outcome", "base_log", "head_log", "verdict", "reason"],
-        dtype=object,
-    )
+    columns = [
+        "cell",
+        "base_outcome",
+        "head_outcome",
+        "base_log",
+        "head_log",
+        "verdict",
+        "reason",
+        "broken_in",
+    ]
+    outcomes = pd.DataFrame(columns=columns, dtype=object)
     grid_tests = pd.DataFrame(columns=["metric", "axis", "axis_value", "verdict", "reason"], dtype=object)
     return outcomes, pd.DataFrame(columns=list(VERDICT_COLUMNS), dtype=object), grid_tests
 
@@ -247,6 +260,6 @@ def _skipped(side: Side, name: str) -> list[str]:
 
 def _cells(outcomes: pd.DataFrame, verdicts: pd.DataFrame, table: AxisTable) -> pd.DataFrame:
     words = cell_verdicts(verdicts)
-    rows = outcomes[["cell", "base_outcome", "head_outcome", "reason"]]
+    rows = outcomes[["cell", "base_outcome", "head_outcome", "reason", "broken_in"]]
     rows = rows.assign(verdict=rows["cell"].map(words))
     return rows.merge(table.as_text(), left_on="cell", right_index=True, how="left")

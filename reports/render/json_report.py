@@ -106,7 +106,8 @@ def comparison_document(comparison: Comparison) -> dict[str, Any]:
                               "scattered_cells"},
                     "others": [{"metric", "change", "cells": number}]}]   most important first
      "axes": [{"name", "labels": [text], "is_ordered"}]           as in `results_document`
-     "cells": [{"id", "verdict", "base_outcome", "head_outcome", "reason", "axes": {axis name: label}}]
+     "cells": [{"id", "verdict", "base_outcome", "head_outcome", "reason", "broken_in"
+                "axes": {axis name: label}}]                      broken_in: "base", "head", "both" or ""
      "verdicts": [{"cell", "metric", "kind", "unit", "better", "base", "head", "change", "verdict", "judged",
                    "rule", "reason", "required", "waived", "ratio", "ci_low", "ci_high", "p", "p_adjusted",
                    "pairs"}]
@@ -223,7 +224,7 @@ def _cells(table: AxisTable, facts: pd.DataFrame | None = None) -> list[dict[str
     labels = table.as_text().to_dict("index")
     if facts is None:
         return [{"id": cell, "axes": dict(labels[cell])} for cell in table.cells]
-    columns = ["cell", "verdict", "base_outcome", "head_outcome", "reason"]
+    columns = ["cell", "verdict", "base_outcome", "head_outcome", "reason", "broken_in"]
     return [
         {
             "id": row["cell"],

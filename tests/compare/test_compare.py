@@ -170,6 +170,31 @@ def test_a_side_that_does_not_boot_is_tried_once(
     assert outcomes == [DRAINED] * 3
 
 
+@pytest.mark.parametrize(
+    ("fails", "broken_in"),
+    [(("0.5.23",), "head"), (("0.5.22",), "base"), (("0.5.22", "0.5.23"), "both"), ((), None)],
+)
+def test_which_side_is_broken_is_told(
+    invoke: Callable[..., Any],
+    script: Script,
+    tmp_path: Path,
+    fails: tuple[str, ...],
+    broken_in: str | None,
+) -> None:
+    """A workflow fails on what head alone broke: the header says it, where the exit code is 2 for all."""
+
+    def fail(target: str, passes: tuple[str, ...], cell: str) -> None:
+        if target.removeprefix("release:") in fails:
+            raise SchedulerFailedError("it failed")
+
+    script.on_run = fail
+    assert invoke().exit_code == 2
+    text = (tmp_path / "out" / "compare.json").read_text()
+    assert json.loads(text)["broken_in"] == broken_in
+    # docs/examples/github_workflow.yml looks for it in this form.
+    assert ('"broken_in": "head"' in text) is (broken_in == "head")
+
+
 def test_ctrl_c_keeps_what_was_measured(invoke: Callable[..., Any], script: Script, tmp_path: Path) -> None:
     """Interrupted in the second stage, the decisions of the first are readable, and no worker is left."""
 

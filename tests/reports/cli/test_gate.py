@@ -107,6 +107,35 @@ def test_a_run_that_does_not_repeat_is_broken(tmp_path: Path) -> None:
     """A run whose own two passes decided differently cannot be compared with another build."""
     found = _compared(tmp_path, lambda one: one | {"provenance": one["provenance"] | {"repeatable": False}})
     assert (found.decision.verdict, found.decision.exit_code) == ("broken", NOT_DECIDED)
+    assert found.broken_in == "head"
+    assert "runs or passes of head decided differently" in found.decision.sentence
+
+
+@pytest.mark.parametrize(
+    ("first", "others", "broken_in"), [("crashed", "drained", "head"), ("crashed", "crashed", "both")]
+)
+def test_what_head_alone_broke_is_told(tmp_path: Path, first: str, others: str, broken_in: str) -> None:
+    """Where head crashes in every cell, and base in one of them or in all."""
+    cell = cells()[0].id
+    ours = write_sweep(
+        tmp_path / "a", change=lambda one: one | {"outcome": first if one["cell"] == cell else others}
+    )
+    theirs = write_sweep(tmp_path / "b", HEAD, lambda one: one | {"outcome": "crashed"})
+    assert compare(load_side(str(ours)), load_side(str(theirs))).broken_in == broken_in
+
+
+def test_a_waived_cell_is_not_told_as_broken(tmp_path: Path) -> None:
+    """Nobody is to be asked about what is waived."""
+    lost = cells()[3].id
+
+    def differ(one: dict[str, object]) -> dict[str, object]:
+        unstable = {"provenance": one["provenance"] | {"repeatable": False}}  # type: ignore[operator]
+        return one | (unstable if one["cell"] == lost else {})
+
+    assert _compared(tmp_path, differ).broken_in == "head"
+    waiver = Waiver(metric="*", cells=(lost,), reason="known", expires=TODAY)
+    found = _compared(tmp_path, differ, config=Config(waivers=(waiver,)), today=TODAY)
+    assert found.broken_in is None
 
 
 def test_metrics_of_a_stalled_run_are_not_compared(tmp_path: Path) -> None:
