@@ -61,7 +61,7 @@ def check(
     errors, console = error_console(), output_console()
     with errors_shown(errors), tempfile.TemporaryDirectory() as scratch:
         traces = read_traces(folder)
-        named = {str(trace.header["engine"]["target"]) for trace in traces}
+        named = {trace.target for trace in traces}
         if target is None and (len(named) > 1 or not min(named).startswith("release:")):
             raise UsageError(f"{folder}: its traces are of {', '.join(sorted(named))}; name a --target")
         prepared = prepare(target or min(named), on_progress=lambda what: print_line(errors, what))

@@ -39,7 +39,7 @@ def first_difference(golden: GoldenTrace, other: GoldenTrace) -> Difference | No
     Raises:
         GoldenTraceError: the other trace is of another workload, or leaves out what every trace must have.
     """
-    ours, theirs = (one.header["workload"]["digest"] for one in (golden, other))
+    ours, theirs = (one.workload_digest for one in (golden, other))
     if ours != theirs:
         raise GoldenTraceError(
             f"{other.path}: its workload has digest {theirs[:16]}, that of {golden.path} {ours[:16]}: "
@@ -76,10 +76,10 @@ def _shown(name: str, value: Any, rids: list[str]) -> str:
     if value is None:
         return "none"
     if name in _OF_REQUESTS and isinstance(value, list):
-        known = [rids[one] if isinstance(one, int) and one < len(rids) else str(one) for one in value]
+        known = [rids[one] if isinstance(one, int) and 0 <= one < len(rids) else str(one) for one in value]
         more = f" and {len(known) - _SHOWN_REQUESTS} more" if len(known) > _SHOWN_REQUESTS else ""
         return f"[{', '.join(known[:_SHOWN_REQUESTS])}{more}]"
-    if name == "chunked" and isinstance(value, int) and value < len(rids):
+    if name == "chunked" and isinstance(value, int) and 0 <= value < len(rids):
         return rids[value]
     text = str(value)
     return text if len(text) <= 60 else f"{text[:57]}…"

@@ -71,8 +71,21 @@ class GoldenTrace:
 
     @property
     def rids(self) -> list[str]:
-        """Request ids by the numbers that the steps use."""
-        return [str(one["rid"]) for one in self.header["workload"]["requests"]]
+        """Request ids by the numbers that the steps use; empty where the header does not list them."""
+        return [str(one["rid"]) for one in self.header["workload"].get("requests", ())]
+
+    @property
+    def workload_digest(self) -> str:
+        """Equal for traces of equal requests."""
+        return str(self.header["workload"]["digest"])
+
+    @property
+    def target(self) -> str:
+        """The build that it is of; raises GoldenTraceError where the header names none."""
+        target = self.header["engine"].get("target")
+        if not isinstance(target, str):
+            raise GoldenTraceError(f"{self.path}: the header's engine has no 'target' (docs/golden.md)")
+        return target
 
 
 def trace_text(record: RunRecord, workload: Workload, engine: Mapping[str, Any]) -> str:
@@ -134,15 +147,34 @@ def read_trace(path: Path) -> GoldenTrace:
     header, *steps = lines
     if header.get("version") != VERSION:
         raise GoldenTraceError(f"{path}: version {header.get('version')!r}; this reads version {VERSION}")
-    for name in ("cell", "workload", "engine"):
-        if name not in header:
-            raise GoldenTraceError(f"{path}: the header has no {name!r} (docs/golden.md)")
+    problem = _problem_of_header(header)
+    if problem:
+        raise GoldenTraceError(f"{path}: the header {problem} (docs/golden.md)")
     for number, step in enumerate(steps):
         missing = [name for name in REQUIRED if not isinstance(step, dict) or name not in step]
         if missing or step["step"] != number:
             problem = f"has no {', '.join(missing)}" if missing else f"is numbered {step['step']!r}"
             raise GoldenTraceError(f"{path}:{number + 2}: step {number} {problem}")
     return GoldenTrace(path=path, header=header, steps=tuple(steps))
+
+
+def _problem_of_header(header: Mapping[str, Any]) -> str | None:
+    """What a header lacks of that which every reader here relies on."""
+    for name, kind in (("cell", str), ("workload", dict), ("engine", dict)):
+        if name not in header:
+            return f"has no {name!r}"
+        if not isinstance(header[name], kind):
+            return f"has {name!r} of another kind: {header[name]!r}"
+    workload = header["workload"]
+    if not isinstance(workload.get("digest"), str):
+        return "has no 'workload.digest': a digest says of which requests a trace is"
+    requests = workload.get("requests", [])
+    if not isinstance(requests, list) or not all(isinstance(one, dict) and "rid" in one for one in requests):
+        return "has 'workload.requests' that are no list of requests, each with a 'rid'"
+    left_out = header.get("left_out", [])
+    if not isinstance(left_out, list) or not all(isinstance(one, str) for one in left_out):
+        return f"has 'left_out' that is no list of names: {left_out!r}"
+    return None
 
 
 def _header(record: RunRecord, workload: Workload, engine: Mapping[str, Any]) -> dict[str, Any]:

@@ -112,7 +112,7 @@ def cell_of(trace: GoldenTrace) -> Cell:
         digest = parse_workload(cell.workload).digest
     except (KeyError, TypeError, UsageError) as error:
         raise GoldenTraceError(f"{trace.path}: its header makes no cell ({error})") from error
-    if digest != header["workload"]["digest"]:
+    if digest != trace.workload_digest:
         raise GoldenTraceError(f"{trace.path}: its workload has another digest in this harness")
     return cell
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
+from exhausters.cli.app import app
 from exhausters.errors import GoldenTraceError
 from exhausters.golden.differ import first_difference
 from exhausters.golden.trace_file import COMPARED, GoldenTrace, read_trace, step_line
@@ -49,6 +52,30 @@ def test_published_traces_tell_their_workload() -> None:
         assert trace.path.stem == file_names([cell])[cell.id]
         assert len(trace.steps) == trace.header["steps"]
         assert "/" not in trace.header["engine"]["target"]
+
+
+def test_the_page_tells_which_traces_have_a_warm_up() -> None:
+    """Each trace that has warm-up requests, how many, and what step 0 finds of them in the cache."""
+    page = (PUBLISHED.parent / "golden.md").read_text()
+    table = re.findall(r"^\| `([\w-]+\.jsonl)` \| (\d+) \| (\d+) \|$", page, flags=re.MULTILINE)
+    counts = {trace.path.name: len(trace.header["workload"]["warmup_requests"]) for trace in _published()}
+    found = {trace.path.name: trace.steps[0]["prefix"] for trace in _published()}
+    assert [(name, int(count), [int(prefix)]) for name, count, prefix in table] == [
+        (name, count, found[name]) for name, count in counts.items() if count
+    ]
+    # Without a warm-up nothing is in the cache.
+    assert not any(sum(found[name]) for name, count in counts.items() if not count)
+
+
+def test_a_warm_up_ends_before_anything_is_withheld() -> None:
+    """As docs/golden.md says: a level holds beside the tokens that the warm-up has left in the cache."""
+    (trace,) = (one for one in _published() if one.header["levels"]["leave_pages"])
+    first, page = trace.steps[0], trace.header["page_size"]
+    warm = sum(length for one in trace.header["workload"]["warmup_requests"] for _, length in one["prompt"])
+    computed = sum(-(-tokens // page) * page for tokens in first["tokens"])
+    # Free pages were left, and the first batch has taken its own of them; what is cached comes on top.
+    assert first["free"] + computed == trace.header["levels"]["leave_pages"] * page
+    assert first["protected"] + first["evictable"] == warm
 
 
 def test_published_traces_show_what_they_are_for() -> None:
@@ -137,12 +164,14 @@ def test_a_trace_that_ends_early_or_late_differs_there(tmp_path: Path) -> None:
         ('{"format": "exhausters-golden-trace", "version": 2}\n', "version 2; this reads version 1"),
         ('{"format": "exhausters-golden-trace", "version": 1}\n', "the header has no 'cell'"),
         (
-            '{"format": "exhausters-golden-trace", "version": 1, "cell": "", "workload": {}, "engine": {}}\n'
+            '{"format": "exhausters-golden-trace", "version": 1, "cell": "", "engine": {},'
+            ' "workload": {"digest": ""}}\n'
             '{"step": 0, "mode": "idle", "requests": []}\n',
             ":2: step 0 has no tokens",
         ),
         (
-            '{"format": "exhausters-golden-trace", "version": 1, "cell": "", "workload": {}, "engine": {}}\n'
+            '{"format": "exhausters-golden-trace", "version": 1, "cell": "", "engine": {},'
+            ' "workload": {"digest": ""}}\n'
             '{"step": 3, "mode": "idle", "requests": [], "tokens": []}\n',
             ":2: step 0 is numbered 3",
         ),
@@ -154,6 +183,49 @@ def test_what_is_no_trace_is_refused(tmp_path: Path, content: str, said: str) ->
     path.write_text(content)
     with pytest.raises(GoldenTraceError, match=said):
         read_trace(path)
+
+
+@pytest.mark.parametrize("value", [None, 7, "x", [], {}, [7], "left out"])
+@pytest.mark.parametrize(
+    "name", ["cell", "engine", "workload", "left_out", "workload.digest", "workload.requests"]
+)
+def test_a_header_that_lacks_something_is_refused(tmp_path: Path, name: str, value: object) -> None:
+    """Whatever is missing or of another kind, on either side, is told by `compare` and never taken for a step
+    that differs: 1 is an answer."""
+    trace = _published()[0]
+    header = json.loads(json.dumps(dict(trace.header)))
+    *path, last = name.split(".")
+    within = header[path[0]] if path else header
+    within[last] = value
+    if value == "left out":
+        del within[last]
+    lines = [header, *trace.steps]
+    file = tmp_path / "other.jsonl"
+    file.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    for pair in ((trace.path, file), (file, trace.path)):
+        done = CliRunner().invoke(app, ["golden", "compare", *map(str, pair)])
+        assert isinstance(done.exception, SystemExit | None), done.exception
+        assert done.exit_code == 2 or "the same" in done.stdout
+    if last == "digest":
+        assert done.exit_code == 2
+
+
+def test_a_trace_without_a_build_is_refused_by_check(tmp_path: Path) -> None:
+    """Which build to run is not known: bad input, not a trace that differs."""
+    _rewritten(_published()[0], tmp_path / "x.jsonl", header={"engine": {"name": "mine"}})
+    done = CliRunner().invoke(app, ["golden", "check", str(tmp_path)])
+    assert done.exit_code == 2
+    assert "no 'target'" in done.stderr
+
+
+def test_requests_that_there_are_not_differ(tmp_path: Path) -> None:
+    """Numbers beyond the workload are shown as they are."""
+    trace = _published()[0]
+    other = read_trace(_rewritten(trace, tmp_path / "x.jsonl", s0={"requests": [-999, 999], "chunked": -9}))
+    found = first_difference(trace, other)
+    assert found is not None
+    assert "[-999, 999]" in str(found)
+    assert "→ -9" in str(found)
 
 
 def test_another_workload_is_refused(tmp_path: Path) -> None:
