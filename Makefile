@@ -45,6 +45,8 @@ TRUST_OUT ?= results/trust
 # Comparisons of the release with itself.
 TRUST_AA ?= 50
 TRUST_SEED ?= 1
+# Newest versions; empty for those that constraints.txt has.
+CONSTRAINTS_ARGS ?= --upgrade
 # Where `make package` builds; it is emptied first.
 DIST ?= dist
 
@@ -235,12 +237,14 @@ metrics: setup  ## regenerate docs/metrics.md from the registry
 	mv docs/metrics.new docs/metrics.md
 
 # `-m exhausters.targets` is uv with the index settings that pip has on this machine. The build backend is listed
-# by hand because no dependency names it. Only the comment lines at the top of the file are kept.
-constraints: setup  ## regenerate constraints.txt from the ranges in pyproject.toml
+# by hand because no dependency names it. Only the comment lines at the top of the file are kept; without
+# `--upgrade`, versions that are in a range stay as well.
+constraints: setup  ## regenerate constraints.txt from the ranges in pyproject.toml (CONSTRAINTS_ARGS= keeps what fits)
+	cp constraints.txt $(VENV)/constraints.out
 	printf 'hatchling>=1.27,<2\neditables\n' > $(VENV)/build-backend.in
-	$(PY) -m exhausters.targets pip compile --quiet --upgrade --universal --python-version 3.11 \
-		--extra dev --extra docs --extra package --no-header --no-annotate --output-file $(VENV)/constraints.out \
-		pyproject.toml $(VENV)/build-backend.in
+	$(PY) -m exhausters.targets pip compile --quiet $(CONSTRAINTS_ARGS) --universal --python-version 3.11 \
+		--extra dev --extra docs --extra package --extra ray --no-header --no-annotate \
+		--output-file $(VENV)/constraints.out pyproject.toml $(VENV)/build-backend.in
 	{ grep '^#' constraints.txt; cat $(VENV)/constraints.out; } > $(VENV)/constraints.new
 	mv $(VENV)/constraints.new constraints.txt
 

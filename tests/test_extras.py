@@ -39,6 +39,19 @@ def test_extras_are_those_of_the_project() -> None:
     assert set(named[1].split(",")) == set(EXTRAS) - _NOT_IN_ALL
 
 
+def test_whatever_a_chore_installs_has_an_exact_version() -> None:
+    """constraints.txt pins each requirement of the project and of its extras, of no index in particular.
+
+    What a worker needs goes into the environments of targets, by the pins of their SGLang.
+    """
+    lines = (ROOT / "constraints.txt").read_text().splitlines()
+    pins = [line for line in lines if not line.startswith("#")]
+    assert [line for line in pins if not re.match(r"[\w.-]+==[\w.]+( ;|$)", line)] == []
+    extras = {name: list(of) for name, of in _PROJECT["optional-dependencies"].items() if name != "worker"}
+    wanted = _distributions([*_PROJECT["dependencies"], *(one for of in extras.values() for one in of)])
+    assert wanted - {_PROJECT["name"]} - {line.partition("==")[0] for line in pins} == set()
+
+
 @pytest.mark.parametrize(
     ("words", "hidden", "extra"),
     [

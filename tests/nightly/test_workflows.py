@@ -3,6 +3,7 @@ from __future__ import annotations
 import re
 import shlex
 import subprocess
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,9 @@ NEEDED = {
         "test-browser",
         "test-slow",
         "test-releases",
+        "test-ray",
+        "package",
+        "coverage",
     ],
     "pull-request": ["lint", "docs", "test"],
 }
@@ -58,6 +62,22 @@ def test_every_command_is_a_chore_that_a_person_can_call(path: Path) -> None:
 def test_torch_is_the_cpu_build(path: Path) -> None:
     """Where only the default index is configured, torch comes without CUDA."""
     assert yaml.safe_load(path.read_text())["env"]["UV_TORCH_BACKEND"] == "cpu"
+
+
+def test_every_chore_that_tests_something_is_run_by_a_workflow() -> None:
+    """Whatever `make help` lists as a test, a check of the package or a linter runs by itself, somewhere."""
+    ran = {name for names in NEEDED.values() for name in names}
+    checks = {name for name in help_targets() if name.startswith("test")}
+    assert checks | {"lint", "docs", "package", "coverage", "bench-harness"} <= ran
+
+
+def test_pythons_that_are_claimed_are_tested() -> None:
+    """The classifiers name the Pythons on which the tests of a pull request run, and no others."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    claimed = re.findall(r"Python :: (3\.\d+)", " ".join(project["classifiers"]))
+    document = yaml.safe_load((ROOT / ".github" / "workflows" / "pull-request.yml").read_text())
+    assert claimed == document["jobs"]["test"]["strategy"]["matrix"]["python"]
+    assert project["requires-python"] == f">={claimed[0]}"
 
 
 def test_nightly_runs_by_the_clock_and_by_hand() -> None:
