@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -47,6 +48,14 @@ def test_every_page_is_in_the_navigation() -> None:
     navigation = list(_in_navigation(yaml.safe_load((ROOT / "mkdocs.yml").read_text())["nav"]))
     pages = {str(path.relative_to(_DOCS)) for path in _DOCS.rglob("*.md")}
     assert sorted(navigation) == sorted(pages | _MADE)
+
+
+def test_the_readme_leads_to_every_page() -> None:
+    """README.md, the first page of the site as well, links each page of docs/, and says how to build them."""
+    text = (ROOT / "README.md").read_text()
+    pages = {str(path.relative_to(ROOT)) for path in _DOCS.rglob("*.md")}
+    assert pages - set(re.findall(r"\]\(([\w/.-]+)", text)) == set()
+    assert "`make docs`" in text
 
 
 def test_what_is_public_is_in_the_reference() -> None:
