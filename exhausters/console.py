@@ -3,7 +3,7 @@
 Exit codes of every command:
 
     0   it did what it was asked; an answer: nothing is worse
-    1   an answer: worse, a trade-off, or a claim that does not hold
+    1   an answer: worse, a trade-off, a false claim; a difference; a broken promise, a failed test
     2   bad input, a failure, or an answer that could not be decided
 """
 

@@ -15,8 +15,8 @@ _HEAD = """\
 
 Made from the command line itself: `exhausters COMMAND --help` prints the same. `TARGET`, `BASE` and `HEAD`
 are `release:X`, `path:DIR` (a checkout) or `git:DIR@REV`. Exit codes: 0 when a command did what it was asked,
-1 for an answer that something is worse or broken, 2 for bad input, a failure, or an answer that could not be
-decided.
+1 for an answer that something is worse, differs, fails a test or breaks a promise, 2 for bad input, a
+failure, or an answer that could not be decided: for `gate` and `compare` undecided, unreached or broken.
 """
 
 

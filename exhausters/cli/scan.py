@@ -31,7 +31,11 @@ def scan(
         typer.Option(min=1, help="First every Nth commit that touches the scheduler or its caches."),
     ] = 16,
     keep_exports: Annotated[
-        bool, typer.Option("--keep-exports", help="Leave exported commits in the cache, some 50 MB each.")
+        bool,
+        typer.Option(
+            "--keep-exports",
+            help="Leave exported commits in the cache, some 2 MB each beside what they share.",
+        ),
     ] = False,
     workers: Annotated[int | None, typer.Option(min=1, help="Schedulers side by side.")] = None,
 ) -> None:

@@ -1,7 +1,7 @@
-"""Exported commits of a scan, deleted again: one is some 50 MB, and a scan visits thousands.
+"""Exported commits of a scan, deleted again: a scan visits thousands.
 
-Exports share their files and their bytecode (`exhausters.targets.file_store`): one takes a second, and a
-worker compiles only what has changed.
+Exports share their files and their bytecode (`exhausters.targets.file_store`): a further one takes a second
+and some 2 MB, and a worker compiles only what has changed.
 """
 
 from __future__ import annotations

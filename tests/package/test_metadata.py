@@ -54,3 +54,15 @@ def test_what_the_templates_ask_for_exists() -> None:
     assert chores
     makefile = (ROOT / "Makefile").read_text()
     assert all(re.search(rf"^{chore}:", makefile, re.MULTILINE) for chore in chores)
+
+
+def test_the_changelog_has_each_heading_once() -> None:
+    """Of a version: every entry below a heading of Keep a Changelog, and no heading twice."""
+    versions = re.split(r"^## ", (ROOT / "CHANGELOG.md").read_text(), flags=re.MULTILINE)[1:]
+    assert versions
+    for version in versions:
+        lead, *parts = re.split(r"^### ", version, flags=re.MULTILINE)
+        assert not re.search(r"^- ", lead, flags=re.MULTILINE), lead
+        headings = [part.partition("\n")[0] for part in parts]
+        assert len(headings) == len(set(headings))
+        assert set(headings) <= {"Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"}
