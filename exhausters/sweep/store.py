@@ -62,6 +62,7 @@ def sweep_writer(
         "target": target.name,
         "target_version": target.version,
         "target_commit": target.commit,
+        **({"target_date": target.committed} if target.committed else {}),
         "target_subject": target.subject,
         "target_dirty": target.dirty,
         "target_changes": target.changes,
@@ -99,7 +100,7 @@ def pair_header(base: PreparedTarget, head: PreparedTarget) -> dict[str, dict[st
             "version": one.version,
             "commit": one.commit,
             "subject": one.subject,
-            "date": None,
+            "date": one.committed or None,
             "dirty": one.dirty,
             "changes": one.changes,
         }

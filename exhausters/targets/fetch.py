@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from packaging.version import InvalidVersion, Version
@@ -28,7 +28,7 @@ class Sources:
     Attributes:
         source_dir: the folder that contains `sglang/`.
         commit: 40 hexadecimal digits, or None if unknown.
-        subject: first line of the commit's message; empty if unknown.
+        head: what the repository tells of the commit.
         dirty: whether the files differ from `commit`.
         changes: short digest of what no commit describes (see `changes_digest`).
         is_ours: whether the folder belongs to this project's cache, so that bytecode may be written there.
@@ -36,7 +36,7 @@ class Sources:
 
     source_dir: Path
     commit: str | None = None
-    subject: str = ""
+    head: git.CommitHead = field(default_factory=git.CommitHead)
     dirty: bool = False
     changes: str | None = None
     is_ours: bool
@@ -87,11 +87,11 @@ def fetch_path(directory: Path) -> Sources:
             commit, dirty = git.checkout_state(source_dir)
             changes = changes_digest(source_dir, commit, dirty=dirty)
             repository = git.git_dir(source_dir) if commit else None
-            subject = git.commit_subject(repository, commit) if repository and commit else ""
+            known = git.commit_head(repository, commit) if repository and commit else git.CommitHead()
             return Sources(
                 source_dir=source_dir,
                 commit=commit,
-                subject=subject,
+                head=known,
                 dirty=dirty,
                 changes=changes,
                 is_ours=False,
@@ -141,8 +141,8 @@ def fetch_commit(directory: Path, revision: str, *, on_progress: Progress | None
 
     folder = cache_root() / "commits" / commit
     build_once(folder, build, content={"commit": commit}, on_progress=on_progress)
-    subject = git.commit_subject(repository, commit)
-    return Sources(source_dir=folder, commit=commit, subject=subject, is_ours=True)
+    head = git.commit_head(repository, commit)
+    return Sources(source_dir=folder, commit=commit, head=head, is_ours=True)
 
 
 def _latest_beside(folder: Path) -> Path | None:

@@ -16,11 +16,12 @@ from pathlib import Path
 from exhausters.errors import TargetError
 
 __all__ = [
+    "CommitHead",
     "TreeFile",
     "blobs",
     "checkout_diff",
     "checkout_state",
-    "commit_subject",
+    "commit_head",
     "git_dir",
     "git_environment",
     "has_folder",
@@ -31,6 +32,19 @@ __all__ = [
 ]
 
 _EXECUTABLE, _LINK, _SUBMODULE = "100755", "120000", "160000"
+
+
+@dataclass(frozen=True, slots=True)
+class CommitHead:
+    """What a repository tells of a commit; empty if unknown.
+
+    Attributes:
+        committed: when it was committed, in ISO 8601.
+        subject: first line of its message.
+    """
+
+    committed: str = ""
+    subject: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,10 +105,11 @@ def resolve_commit(repository: Path, revision: str) -> str | None:
     return _text(done) if done.returncode == 0 else None
 
 
-def commit_subject(repository: Path, commit: str) -> str:
-    """Return the first line of a commit's message; empty if git cannot tell."""
-    done = _git([f"--git-dir={repository}", "show", "--no-patch", "--format=%s", commit])
-    return _text(done) if done.returncode == 0 else ""
+def commit_head(repository: Path, commit: str) -> CommitHead:
+    """Return date and subject of a commit; empty if git cannot tell."""
+    done = _git([f"--git-dir={repository}", "show", "--no-patch", "--format=%cI%x09%s", commit])
+    committed, _, subject = (_text(done) if done.returncode == 0 else "").partition("\t")
+    return CommitHead(committed, subject)
 
 
 def checkout_state(source_dir: Path) -> tuple[str | None, bool]:

@@ -38,6 +38,7 @@ class PreparedTarget:
             their `changes`: "path:/home/me/sglang+3f9c01b2a".
         version: the version the sources state, or "unknown" (checkouts seldom state one).
         commit: 40 hexadecimal digits, or None for releases and for folders that git does not track.
+        committed: when the commit was made, in ISO 8601; empty if unknown.
         subject: first line of the commit's message; empty if unknown.
         dirty: whether the files differ from `commit`.
         changes: short digest of what differs from `commit`, or of all Python files where there is no commit;
@@ -63,6 +64,7 @@ class PreparedTarget:
     pycache_prefix: Path | None
     changes: str | None = None
     engine: str = "sglang"
+    committed: str = ""
     subject: str = ""
 
 
@@ -104,7 +106,8 @@ def _prepared(spec: TargetSpec, installer: Installer | None, on_progress: Progre
         name=spec.text if sources.changes is None else f"{spec.text}+{sources.changes}",
         version=statement.version or _version_in(sources.source_dir),
         commit=sources.commit,
-        subject=sources.subject,
+        committed=sources.head.committed,
+        subject=sources.head.subject,
         dirty=sources.dirty,
         changes=sources.changes,
         source_dirs=(sources.source_dir,),

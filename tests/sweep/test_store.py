@@ -114,6 +114,22 @@ def test_reports_read_both(tmp_path: Path) -> None:
     assert {(run.target, run.round) for run in runs} == {("release:0.5.22", 0), ("release:0.5.23", 0)}
 
 
+def test_the_date_of_a_commit_is_in_the_header(tmp_path: Path) -> None:
+    """Builds are put in order by it, of sweeps and of pairs; that of a release has none."""
+    commit = replace(a_target(), name="git:/r@a", commit="a" * 40, committed="2026-05-01T14:00:00+02:00")
+    with sweep_writer(tmp_path / "commit", target=commit, grid=_GRID) as sweep:
+        sweep.add(RECORDS[0])
+    with pairs_writer(tmp_path / "pairs", base=a_target(), head=commit, grid=_GRID, rounds=1) as pairs:
+        for record in pair_records():
+            pairs.add(replace(record, target=commit.name) if record.target.endswith("22") else record)
+    with open_sweep(tmp_path / "release") as sweep:
+        sweep.add(RECORDS[0])
+    runs = [run for name in ("commit", "pairs", "release") for run in load_sweep(tmp_path / name)[1]]
+    dates = {run.target: run.committed and run.committed.isoformat() for run in runs}
+    assert dates == {commit.name: "2026-05-01T14:00:00+02:00", "release:0.5.23": None}
+    assert "target_date" not in json.loads((tmp_path / "release" / HEADER_NAME).read_text())
+
+
 def test_equal_logs_share_a_file(tmp_path: Path) -> None:
     """The rounds of a pair that decided alike cost one log and one file of facts."""
     with open_pairs(tmp_path) as writer:

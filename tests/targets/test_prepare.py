@@ -193,6 +193,18 @@ def test_git_commit(checkout: Path) -> None:
     assert said == []
 
 
+def test_what_the_repository_tells_of_a_commit(checkout: Path) -> None:
+    """A commit and a checkout of it have the commit's date and subject; a release has neither."""
+    (checkout / "python/sglang/__init__.py").write_text("second = 2\n")
+    git(checkout, "commit", "--quiet", "-am", "second\tof two (#2)")
+    for text in (f"git:{checkout}@HEAD", f"path:{checkout}"):
+        target = prepare(text, installer=FakeInstaller())
+        assert target.committed == git(checkout, "show", "-s", "--format=%cI", "HEAD")
+        assert target.subject == "second\tof two (#2)"
+    release = prepare("release:0.5.13", installer=FakeInstaller(transformers_of=RELEASES))
+    assert (release.committed, release.subject) == ("", "")
+
+
 def test_git_commit_without_rust_sources(checkout: Path) -> None:
     """No Rust sources lie where SGLang looks for them: it would compile them each time a scheduler boots."""
     (checkout / "rust" / "sglang-radix-tree").mkdir(parents=True)
