@@ -9,7 +9,14 @@ import typer
 
 from exhausters.console import error_console, errors_shown, output_console, print_line
 from exhausters.extras import require_extra
-from reports.cli.options import DEFAULT_REPOSITORY, ConfigOption, RepositoryOption, read_config
+from reports.cli.options import (
+    DEFAULT_REPOSITORY,
+    ConfigOption,
+    RepositoryOption,
+    ordered_by,
+    read_commits,
+    read_config,
+)
 
 
 def build(
@@ -28,15 +35,16 @@ def build(
     """Write a report on all builds, the newest against the one before, and a dashboard (index.html)."""
     with errors_shown():
         require_extra("reports", what="build")
-    from reports.dashboard.known_commits import known_commits
     from reports.dashboard.report_folder import write_report
     from reports.explain.report import make_report
     from reports.load.load_results import load_results
 
-    with errors_shown():
-        report = make_report(load_results(results), read_config(config), base=base, head=head)
-        written = write_report(report, out, known_commits(repository))
     errors = error_console()
+    with errors_shown():
+        known = read_commits(repository)
+        loaded = ordered_by(load_results(results), known, repository, errors)
+        report = make_report(loaded, read_config(config), base=base, head=head)
+        written = write_report(report, out, known)
     for note in report.notes:
         print_line(errors, f"note: {note}")
     console = output_console()

@@ -8,9 +8,9 @@ from typing import Annotated
 
 import typer
 
-from exhausters.console import errors_shown
+from exhausters.console import error_console, errors_shown
 from exhausters.extras import require_extra
-from reports.cli.options import DEFAULT_REPOSITORY, RepositoryOption
+from reports.cli.options import DEFAULT_REPOSITORY, RepositoryOption, ordered_by, read_commits
 
 
 def history(
@@ -28,10 +28,12 @@ def history(
     with errors_shown():
         require_extra("reports", what="history")
     from reports.load.load_results import load_results
-    from reports.render.history_table import history_table, parse_where, tags_of
+    from reports.render.history_table import history_table, parse_where
 
     with errors_shown():
-        loaded, names = load_results(results), tags_of(repository)
+        known = read_commits(repository)
+        loaded = ordered_by(load_results(results), known, repository, error_console())
+        names = {commit: one.tag for commit, one in known.items() if one.tag}
         for text in where or [""]:
             table = history_table(loaded, metrics=metric, where=parse_where(text), names=names)
             # Markdown, to be pasted: not for rich to wrap.

@@ -10,22 +10,15 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
+
+from reports.load.commits import KnownCommit
 
 _RELEASE: Final = re.compile(r"v?\d+(?:\.\w+)*")
 _COMMIT: Final = re.compile(r"[0-9a-f]{7,40}")
 _PULL_REQUEST: Final = re.compile(r"\(#(\d{1,9})\)\s*$")
 # Digits of a commit that a reader sees; git shows nine of SGLang's.
 _SHORT: Final = 9
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KnownCommit:
-    """What a repository tells of a commit: its tag, empty without one, and the first line of its message."""
-
-    tag: str = ""
-    subject: str = ""
 
 
 def describe_builds(

@@ -40,11 +40,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from exhausters.pressure import kinds as pressure_kinds
-from reports.dashboard.builds import KnownCommit, describe_builds
+from reports.dashboard.builds import describe_builds
 from reports.dashboard.folder_names import short_names, shortened
 from reports.dashboard.logs import read_logs
 from reports.dashboard.trend import LETTERS, Trend, count_letters, find_trend, ratios
 from reports.explain.report import Report
+from reports.load.commits import KnownCommit
 from reports.render.json_report import comparison_document, results_document
 from reports.vocabulary import BETTER, CHANGED, DECISION_LOG, NOT_JUDGED, OUTCOME, SAME, UNDECIDED, WORSE
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from reports.dashboard.builds import KnownCommit
 from reports.dashboard.page import DASHBOARD_NAME, render_dashboard
 from reports.dashboard.page_data import page_data
 from reports.explain.report import Report
+from reports.load.commits import KnownCommit
 from reports.render.json_report import report_document, to_json
 from reports.render.junit import render_junit
 from reports.render.markdown import render_markdown

@@ -226,7 +226,7 @@ def _run(cell: _Cell, document: Mapping[str, Any], folder: Path, path: Path) -> 
         cell=cell.id,
         outcome=outcome,
         commit=commit,
-        date=datetime.fromtimestamp(document["date"] / 1000, UTC),
+        committed=datetime.fromtimestamp(document["date"] / 1000, UTC),
         machine=str(document["params"]["machine"]),
         axes=cell.axes,
         readings=tuple(cell.values.values()),

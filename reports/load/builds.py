@@ -15,6 +15,7 @@ from reports.vocabulary import OUTCOME
 
 # What distinguishes builds.
 BUILD = ["target", "commit"]
+_DATES = ("date", "committed", "measured")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,19 +64,33 @@ def pick(results: Results, selector: str | None = None) -> Side:
 def list_builds(frame: pd.DataFrame) -> pd.DataFrame:
     """Return one row per build (target, commit, version, date), oldest first.
 
-    Builds are ordered by version where all have one, otherwise by date.
+    Builds are ordered by version where all have one of their own. Otherwise by the dates of their commits
+    where all have one, else by when they were measured; then commits that a repository knows stand in its
+    order, in the places that they take together (see `reports.load.commits`).
     """
-    rows = frame.loc[frame["metric"] == OUTCOME, [*BUILD, "version", "date"]].astype(
+    rows = frame.loc[frame["metric"] == OUTCOME, [*BUILD, "version", *_DATES, "place"]].astype(
         {"target": object, "commit": object, "version": object}
     )
     builds = rows.groupby(BUILD, dropna=False, sort=False, as_index=False).agg(
-        {"version": "first", "date": "min"}
+        {"version": "first", **dict.fromkeys(_DATES, "min"), "place": "first"}
     )
     versions = [_version(text) for text in builds["version"]]
     if all(versions) and len(set(versions)) == len(versions):
         order = sorted(range(len(builds)), key=lambda index: versions[index] or Version("0"))
         return builds.iloc[order].reset_index(drop=True)
-    return builds.sort_values("date", kind="stable").reset_index(drop=True)
+    # A commit is older than the sweep of a release that was published before it: the two dates do not mix.
+    by = ["committed", "measured"]
+    if builds["committed"].isna().any():
+        by, builds["measured"] = ["measured"], builds["measured"].fillna(builds["date"])
+    return _in_place(builds.sort_values(by, kind="stable").reset_index(drop=True))
+
+
+def _in_place(builds: pd.DataFrame) -> pd.DataFrame:
+    """Builds with a place in ascending order of it; the others stay where they are."""
+    known = builds.index[builds["place"].notna()]
+    order = builds.index.to_numpy(copy=True)
+    order[known] = builds.loc[known].sort_values("place", kind="stable").index
+    return builds.loc[order].reset_index(drop=True)
 
 
 def list_targets(frame: pd.DataFrame) -> list[str]:

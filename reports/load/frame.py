@@ -4,7 +4,8 @@
 |---|---|---|
 | run | int64 | number of the run in this frame |
 | target, version, commit, machine, suite, session, cell | category | as in `Run` |
-| date | datetime64[ns, UTC] | as in `Run` |
+| date, committed, measured | datetime64[ns, UTC] | as in `Run` |
+| place | Int64 | of the commit in a repository's order, NA without one (`reports.load.commits`) |
 | one per axis, free ones too | by the axis: Int64, Float64, boolean, category | NA in a level: all was left |
 | metric, kind, unit, better, meaning | category | the metric; `outcome` in rows that say how a run ended |
 | smallest_effect | float64 | from the registry |
@@ -62,6 +63,7 @@ PROVENANCE = (
 # In the frame they carry a prefix: an axis has the same name as what became of it.
 PROVENANCE_COLUMNS = tuple(f"actual_{n}" if n in axis_types() else n for n in PROVENANCE)
 _RUN_TEXTS = ("target", "version", "commit", "machine", "suite", "session", "cell")
+_RUN_DATES = ("date", "committed", "measured")
 _OUTCOME_TEXTS = ("order", "outcome", "reason", "decision_digest", "log_path")
 
 
@@ -98,7 +100,10 @@ def _frame(runs: Sequence[Run], axes: Sequence[str]) -> pd.DataFrame:
     per_run = pd.DataFrame({"run": np.arange(len(runs), dtype=np.int64)})
     for name in _RUN_TEXTS:
         per_run[name] = _texts(getattr(run, name) for run in runs)
-    per_run["date"] = pd.to_datetime(pd.Series([run.date for run in runs], dtype=object), utc=True)
+    for name in _RUN_DATES:
+        dates = [getattr(run, name) for run in runs]
+        per_run[name] = pd.to_datetime(pd.Series(dates, dtype=object), utc=True)
+    per_run["place"] = pd.array([None] * len(runs), dtype="Int64")
     for axis in axes:
         per_run[axis] = _axis(runs, axis)
     per_run["round"] = pd.array([run.round for run in runs], dtype="Int64")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,14 @@ def parse_object(text: str, *, place: str) -> dict[str, Any]:
 def read_object(path: Path) -> dict[str, Any]:
     """Return the JSON object in a file; raises what `read_text` and `parse_object` raise."""
     return parse_object(read_text(path), place=str(path))
+
+
+def utc_date(text: object) -> datetime | None:
+    """Return a date in ISO 8601, of UTC where it names no zone; None for none. Raises ValueError."""
+    if text is None:
+        return None
+    date = datetime.fromisoformat(str(text))
+    return date if date.tzinfo else date.replace(tzinfo=UTC)
 
 
 def _ends_early(text: str, error: json.JSONDecodeError) -> bool:

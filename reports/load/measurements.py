@@ -33,7 +33,8 @@ class Run:
         target: canonical text of the target; for asv the first 12 characters of the commit.
         version: SGLang's version, if known.
         commit: full hash, if known.
-        date: when the build's commit was made, else when it was measured; UTC.
+        committed: when the build's commit was made, if known; UTC.
+        measured: when it was measured, if known; UTC.
         machine: where it ran, if known.
         suite: `sweep`, `asv` or `pytest_benchmark`.
         session: folder or file it comes from. Pairs are formed within one session.
@@ -56,7 +57,8 @@ class Run:
     outcome: str
     version: str | None = None
     commit: str | None = None
-    date: datetime | None = None
+    committed: datetime | None = None
+    measured: datetime | None = None
     machine: str | None = None
     axes: Mapping[str, object] = field(default_factory=dict)
     readings: tuple[Reading, ...] = ()
@@ -67,6 +69,11 @@ class Run:
     decision_digest: str | None = None
     log_path: str | None = None
     provenance: Mapping[str, object] = field(default_factory=dict)
+
+    @property
+    def date(self) -> datetime | None:
+        """When the build's commit was made, else when it was measured; UTC."""
+        return self.committed or self.measured
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

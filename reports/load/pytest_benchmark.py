@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,7 @@ from exhausters.observe.metrics import HOST, LOWER, Metric
 from exhausters.pressure import ALL
 from exhausters.sweep.record import DRAINED, SCHEMA_VERSION
 from reports.errors import DuplicateRunError, ForeignFileError, SchemaVersionError
-from reports.load.json_file import read_object
+from reports.load.json_file import read_object, utc_date
 from reports.load.measurements import Reading, Run, Session, metric_named
 from reports.vocabulary import ALL_OUTCOMES, PYTEST_BENCHMARK
 
@@ -85,7 +84,6 @@ def _run(entry: Mapping[str, Any], document: Mapping[str, Any], path: Path) -> R
     outcome = str(info.get("outcome", DRAINED))
     if outcome not in ALL_OUTCOMES:
         raise ValueError(f"outcome={outcome!r}: expected one of {', '.join(sorted(ALL_OUTCOMES))}")
-    date = datetime.fromisoformat(str(info.get("target_date") or document["datetime"]))
     machine = document["machine_info"]
     return Run(
         target=str(info.get("target", "unknown")),
@@ -95,7 +93,8 @@ def _run(entry: Mapping[str, Any], document: Mapping[str, Any], path: Path) -> R
         outcome=outcome,
         version=info.get("target_version"),
         commit=info.get("target_commit"),
-        date=date if date.tzinfo else date.replace(tzinfo=UTC),
+        committed=utc_date(info.get("target_date")),
+        measured=utc_date(document["datetime"]),
         machine=machine.get("node"),
         axes={name: None if value in _NOT_SET else value for name, value in axes.items()},
         readings=_readings(entry, info),

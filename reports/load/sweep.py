@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from exhausters.sweep.record import OUTCOMES, SCHEMA_VERSION
 from exhausters.sweep.record_files import HEADER_NAME, RECORDS_NAME, record_lines, upgraded_header
 from reports.errors import DuplicateRunError, ForeignFileError, SchemaVersionError
 from reports.load.frame import axis_types
-from reports.load.json_file import parse_object, read_object, read_text
+from reports.load.json_file import parse_object, read_object, read_text, utc_date
 from reports.load.measurements import Reading, Run, Session, metric_named
 from reports.vocabulary import SWEEP
 
@@ -89,7 +88,8 @@ def run_of_record(record: Mapping[str, Any], source: _Source) -> Run:
             outcome=_one_of(record, "outcome", OUTCOMES, source.place),
             version=about.get("version"),
             commit=about.get("commit"),
-            date=_date(about.get("date") or source.header.get("started")),
+            committed=utc_date(about.get("date")),
+            measured=utc_date(source.header.get("started")),
             machine=_text(record.get("machine") or source.header.get("machine")),
             axes=_axes(record, source.place),
             readings=_readings(record),
@@ -172,13 +172,6 @@ def _one_of(record: Mapping[str, Any], key: str, allowed: tuple[str, ...], place
     if value not in allowed:
         raise ForeignFileError(f"{place}: {key}={value!r}: expected one of {', '.join(allowed)}")
     return str(value)
-
-
-def _date(text: object) -> datetime | None:
-    if text is None:
-        return None
-    date = datetime.fromisoformat(str(text))
-    return date if date.tzinfo else date.replace(tzinfo=UTC)
 
 
 def _text(value: object) -> str | None:

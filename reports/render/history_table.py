@@ -12,15 +12,12 @@ import difflib
 import itertools
 import math
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from string import ascii_uppercase
 
 import pandas as pd
 
-from exhausters.errors import TargetError
 from exhausters.pressure import ALL
 from exhausters.sweep.record import DRAINED, UNSUPPORTED
-from exhausters.targets.git import run_git
 from reports.detect.change import CODE
 from reports.detect.outcomes import judge_decision_logs
 from reports.errors import SelectionError
@@ -28,7 +25,7 @@ from reports.load.builds import list_builds
 from reports.load.frame import Results
 from reports.vocabulary import OUTCOME, SAME
 
-__all__ = ["DEFAULT_METRICS", "history_table", "parse_where", "tags_of"]
+__all__ = ["DEFAULT_METRICS", "history_table", "parse_where"]
 
 DEFAULT_METRICS = (
     "steps_to_drain",
@@ -92,18 +89,6 @@ def parse_where(text: str) -> dict[str, str]:
     if not all(axis and separator for axis, separator, _ in pairs):
         raise SelectionError(f"--where {text!r}: expected AXIS=VALUE,AXIS=VALUE")
     return {axis.strip(): value.strip() for axis, _, value in pairs}
-
-
-def tags_of(repository: Path) -> dict[str, str]:
-    """Return tags by commit; none where there is no such repository."""
-    if not repository.exists():
-        return {}
-    try:
-        refs = run_git([f"--git-dir={repository}", "show-ref", "--tags", "--dereference"])
-    except TargetError:  # git calls it a failure that there is no tag
-        return {}
-    pairs = (line.split(" ", 1) for line in refs.splitlines())
-    return {commit: ref.removeprefix("refs/tags/").removesuffix("^{}") for commit, ref in pairs}
 
 
 def _columns(frame: pd.DataFrame, metrics: Sequence[str] | None) -> list[str]:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from reports.dashboard.builds import KnownCommit, describe_builds
-from reports.dashboard.known_commits import known_commits
+from reports.dashboard.builds import describe_builds
 from reports.detect.config import SGLANG_REPOSITORY, load_config
 from reports.errors import ConfigError
+from reports.load.commits import KnownCommit
 
 COMMIT = "8905cbd42a".ljust(40, "0")
 
@@ -56,15 +55,6 @@ def test_a_commit_of_a_mirror_of_releases_is_called_by_its_tag() -> None:
     known = {COMMIT: KnownCommit(tag="v0.5.22", subject="0.5.22")}
     (build,) = _described(COMMIT[:12], commit=COMMIT, version=None, known=known)
     assert (build["label"], build["url"]) == ("0.5.22", f"{SGLANG_REPOSITORY}/releases/tag/v0.5.22")
-
-
-def test_a_repository_tells_tags_and_subjects(tmp_path: Path) -> None:
-    """Subjects and tags come from the repository in one look, and a missing one tells nothing."""
-    git = ["git", "-C", str(tmp_path), "-c", "user.name=a", "-c", "user.email=a@example.org"]
-    for command in (["init", "-q"], ["commit", "-q", "--allow-empty", "-m", "one\ttwo (#3)"], ["tag", "v1"]):
-        subprocess.run([*git, *command], check=True, capture_output=True)
-    assert list(known_commits(tmp_path / ".git").values()) == [KnownCommit(tag="v1", subject="one\ttwo (#3)")]
-    assert known_commits(tmp_path / "none") == {}
 
 
 def test_another_repository_is_a_setting(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from exhausters.observe.decision_log import DecisionLog
 from reports.cli.app import app
 from reports.errors import SelectionError
 from reports.load.load_results import load_results
-from reports.render.history_table import history_table, parse_where, tags_of
+from reports.render.history_table import history_table, parse_where
 from tests.reports.make import METRICS, cells, write_sweep
 
 GRID = cells(workloads=("agents",), pages=(None, 64), page_sizes=(16,))
@@ -128,13 +128,12 @@ def test_left_out_results_are_counted(asv_results: Path) -> None:
     assert "left out: 1 results: measured with another grid" in done.stderr
 
 
-def test_commits_of_asv_have_their_tags(asv_results: Path, tmp_path: Path) -> None:
+def test_commits_of_asv_have_their_tags(asv_results: Path) -> None:
     """asv's results make a table too; a commit that has a tag in the repository has its name."""
     results = load_results([asv_results])
     commit = str(results.frame["commit"].iloc[0])
     table = history_table(results, metrics=["evicted_tokens"], names={commit: "v0.5.23"})
     assert rows(table)[1][0] == "v0.5.23"
-    assert tags_of(tmp_path / "none.git") == {}
 
 
 def test_command_line(tmp_path: Path) -> None:
