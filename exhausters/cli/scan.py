@@ -57,6 +57,7 @@ def scan(
         history = read_history(repo, since=since, until=until)
         chosen = load_grid(grid).select(cells or ())
         with scan_folder(out, _identity(history, chosen)) as state, Bases() as bases:
+            state.note_last(history.commits[-1].id)
             exports = Exports(keep=keep_exports)
             runs = ScanRuns(
                 history=history, grid=chosen, state=state, exports=exports, workers=workers, bases=bases

@@ -15,16 +15,16 @@ from exhausters.scan.imports import ImportedSet
 from exhausters.scan.summary import CommitSummary
 
 SCAN, SUMMARIES, IMPORTS, COMMITS = "scan.json", "commits.jsonl", "imports.json", "commits"
-_SCHEMA = 1
+_SCHEMA, _LAST = 1, "last"
 _AGAIN = "call the same command again"
 
 
 class ScanFolder:
     """The folder of one scan.
 
-    `scan.json` says what is scanned; `commits.jsonl` has a line for each commit that was tried;
-    `imports.json` what the workers imported; `commits/ID/` the records of each commit, as `exhausters sweep`
-    writes them.
+    `scan.json` says what is scanned, and up to which commit; `commits.jsonl` has a line for each commit that
+    was tried; `imports.json` what the workers imported; `commits/ID/` the records of each commit, as
+    `exhausters sweep` writes them.
 
     Attributes:
         summaries: what became of each commit that was tried, by id.
@@ -42,6 +42,13 @@ class ScanFolder:
     def records_folder(self, commit: str) -> Path:
         """Return where the records of a commit are."""
         return self.folder / COMMITS / commit
+
+    def note_last(self, commit: str) -> None:
+        """Note up to which commit this call scans; an earlier one may have had a shorter history."""
+        held = _read_json(self.folder / SCAN) or {}
+        if held.get(_LAST) != commit:
+            with _written(self.folder):
+                replace_text(self.folder / SCAN, json.dumps({**held, _LAST: commit}, indent=1) + "\n")
 
     def note(self, summary: CommitSummary) -> None:
         """Note what became of a commit; on disk when it returns, unless a later call is to try it again."""
@@ -96,14 +103,18 @@ class StoredScan:
     Attributes:
         repository: what was scanned.
         first: the commit before its range.
+        last: the last commit of the range, of the latest call; None where an earlier version scanned.
         grid: name of the grid.
+        cells: digest of the cells that were chosen of it; None where it is not known.
         summaries: what became of each commit that was tried, by id.
         imported: what the workers imported.
     """
 
     repository: Path
     first: str
+    last: str | None
     grid: str
+    cells: str | None
     summaries: Mapping[str, CommitSummary]
     imported: ImportedSet
 
@@ -116,7 +127,9 @@ def read_scan(folder: Path) -> StoredScan:
     return StoredScan(
         repository=Path(values["repository"]),
         first=values["first"],
+        last=values.get(_LAST),
         grid=values["grid"],
+        cells=values.get("cells"),
         summaries=read_summaries(folder),
         imported=ImportedSet(_read_json(folder / IMPORTS)),
     )

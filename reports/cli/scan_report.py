@@ -21,7 +21,9 @@ def scan_report(
     repository: Annotated[
         str, typer.Option("--repo", help="What commands of the section call the clone.")
     ] = "../sglang",
-    until: Annotated[str, typer.Option(help="The last commit of the range.")] = "HEAD",
+    until: Annotated[
+        str | None, typer.Option(help="The last commit to tell of (default: that of the scan).")
+    ] = None,
     config: ConfigOption = None,
 ) -> None:
     """Tell which commits of a scan changed decisions or cost, each with its pull request, as Markdown."""

@@ -10,8 +10,9 @@ from pathlib import Path
 from exhausters.scan.history import History, HistoryCommit, history_behind
 from exhausters.scan.order import Interval, Plan
 from exhausters.scan.scan import Totals, candidates_of, totals_of
-from exhausters.scan.state import COMMITS, read_scan
+from exhausters.scan.state import COMMITS, StoredScan, read_scan
 from exhausters.scan.summary import DECISIONS, SAME, CommitSummary
+from exhausters.sweep.grid import BUILT_IN, load_grid
 from reports.detect.config import Config
 from reports.explain.comparison import compare
 from reports.load.builds import load_side
@@ -65,6 +66,8 @@ class ScanReport:
     """What a scan found.
 
     Attributes:
+        folder: of the scan, as it was given.
+        grid: name of a built-in grid whose cells these are; None where there is none.
         history: the line.
         totals: how far the scan got.
         changes: what was pinned, newest first.
@@ -72,6 +75,8 @@ class ScanReport:
         failures: commits that broke or could not be prepared, with the reason, oldest first.
     """
 
+    folder: Path
+    grid: str | None
     history: History
     totals: Totals
     changes: tuple[ScanChange, ...]
@@ -79,15 +84,20 @@ class ScanReport:
     failures: tuple[tuple[HistoryCommit, str], ...]
 
 
-def scan_report(folder: Path, config: Config, *, until: str = "HEAD") -> ScanReport:
-    """Return the report on a scan's folder, finished or not, up to the commit `until`.
+def scan_report(folder: Path, config: Config, *, until: str | None = None) -> ScanReport:
+    """Return the report on a scan's folder, finished or not.
+
+    Args:
+        folder: of the scan.
+        config: thresholds and waivers.
+        until: the last commit that it tells of; None for the last one that was to be scanned.
 
     Raises:
         StoreError: the folder holds no scan.
         UsageError, TargetError: its repository cannot be read any more.
     """
     read = read_scan(folder)
-    history = history_behind(read.repository, read.first, until=until)
+    history = _history(read, until)
     candidates = candidates_of(history, read.imported)
     plan = Plan(candidates=candidates, known=read.summaries)
     differing = [one for one in plan.intervals() if one.kind != SAME]
@@ -97,6 +107,8 @@ def scan_report(folder: Path, config: Config, *, until: str = "HEAD") -> ScanRep
         if not one.unknown and (found := _change(folder, one, candidates, read.summaries, config)) is not None
     ]
     return ScanReport(
+        folder=folder,
+        grid=_built_in(read),
         history=history,
         totals=totals_of(history, plan, read.summaries),
         changes=tuple(reversed(_matched(changes, history, read.summaries))),
@@ -116,6 +128,25 @@ def scan_report(folder: Path, config: Config, *, until: str = "HEAD") -> ScanRep
             if one.id in read.summaries and read.summaries[one.id].reason
         ),
     )
+
+
+def _history(read: StoredScan, until: str | None) -> History:
+    """The line that was scanned; the repository may have got further commits since."""
+    named = until or read.last
+    history = history_behind(read.repository, read.first, until=named or "HEAD")
+    if named is None:
+        # An earlier version did not keep the last commit; it is among the first that are tried.
+        tried = [place for place, one in enumerate(history.commits) if one.id in read.summaries]
+        if tried and tried[-1]:
+            return replace(history, commits=history.commits[: tried[-1] + 1])
+    return history
+
+
+def _built_in(read: StoredScan) -> str | None:
+    """The grid's name, if it leads others to the same cells: all of a grid that this harness has."""
+    if read.grid not in BUILT_IN:
+        return None
+    return read.grid if read.cells in (None, load_grid(read.grid).digest) else None
 
 
 def pull_request(subject: str) -> tuple[str, str] | None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from exhausters.errors import UsageError
 from exhausters.scan.history import HistoryCommit
 from exhausters.scan.scan import duration
+from exhausters.scan.state import COMMITS
 from reports.explain.scan_changes import ScanChange, ScanReport, commit_address, pull_request
 from reports.render.escape import code, markdown_prose
 
@@ -38,7 +39,7 @@ def render_scan(report: ScanReport, *, repository: str) -> str:
         repository: what commands call the clone, such as `../sglang`.
     """
     parts = [_summary(report)]
-    parts += [_change(one, repository) for one in report.changes]
+    parts += [_change(one, report, repository) for one in report.changes]
     if report.open:
         lines = [
             f"* `{one.base.id[:9]}` ({one.base.day}) to `{one.head.id[:9]}` "
@@ -112,7 +113,7 @@ def _summary(report: ScanReport) -> str:
     )
 
 
-def _change(one: ScanChange, repository: str) -> str:
+def _change(one: ScanChange, report: ScanReport, repository: str) -> str:
     pull = pull_request(one.head.subject)
     subject = code(one.head.subject)
     cells = [code(name) for name in one.cells[:_MAX_CELLS]]
@@ -136,14 +137,16 @@ def _change(one: ScanChange, repository: str) -> str:
         else:
             lines.append(f"* decides otherwise in {len(one.cells)} cells: {', '.join(cells)}{more}")
         lines += [f"* first: {markdown_prose(text)}" for text in one.first[:_MAX_FIRST]]
-    lines += ["", "```console", f"$ {_command(one, repository)}", "```"]
+    lines += ["", "```console", f"$ {_command(one, report, repository)}", "```"]
     return "\n".join(lines)
 
 
-def _command(one: ScanChange, repository: str) -> str:
+def _command(one: ScanChange, report: ScanReport, repository: str) -> str:
+    # Cells of no grid that others have are named by the records of them.
+    grid = report.grid or str(report.folder / COMMITS / one.head.id)
     words = ["exhausters", "compare"]
     words += [f"git:{repository}@{commit.id[:10]}" for commit in (one.base, one.head)]
-    words += ["--grid", "scan", "--no-host-time"]
+    words += ["--grid", grid, "--no-host-time"]
     if one.differs and not one.is_everywhere:
         words += [word for name in one.cells[:_MAX_CELLS] for word in ("--cells", name)]
     return shlex.join(words)

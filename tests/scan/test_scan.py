@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from exhausters.cli.app import app
 from exhausters.errors import FolderBusyError, StoreError, UsageError
 from exhausters.scan.order import FIRST_PASS, HALVE_DECISIONS, HALVE_WORK, REST_CORE, Plan
 from exhausters.scan.scan import Totals, duration, scan
-from exhausters.scan.state import SUMMARIES, scan_folder
+from exhausters.scan.state import SCAN, SUMMARIES, read_scan, scan_folder
 from exhausters.scan.summary import DECISIONS, SAME, WORK, CommitSummary, difference
-from tests.scan.made_up import CORE, OTHER, UNSEEN, MadeUpRuns, a_history, a_summary
+from tests.scan.made_up import CORE, OTHER, UNSEEN, MadeUpRuns, a_history, a_summary, commit_file
 
 _IDENTITY = {"grid": "made up"}
 
@@ -143,6 +146,26 @@ def test_time_is_up_after_the_commit_that_runs(tmp_path: Path) -> None:
     runs = MadeUpRuns(a_history([CORE] * 3))
     found = _scan(tmp_path, runs, stop_after_seconds=0.0)
     assert (runs.asked, found.scanned) == ([], 0)
+
+
+def test_the_folder_keeps_up_to_which_commit_was_scanned(tmp_path: Path) -> None:
+    """Of the latest call, whatever was fetched since; a history that has grown is the same scan."""
+    repository, out = tmp_path / "repository", tmp_path / "out"
+    subprocess.run(["git", "init", "-q", "-b", "main", str(repository)], check=True)
+    for day in (1, 2):
+        last = commit_file(repository, f"python/{CORE}", str(day), day=day, message="one")
+    arguments = ["scan", "--repo", str(repository), "--since", "2026-05-02", "--out", str(out)]
+
+    def scanned() -> dict[str, str]:
+        done = CliRunner().invoke(app, [*arguments, "--minutes", "0"])
+        assert done.exit_code == 0, done.output
+        values: dict[str, str] = json.loads((out / SCAN).read_text())
+        return values
+
+    first = scanned()
+    assert (first["last"], read_scan(out).last) == (last, last)
+    last = commit_file(repository, f"python/{CORE}", "3", day=3, message="one more")
+    assert scanned() == {**first, "last": last}
 
 
 def test_another_scan_and_a_second_process_are_refused(tmp_path: Path) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -16,10 +18,12 @@ from exhausters.observe.step_record import IDLE, StepRecord
 from exhausters.scan.history import History, read_history
 from exhausters.scan.imports import ImportedSet
 from exhausters.scan.scan import scan
-from exhausters.scan.state import ScanFolder, scan_folder
+from exhausters.scan.state import SCAN, ScanFolder, scan_folder
 from exhausters.scan.summary import FAILED, CommitSummary, summary_of
+from exhausters.sweep.grid import load_grid
 from exhausters.sweep.record import RunRecord
 from exhausters.sweep.store import sweep_writer
+from exhausters.sweep.stored_cells import load_cells
 from reports.detect.config import Config
 from reports.explain.scan_changes import ScanReport, pull_request, scan_report
 from reports.render.scan import BEGIN, END, render_scan, scan_document, write_section
@@ -85,6 +89,15 @@ def _folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
+def _copy(folder: Path, place: Path, **values: str | None) -> Path:
+    """The folder, with other values in its `scan.json`; None leaves one out."""
+    copy = place / f"copy_{len(list(place.iterdir()))}"
+    shutil.copytree(folder, copy)
+    held = {**json.loads((copy / SCAN).read_text()), **values}
+    (copy / SCAN).write_text(json.dumps({name: one for name, one in held.items() if one is not None}))
+    return copy
+
+
 @pytest.fixture(name="report", scope="module")
 def _report(folder: Path) -> ScanReport:
     return scan_report(folder, Config())
@@ -129,10 +142,39 @@ def test_the_section_has_pull_request_link_and_command(report: ScanReport) -> No
     head = report.changes[0].head.id
     assert f"https://github.com/sgl-project/sglang/commit/{head}" in text
     base = report.changes[0].base.id
-    assert f"exhausters compare git:../sglang@{base[:10]} git:../sglang@{head[:10]} --grid scan" in text
+    assert f"exhausters compare git:../sglang@{base[:10]} git:../sglang@{head[:10]} --grid " in text
     assert str(report.history.repository) not in text
     assert "8 were tried: 7 ran, 0 broke at once, 1 could not be prepared." in text
     assert "Machine time: 16 s, 2 s for each." in text
+
+
+def test_commands_run_the_cells_that_were_scanned(folder: Path, tmp_path: Path) -> None:
+    """A built-in grid by its name; a part of it, or a grid of a file, by the records of the same cells."""
+    whole = load_grid("scan")
+    known = [("scan", whole.digest, True), ("short", load_grid("short").digest, True)]
+    for name, digest, is_named in (*known, ("scan", "part of it", False), (_GRID.name, _GRID.digest, False)):
+        scanned = _copy(folder, tmp_path, grid=name, cells=digest)
+        text = render_scan(scan_report(scanned, Config()), repository="../sglang")
+        grids = set(re.findall(r"--grid (\S+) --no-host-time", text))
+        assert (grids == {name}) == is_named
+        if not is_named:
+            assert all(load_cells(one).cells == _GRID.cells for one in grids)
+
+
+@pytest.mark.parametrize("is_of_an_earlier_version", [False, True])
+def test_a_report_does_not_change_with_what_is_fetched(
+    folder: Path, report: ScanReport, tmp_path: Path, is_of_an_earlier_version: bool
+) -> None:
+    """It ends with the last commit that was to be scanned, also where the folder does not say which."""
+    clone = tmp_path / "clone"
+    subprocess.run(["git", "clone", "-q", str(report.history.repository), str(clone)], check=True)
+    last = None if is_of_an_earlier_version else report.history.commits[-1].id
+    scanned = _copy(folder, tmp_path, repository=str(clone), last=last)
+    fetched = commit_file(clone, f"python/{CORE}", "more", day=20, message="Fetched (#8)")
+    after = scan_report(scanned, Config())
+    assert (after.history.commits, after.totals) == (report.history.commits, report.totals)
+    if not is_of_an_earlier_version:
+        assert scan_report(scanned, Config(), until="HEAD").history.commits[-1].id == fetched
 
 
 def test_the_section_is_put_between_its_marks(report: ScanReport, tmp_path: Path) -> None:
