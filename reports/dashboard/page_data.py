@@ -5,7 +5,8 @@
                         of head against base, as in report.json; cells are numbers
       "effects":        what matters over a workload, see `_effects`
       "base", "head":   numbers of the builds compared; base is null where there is nothing to compare
-      "builds":         [{"name", "label", "subject", "url", ...}]                oldest first (see `builds`)
+      "builds":         [{"name", "label", "subject", "url", ..., "moved"}]       oldest first (see `builds`,
+                                             and `moves` for what changed there)
       "metrics":        [{"name", "kind", "unit", "better", "meaning", "key"}]    "key": on the first screen
       "axes":           as in report.json, and the "unit" of each
       "cells", "outcomes":                                                        as in report.json
@@ -43,6 +44,7 @@ from exhausters.pressure import kinds as pressure_kinds
 from reports.dashboard.builds import describe_builds
 from reports.dashboard.folder_names import short_names, shortened
 from reports.dashboard.logs import read_logs
+from reports.dashboard.moves import find_moves
 from reports.dashboard.trend import LETTERS, Trend, count_letters, find_trend, ratios
 from reports.explain.report import Report
 from reports.load.commits import KnownCommit
@@ -97,9 +99,7 @@ def page_data(report: Report, known: Mapping[str, KnownCommit] | None = None) ->
         "base": base,
         "head": head,
         "compared": _compared(trend, comparison, base, head),
-        "builds": describe_builds(
-            measured["builds"], targets, repository=report.config.repository, known=known
-        ),
+        "builds": _builds(report, measured, targets, trend, known),
         "metrics": _metrics(measured["metrics"], trend),
         "axes": _axes(measured["axes"]),
         "cells": measured["cells"],
@@ -116,6 +116,26 @@ def page_data(report: Report, known: Mapping[str, KnownCommit] | None = None) ->
     }
     shown: dict[str, Any] = shortened(page, short_names(results, targets))
     return shown
+
+
+def _builds(
+    report: Report,
+    measured: Mapping[str, Any],
+    targets: Sequence[str],
+    trend: Trend,
+    known: Mapping[str, KnownCommit] | None,
+) -> list[dict[str, Any]]:
+    config = report.config
+    builds = describe_builds(measured["builds"], targets, repository=config.repository, known=known)
+    moves = find_moves(
+        report.results.frame,
+        targets,
+        trend,
+        outcomes=measured["outcomes"],
+        workloads=[cell["axes"].get("workload", "") for cell in measured["cells"]],
+        config=config,
+    )
+    return [build | {"moved": moved} for build, moved in zip(builds, moves, strict=True)]
 
 
 def _others(report: Report) -> list[str]:

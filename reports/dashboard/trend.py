@@ -18,7 +18,7 @@ from reports.detect.change import WORDS, judge_metrics, taken_from
 from reports.detect.comparable import work_environments
 from reports.detect.config import Config
 from reports.detect.history import History
-from reports.detect.measured import EXACT_KINDS, Floats, Ints, describe_metrics, measure
+from reports.detect.measured import EXACT_KINDS, Floats, Ints, Mask, describe_metrics, measure
 from reports.detect.paired_tests import estimate
 from reports.detect.pairs import pair_up
 from reports.detect.thresholds import MIN_PAIRS
@@ -47,7 +47,7 @@ class Trend:
         low, high: a band around `index`: the confidence interval of the paired rounds for host time, the
             middle half of the cells' ratios for exact kinds; NaN where there is none.
         changes: text of the change against those builds, over all cells: builds x metrics.
-        means: mean over the cells that every build has a value for: builds x metrics.
+        means: mean over the cells that every build has a value for which has any: builds x metrics.
     """
 
     metrics: pd.DataFrame
@@ -135,14 +135,18 @@ def _add_host_time(
 
 
 def _bands(values: Floats, metrics: pd.DataFrame) -> tuple[Floats, Floats, Floats]:
-    """Ratios to the first build over the cells that all builds have: middle, and the middle half."""
+    """Ratios to the first build over the cells that all builds have: middle, and the middle half.
+
+    A build that has no value at all, of which every cell crashed, is a gap and takes no cell from the others.
+    """
     builds, count = values.shape[:2]
     index, low, high = (np.full((builds, count), np.nan) for _ in range(3))
     for metric in range(count):
-        known = values[:, metric, ~np.isnan(values[:, metric]).any(axis=0)]
-        if not known.shape[1]:
+        here: Mask = (~np.isnan(values[:, metric])).sum(axis=1) > 0
+        known = values[:, metric, ~np.isnan(values[here, metric]).any(axis=0)]
+        if not here[0] or not known.shape[1]:
             continue
-        if (known > 0).all():
+        if (known[here] > 0).all():
             logs = np.log(known / known[0])
             index[:, metric] = np.exp(logs.mean(axis=1))
             if metrics["kind"].iloc[metric] in EXACT_KINDS:
@@ -192,7 +196,8 @@ def _change(before: Floats, after: Floats) -> str:
 
 
 def _means(values: Floats) -> Floats:
-    known = ~np.isnan(values).any(axis=0)
+    here = ~np.isnan(values).all(axis=2, keepdims=True)
+    known = (~np.isnan(values) | ~here).all(axis=0)
     counts = known.sum(axis=1)
     sums = np.where(known, values, 0.0).sum(axis=2)
     with np.errstate(invalid="ignore"):

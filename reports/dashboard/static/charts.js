@@ -23,13 +23,13 @@ const FONT = "12px system-ui, sans-serif";
 // Every axis says what it counts, and in which unit.
 const axisStyle = (extra) => ({ stroke: colour("muted"), font: FONT, labelFont: FONT, labelSize: 18, labelGap: 2, grid: { stroke: colour("line"), width: 1 }, ticks: { stroke: colour("line"), width: 1 }, ...extra });
 
-// A line over the builds. points, low, high: one value a build; marks: [{build, verdict}]; axis: what the line is, and its unit.
+// A line over the builds. points, low, high: one value a build; marks: [{build, verdict, isShort}]; axis: what the line is, and its unit.
 function historyChart(box, { label, axis, points, low, high, marks, band }) {
   const names = DATA.builds.map((build) => build.label);
   const widest = 7 * Math.max(...names.map((name) => name.length));
   const hasBand = low.some((value, place) => value !== null && high[place] !== null && value !== high[place]);
   const series = [{ label: "build", value: (_, value) => (value === null ? "–" : names[value]) },
-    { label, stroke: colour("head"), width: 2, points: { show: true, size: 7, fill: colour("head") }, value: (_, value) => number(value), spanGaps: true }];
+    { label, stroke: colour("head"), width: 2, points: { show: true, size: areMany() ? 4 : 7, fill: colour("head") }, value: (_, value) => number(value), spanGaps: true }];
   const columns = [names.map((_, place) => place), points];
   const extra = {};
   if (hasBand) {
@@ -39,20 +39,29 @@ function historyChart(box, { label, axis, points, low, high, marks, band }) {
     extra.bands = [{ series: [2, 3], fill: colour("band") }];
   }
   const drawMarks = (plot) => {
-    for (const { build, verdict } of marks) {
+    let signed = -Infinity;
+    for (const { build, verdict, isShort } of marks) {
       const { ctx } = plot;
       const x = Math.round(plot.valToPos(build, "x", true));
       ctx.save();
       ctx.strokeStyle = ctx.fillStyle = colour(verdict);
       ctx.lineWidth = devicePixelRatio;
-      ctx.setLineDash([4 * devicePixelRatio, 4 * devicePixelRatio]);
+      if (!isShort) ctx.setLineDash([4 * devicePixelRatio, 4 * devicePixelRatio]);
       ctx.beginPath();
       ctx.moveTo(x, plot.bbox.top);
-      ctx.lineTo(x, plot.bbox.top + plot.bbox.height);
+      ctx.lineTo(x, plot.bbox.top + (isShort ? 6 * devicePixelRatio : plot.bbox.height));
       ctx.stroke();
+      if (isShort) {
+        ctx.restore();
+        continue;
+      }
       ctx.font = `bold ${13 * devicePixelRatio}px system-ui, sans-serif`;
       ctx.textAlign = "center";
-      ctx.fillText(SIGNS[verdict], x, plot.bbox.top - 4 * devicePixelRatio);
+      // Two signs never stand in one another.
+      if (x - signed >= 13 * devicePixelRatio) {
+        ctx.fillText(SIGNS[verdict], x, plot.bbox.top - 4 * devicePixelRatio);
+        signed = x;
+      }
       ctx.restore();
     }
   };

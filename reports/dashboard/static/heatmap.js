@@ -58,6 +58,9 @@ function heatCell(cell, metric, build, shown, range) {
     isOutcome ? null : h("span", { class: "small" }, base === null ? null : [h("span", { class: "figure" }, compact(before)), " "], h("span", { class: "figure" }, `${base === null ? "" : "→ "}${compact(after)}`)));
 }
 
+// Workloads with parameters have long names.
+const headWidth = (labels) => (labels.some((label) => label.length > 16) ? "132px" : "72px");
+
 // One table: only the values of the axes that its cells have.
 function heatTable(key, cells, across, down, draw) {
   const at = new Map(cells.map((cell) => [[across, down].map((axis) => axis && DATA.cells[cell].axes[axis.name]).join("\n"), cell]));
@@ -74,6 +77,7 @@ function heatTable(key, cells, across, down, draw) {
         return h("td", null, found === undefined ? h("span", { class: "heat none" }, "–") : draw(found));
       }))))));
   box.style.setProperty("--columns", columns.length);
+  box.style.setProperty("--head", headWidth(rows));
   return box;
 }
 
@@ -98,6 +102,7 @@ function heatMap(metric, build, shown, filters) {
   moveByArrows(maps, (cell) => { stay(true); detail.replaceChildren(...heatDetail(cell, metric, build)); });
   for (const name of ["pointerleave", "focusout"]) maps.addEventListener(name, () => stay(name === "pointerleave" && maps.contains(document.activeElement)));
   maps.style.setProperty("--columns", Math.max(...[...maps.children].map((map) => Number(map.style.getPropertyValue("--columns")))));
+  maps.style.setProperty("--head", headWidth(down ? down.labels : []));
   return h("div", null, maps, detail);
 }
 

@@ -4,7 +4,10 @@ const PAGES = { overview: overviewPage, metric: metricPage, cells: cellsPage, ce
 const TABS = [["overview", "Overview"], ["metric", "Metrics"], ["cells", "Cells"], ["about", "About"]];
 
 function aboutPage() {
-  const list = (title, lines) => (lines.length ? [h("h2", null, title), h("ul", null, lines.map((line) => h("li", null, line)))] : null);
+  const list = (title, lines) => {
+    const items = h("ul", { class: "names" }, lines.map((line) => h("li", null, line)));
+    return lines.length ? [h("h2", null, title), lines.length > MANY ? folded(`${lines.length}`, items) : items] : null;
+  };
   return {
     title: "About",
     content: [
@@ -21,7 +24,7 @@ function aboutPage() {
       list("Why this verdict", DATA.reasons),
       list("Notes", DATA.notes),
       h("h2", null, areReleases() ? "Releases" : "Builds"),
-      buildTable(),
+      folded(`all ${plural(DATA.builds.length, buildWord())}`, buildTable(DATA.builds.map((_, place) => place), false)),
       list("Results read", DATA.sessions.map((one) => `${one.name}: ${one.suite}${one.expected_cells ? `, ${plural(one.expected_cells, "cell")}` : ""}${one.complete === false ? ", not finished" : ""}`)),
       list("Not read", DATA.skipped.map((one) => `${one.place}: ${one.reason}`)),
       h("p", { class: "note" }, "Charts: uPlot, MIT licence. This page holds all it shows and loads nothing."),

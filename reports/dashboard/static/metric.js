@@ -10,15 +10,18 @@ function historySection(metric, title) {
   const band = about.kind === "host_time" ? "confidence interval of the paired rounds" : "middle half of the cells";
   const hasBand = low.some((value, place) => value !== null && high[place] !== null && value !== high[place]);
   const marks = DATA.builds.map((_, build) => ({ build, verdict: overall(build, metric) })).filter((mark) => mark.verdict);
-  const line = isIndex ? `ratio to ${buildName(0)}, geometric mean over all cells` : `mean over the cells that every ${buildWord()} drained${about.unit ? `, in ${about.unit}` : ""}`;
+  // Of many marks only those that matter are lines: others would cover the chart.
+  const isShort = ({ build }) => areMany() && marks.length > MANY && !DATA.builds[build].moved.effects.some((effect) => effect.metric === about.name);
+  for (const mark of marks) mark.isShort = isShort(mark);
+  const line = isIndex ? `ratio to ${buildName(0)}, geometric mean over all cells` : `mean over the cells that every ${buildWord()} drained which drained any${about.unit ? `, in ${about.unit}` : ""}`;
   const axis = isIndex ? `ratio to ${buildName(0)}` : about.unit || readable(about.name);
   const single = about.kind === "host_time" && !hasBand;
   const box = h("div", { class: "chart", role: "img", "aria-label": `${readable(about.name)} over ${plural(DATA.builds.length, buildWord())}, ${line}: ${points.map((value, build) => `${buildName(build)} ${number(value)}`).join(", ")}` });
   const isEmpty = points.every((value) => value === null);
   const section = h("section", { "aria-labelledby": "history-title" },
     h("h2", { id: "history-title" }, `${title}: ${withUnit(about)}`),
-    h("p", { class: "note" }, single ? "Single runs on one machine: no band and no verdict. " : "", `Marks: cells changed there against the last ${buildWord()} before that measured them.`),
-    isEmpty ? h("p", null, `No cell has a value in every ${buildWord()}: there is no line to draw.`) : [box, historyLegend({ line, band: hasBand && `band: ${band}`, marks })]);
+    h("p", { class: "note" }, single ? "Single runs on one machine: no band and no verdict. " : "", `Marks: cells changed there against the last ${buildWord()} before that measured them.${marks.some((mark) => mark.isShort) ? " A short mark: by less than what matters over a workload." : ""}`),
+    isEmpty ? h("p", null, `No cell has a value in every ${buildWord()} that has any: there is no line to draw.`) : [box, historyLegend({ line, band: hasBand && `band: ${band}`, marks })]);
   return { section, draw: () => isEmpty || historyChart(box, { label: isIndex ? `against ${buildName(0)}` : readable(about.name), axis, points, low, high, marks, band }), band, low, high };
 }
 
@@ -47,7 +50,7 @@ function metricPage(state) {
     h("div", { class: "controls" }, select("metric", about.name, metricOptions(), (value) => { location.hash = link("metric", value, Object.fromEntries(state.params)); })),
     section,
     heatSection(metric, state, false),
-    h("section", { "aria-labelledby": "table-title" }, h("h2", { id: "table-title" }, `All ${buildWord(true)}`), numbers),
+    h("section", { "aria-labelledby": "table-title" }, h("h2", { id: "table-title" }, `All ${buildWord(true)}`), folded(`${plural(DATA.builds.length, buildWord())} in numbers`, numbers)),
   ];
   return { title: readable(about.name), content, after: draw };
 }

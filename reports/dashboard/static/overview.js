@@ -54,6 +54,8 @@ function overviewPage(state) {
   const first = DATA.headlines.find((one) => one.metric in DATA.metricNumber);
   const metric = metricOf(state.params.get("metric") || (first && first.metric));
   const after = [];
-  const content = [verdictSection(), effectSection(state), whereSection(), heatSection(metric, state, true), shortHistory(metric, after), releaseSection(state), h("section", { "aria-labelledby": "builds-title" }, h("h2", { id: "builds-title" }, `All ${buildWord(true)}`), buildTable())];
+  // Two of many builds say little: what changed at which of them comes first.
+  const builds = buildSection(state);
+  const content = [verdictSection(), areMany() && builds, effectSection(state), whereSection(), heatSection(metric, state, true), shortHistory(metric, after), releaseSection(state), areMany() ? null : builds];
   return { title: "Overview", content, after: () => after.forEach((action) => action()) };
 }

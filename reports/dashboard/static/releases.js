@@ -1,11 +1,12 @@
 // All metrics over the builds. As many builds as fit are shown, the newest first in sight; buttons turn to the others.
 
 const METRIC_COLUMN = { wide: 220, narrow: 110 };
-const BUILD_COLUMN = 112;
+const BUILD_COLUMN = { wide: 122, narrow: 112 };
 
 function buildsInSight(wanted) {
   const room = document.getElementById("content").clientWidth - 2 * parseFloat(getComputedStyle(document.getElementById("content")).paddingLeft);
-  const fit = Math.max(1, Math.floor((room - METRIC_COLUMN[room < 640 ? "narrow" : "wide"]) / BUILD_COLUMN));
+  const size = room < 640 ? "narrow" : "wide";
+  const fit = Math.max(1, Math.floor((room - METRIC_COLUMN[size]) / BUILD_COLUMN[size]));
   const count = Math.min(fit, DATA.builds.length);
   const newest = DATA.builds.findIndex((build) => build.name === wanted);
   const last = Math.max(count - 1, Math.min(newest < 0 ? Math.max(DATA.head, DATA.base ?? 0) : newest, DATA.builds.length - 1));
@@ -52,7 +53,7 @@ function releaseSection(state) {
     { id: "metric", head: "metric", rowHeader: true, key: ({ metric }) => metric.name, cell: ({ metric }) => [h("a", { href: link("metric", metric.name, {}), title: metric.meaning }, readable(metric.name)), h("span", { class: "unit" }, ` ${metric.unit}${metric.better === "none" ? "" : metric.better === "lower" ? ", lower is better" : ", higher is better"}`)] },
     ...inSight.places.map((number_) => ({ id: `b${number_}`, head: buildName(number_), about: DATA.builds[number_].subject || DATA.builds[number_].name, numeric: true, key: ({ place }) => (number_ === 0 ? DATA.trend.means[0][place] : stepSize(number_, place)), cell: ({ place }) => changeCell(number_, place) })),
   ];
-  const numbers = table({ caption: "Mean over the cells that every build drained; below it the change from the last build before that measured it (the mean of the cells' ratios), and how many cells got worse, better, or just changed", className: "releases", columns, rows, sort: params.get("sort"), onsort: (value) => setState({ sort: value }) });
+  const numbers = table({ caption: "Mean over the cells that every build drained which drained any; below it the change from the last build before that measured it (the mean of the cells' ratios), and how many cells got worse, better, or just changed", className: "releases", columns, rows, sort: params.get("sort"), onsort: (value) => setState({ sort: value }) });
   numbers.style.setProperty("--builds", inSight.count);
   return h("section", { "aria-labelledby": "releases-title" },
     h("h2", { id: "releases-title" }, `Metrics over ${buildWord(true)}`),

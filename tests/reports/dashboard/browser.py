@@ -104,9 +104,11 @@ def addresses(opened: Opened) -> tuple[str, ...]:
     return ("#/", "#/metric/steps_to_drain", "#/cells", cell, "#/about")
 
 
-def visit(opened: Opened, address: str) -> Any:
-    """Open an address and put `page_probes.js` into the page; return the page."""
+def visit(opened: Opened, address: str, *, unfold: bool = False) -> Any:
+    """Open an address, unfold what is folded if asked, put `page_probes.js` in; return the page."""
     opened.go(address)
+    if unfold:
+        opened.page.evaluate("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
     opened.page.wait_for_timeout(50)  # charts take the width of the page from an observer
     # Not by a script element: the page's policy allows none.
     opened.page.evaluate(_PROBES)

@@ -18,6 +18,7 @@ from tests.reports.dashboard.pages import (
     data_of,
     hostile_report,
     large_report,
+    many_report,
     page_text,
 )
 
@@ -56,6 +57,12 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def crowded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Long names and wide numbers."""
     return crowded_report(tmp_path_factory.mktemp("crowded"))
+
+
+@pytest.fixture(scope="package")
+def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """As many commits as a scan leaves."""
+    return many_report(tmp_path_factory.mktemp("many"))
 
 
 @pytest.fixture(scope="package")

@@ -142,6 +142,40 @@ def large_report(folder: Path, *, builds: int = 10, metrics: Sequence[str] = tup
     return folder / "out"
 
 
+def many_report(folder: Path, *, builds: int = 105) -> Path:
+    """Write a report on so many commits, measured in another order than theirs; return its folder.
+
+    Of the commits 10, 11 and 12 all cells crash; from 40 on all decide otherwise, from 70 on each step costs
+    a tenth more calls. Before and after, the calls creep up by far less than what matters.
+    """
+    grid = cells(workloads=("agents:conversations=5,turns=4", "storm"), pages=(None, 16), page_sizes=(16,))
+    for place in sorted(range(builds), key=lambda place: (place % 7, place)):
+
+        def measured(one: dict[str, Any], place: int = place) -> dict[str, Any]:
+            if place in (10, 11, 12):
+                return one | {
+                    "outcome": "crashed",
+                    "reason": "so it is",
+                    "metrics": {},
+                    "decision_digest": None,
+                }
+            calls = (1000 + place / 2) * (1.1 if place >= 70 else 1)
+            changed = record_with(one, python_calls_per_step=calls, python_calls=100 * calls)
+            return changed | {"decision_digest": "after" if place >= 40 else "before"}
+
+        commit = f"{place:03}".ljust(40, "c")
+        header = {
+            "target_version": "unknown",
+            "target_commit": commit,
+            "target_date": f"2026-05-{1 + place // 24:02}T{place % 24:02}:00:00+00:00",
+            "target_subject": f"Move Scheduler._get_new_batch_prefill_raw to another file (#{place})",
+            "started": f"2026-11-28T{place % 7:02}:{place % 60:02}:00+00:00",
+        }
+        write_sweep(folder / "in" / commit, f"git:/srv/sglang@{commit}", measured, grid=grid, **header)
+    write_report(make_report(load_results([folder / "in"]), Config()), folder / "out")
+    return folder / "out"
+
+
 def hostile_report(folder: Path) -> Path:
     """Write a report on three releases whose names and reasons are markup; return its folder."""
     for build in range(3):
