@@ -7,7 +7,7 @@ import logging
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -19,6 +19,8 @@ _OBJECT_STORE_BYTES = 200_000_000
 # Of a Ray that is started here. It would report to its makers that it was started, and run actors at a
 # niceness of 15, with which they wait for everything else on the machine.
 _LOCAL_SETTINGS = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_worker_niceness": "0"}
+# Every node has it; its value is what Ray calls the node (docs.ray.io, "Use labels to control scheduling").
+_NODE_LABEL = "ray.io/node-id"
 # For actors to end their workers before they are killed.
 _END_SECONDS = 20.0
 
@@ -85,9 +87,34 @@ class RaySession:
         """How many CPUs all nodes have that are there now."""
         return int(self._ray.cluster_resources().get("CPU", 0))
 
-    def start(self, body: type, *args: Any, node: str | None = None, **keywords: Any) -> Any:
-        """Start an actor, on a core of its own on any node, or beside others on the node that is named."""
+    @property
+    def nodes(self) -> frozenset[str]:
+        """What Ray calls the nodes that have a CPU and are there, as far as it has noticed."""
+        return frozenset(
+            node["NodeID"]
+            for node in self._ray.nodes()
+            if node["Alive"] and node["Resources"].get("CPU", 0) >= 1
+        )
+
+    def start(
+        self,
+        body: type,
+        *args: Any,
+        node: str | None = None,
+        elsewhere: Collection[str] = (),
+        **keywords: Any,
+    ) -> Any:
+        """Start an actor.
+
+        Args:
+            body: its class.
+            args: what that is made with, as are `keywords`.
+            node: beside others on this node; without one, on a core of its own on any node.
+            elsewhere: but on none of these nodes.
+        """
         options: dict[str, Any] = {"num_cpus": 1, "max_concurrency": 2, "scheduling_strategy": "SPREAD"}
+        if elsewhere:
+            options["label_selector"] = {_NODE_LABEL: f"!in({','.join(sorted(elsewhere))})"}
         if node is not None:
             strategies = importlib.import_module("ray.util.scheduling_strategies")
             strategy = strategies.NodeAffinitySchedulingStrategy(node, soft=False)

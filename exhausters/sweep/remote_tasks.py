@@ -50,9 +50,9 @@ class RemoteTasks:
         return not self._waiting and not self._held
 
     @property
-    def has_waiting(self) -> bool:
-        """Whether there is something for a place that asks."""
-        return bool(self._waiting)
+    def waiting_count(self) -> int:
+        """How many places that ask would be given something."""
+        return len(self._waiting)
 
     def next_run(self, place: Hashable) -> PlannedRun | None:
         """Return what a place runs next: of the task it has, else of one that waits; None if none does."""

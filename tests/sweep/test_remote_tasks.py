@@ -31,7 +31,7 @@ def test_the_runs_of_a_task_stay_in_one_place_in_order() -> None:
     assert tasks.next_run("b") == first.runs[0]
     assert tasks.next_run("a") == second.runs[0]
     tasks.ended("a")
-    assert (tasks.next_run("a"), tasks.has_waiting, tasks.is_finished) == (None, False, False)
+    assert (tasks.next_run("a"), tasks.waiting_count, tasks.is_finished) == (None, 0, False)
     for run in first.runs:
         assert tasks.next_run("b") == run
         tasks.ended("b")
@@ -46,7 +46,7 @@ def test_what_a_lost_place_had_goes_to_the_next() -> None:
     tasks.ended("a")
     assert tasks.next_run("a") == first.runs[1]
     assert tasks.lost("a", "killed") is None
-    assert tasks.has_waiting
+    assert tasks.waiting_count == 1
     for run in first.runs[1:]:
         assert tasks.next_run("b") == run
         tasks.ended("b")
