@@ -155,7 +155,8 @@ class Crew:
                 self._start_failed(str(error))
         except ExhaustersError as error:
             node.refused = str(error)
-            self._say(f"a node of the cluster is left out: {error}")
+            host = self._places[waiting[0]].host
+            self._say(f"{host}, a node of the cluster, is left out: {error}")
             for actor in waiting:
                 self._dismiss(actor, node.refused)
         else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
+from socket import gethostname
 
 import pytest
 
@@ -146,7 +147,7 @@ def test_a_node_of_no_use_costs_no_place(ray: FakeRay) -> None:
     ray.cpus = {"bad": 9, "good": 3}
     said: list[str] = []
     assert outcomes_of(tasks_of(2, 2, 2), places=3, said=said) == {DRAINED: 6}
-    assert said == ["a node of the cluster is left out: no such folder on bad"]
+    assert said == [f"{gethostname()}, a node of the cluster, is left out: no such folder on bad"]
     assert ran_on(ray) == ["good"] * 6
     assert runners(ray).count("good") == 3
 

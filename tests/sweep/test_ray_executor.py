@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from socket import gethostname
 from typing import Any
 
 import pytest
@@ -90,7 +91,7 @@ def test_a_node_that_cannot_prepare_is_left_out(monkeypatch: pytest.MonkeyPatch)
     said: list[str] = []
     with pytest.raises(ClusterError, match="no such folder here"):
         swept(said)
-    assert said == ["a node of the cluster is left out: no such folder here"]
+    assert said == [f"{gethostname()}, a node of the cluster, is left out: no such folder here"]
 
 
 @pytest.mark.parametrize("count", [0, 3])

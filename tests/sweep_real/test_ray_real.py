@@ -16,8 +16,10 @@ import pytest
 
 from exhausters.sweep.execute import LocalExecutor
 from exhausters.sweep.grid import Grid, parse_grid
+from exhausters.sweep.plan import Task, plan_sweep
 from exhausters.sweep.read_records import read_records
 from exhausters.sweep.record import DRAINED, RunRecord
+from exhausters.sweep.run_options import RunOptions
 from exhausters.sweep.runner import sweep
 from exhausters.sweep.same_result import differences
 from exhausters.targets import NEWEST_RELEASE
@@ -114,6 +116,25 @@ def test_a_lost_workers_cells_are_run_again(executor: Any) -> None:
     assert [one.cell for one in there] == list(grid.cells)
     assert {one.result.outcome for one in there} == {DRAINED}
     assert any("lost a worker" in text for text in SAID)
+
+
+def test_an_idle_worker_that_died_takes_no_try(executor: Any) -> None:
+    """When the busy and the idle actor are killed at the tail, the run under way was lost once."""
+    short, long = plan_sweep(
+        newest_release(), a_small_grid(), workers=1, options=RunOptions(count_work=False)
+    )
+    SAID.clear()
+    killed: list[int] = []
+    records = []
+    for record in executor.run([Task(runs=short.runs[:1]), Task(runs=long.runs * 20)]):
+        records.append(record)
+        if not killed and len({one.cell.engine for one in records}) == 2:  # of both tasks
+            for process in actors():
+                killed.append(process.pid)
+                process.kill()
+    assert len(killed) == 2
+    assert [one.result.outcome for one in records] == [DRAINED] * (1 + 20 * len(long.runs))
+    assert len([text for text in SAID if "lost a worker" in text]) == 1
 
 
 def test_an_interrupted_sweep_leaves_nothing(tmp_path: Path) -> None:
