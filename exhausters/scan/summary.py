@@ -14,7 +14,8 @@ from exhausters.sweep.record import CRASHED, OUT_OF_MEMORY, TIMEOUT, RunRecord
 SCANNED, BROKEN, FAILED = "scanned", "broken", "failed"
 # In order: a change of decisions is looked for first.
 SAME, WORK, DECISIONS = 0, 1, 2
-_NO_RESULT = (CRASHED, TIMEOUT, OUT_OF_MEMORY)
+# A run that ends so tells of no decisions.
+NO_RESULT = (CRASHED, TIMEOUT, OUT_OF_MEMORY)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +79,7 @@ class CommitSummary:
 
 def summary_of(commit: str, records: Sequence[RunRecord], seconds: float) -> CommitSummary:
     """Return the summary of a commit that was prepared; broken if none of its cells made a step."""
-    broken = [one for one in records if one.result.outcome in _NO_RESULT and not one.result.log.steps]
+    broken = [one for one in records if one.result.outcome in NO_RESULT and not one.result.log.steps]
     is_broken = len(broken) == len(records)
     return CommitSummary(
         commit=commit,

@@ -11,7 +11,7 @@ from exhausters.scan.history import History, HistoryCommit, history_behind
 from exhausters.scan.order import Interval, Plan
 from exhausters.scan.scan import Totals, candidates_of, totals_of
 from exhausters.scan.state import COMMITS, StoredScan, read_scan
-from exhausters.scan.summary import DECISIONS, SAME, CommitSummary
+from exhausters.scan.summary import DECISIONS, NO_RESULT, SAME, CellSummary, CommitSummary
 from exhausters.sweep.grid import BUILT_IN, load_grid
 from reports.detect.config import Config
 from reports.explain.comparison import compare
@@ -191,9 +191,12 @@ def _differing_cells(base: CommitSummary, head: CommitSummary) -> tuple[str, ...
     return tuple(
         name
         for name, ours in base.cells.items()
-        if (theirs := head.cells.get(name)) is not None
-        and (ours.outcome, ours.decisions) != (theirs.outcome, theirs.decisions)
+        if (theirs := head.cells.get(name)) is not None and _end(ours) != _end(theirs)
     )
+
+
+def _end(cell: CellSummary) -> tuple[str, str]:
+    return cell.outcome, cell.decisions
 
 
 def _matched(
@@ -221,14 +224,17 @@ def _named_revert(head: HistoryCommit, by_subject: Mapping[str, HistoryCommit]) 
 def _same_as_before(
     change: ScanChange, earlier: Sequence[ScanChange], known: Mapping[str, CommitSummary]
 ) -> str:
-    """Whether all that it changes is as it was before an earlier change of the same cells."""
-    if not change.differs:
-        return ""
+    """Whether all that it changes is as it was before an earlier change of the same cells.
+
+    Cells that crash have nothing that could be as before.
+    """
     now = known[change.head.id].cells
+    if not change.differs or any(now[name].outcome in NO_RESULT for name in change.cells):
+        return ""
     for one in reversed(earlier):
         before = known[one.base.id].cells
         if set(change.cells) <= set(one.cells) and all(
-            name in before and before[name].decisions == now[name].decisions for name in change.cells
+            name in before and _end(before[name]) == _end(now[name]) for name in change.cells
         ):
             return f"decides again as before `{one.head.id[:9]}` ({one.head.subject})"
     return ""

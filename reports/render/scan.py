@@ -15,7 +15,7 @@ from reports.explain.scan_changes import ScanChange, ScanReport, commit_address,
 from reports.render.escape import code, markdown_prose
 
 BEGIN, END = "<!-- scan: begin -->", "<!-- scan: end -->"
-_MAX_CELLS = 6
+_MAX_CELLS = 3
 _MAX_FIRST = 3
 _MAX_FAILURES = 20
 
@@ -104,9 +104,10 @@ def _summary(report: ScanReport) -> str:
     each = f", {duration(found.seconds / found.tried)} for each" if found.tried else ""
     return (
         f"Of {found.commits:,} first parents from {commits[1].day} (`{commits[1].id[:9]}`) to "
-        f"{commits[-1].day} (`{commits[-1].id[:9]}`), {same:,} change no file that a worker "
-        f"imports, and share what their predecessor did. Of the other {found.touching:,} and the commit "
-        f"before them {found.tried:,} were tried: {found.scanned:,} ran, {found.broken:,} broke at once, "
+        f"{commits[-1].day} (`{commits[-1].id[:9]}`), {same:,} change nothing that a "
+        f"worker imports or requires, and share what their predecessor did. Of the other "
+        f"{found.touching:,} and the commit before them {found.tried:,} were tried: {found.scanned:,} ran, "
+        f"{found.broken:,} broke at once, "
         f"{found.failed:,} could not be prepared. Machine time: "
         f"{duration(found.seconds)}{each}. Below are {len(report.changes)} commits that changed decisions or "
         f"a cost materially, newest first; {len(report.open)} further intervals were not narrowed down."
@@ -116,8 +117,6 @@ def _summary(report: ScanReport) -> str:
 def _change(one: ScanChange, report: ScanReport, repository: str) -> str:
     pull = pull_request(one.head.subject)
     subject = code(one.head.subject)
-    cells = [code(name) for name in one.cells[:_MAX_CELLS]]
-    more = f" and {len(one.cells) - _MAX_CELLS} more" if len(one.cells) > _MAX_CELLS else ""
     lines = [
         f"### {one.head.day}: {subject}",
         "",
@@ -132,10 +131,9 @@ def _change(one: ScanChange, report: ScanReport, repository: str) -> str:
     if one.undoes:
         lines.append(f"* {one.undoes}")
     if one.differs:
-        if one.is_everywhere:
-            lines.append(f"* in all {len(one.cells)} cells")
-        else:
-            lines.append(f"* decides otherwise in {len(one.cells)} cells: {', '.join(cells)}{more}")
+        ends = "in all" if one.is_everywhere else "decides or ends otherwise in"
+        named = "" if _is_whole(one) else f": {', '.join(code(name) for name in one.cells)}"
+        lines.append(f"* {ends} {len(one.cells)} cells{named}")
         lines += [f"* first: {markdown_prose(text)}" for text in one.first[:_MAX_FIRST]]
     lines += ["", "```console", f"$ {_command(one, report, repository)}", "```"]
     return "\n".join(lines)
@@ -147,13 +145,19 @@ def _command(one: ScanChange, report: ScanReport, repository: str) -> str:
     words = ["exhausters", "compare"]
     words += [f"git:{repository}@{commit.id[:10]}" for commit in (one.base, one.head)]
     words += ["--grid", grid, "--no-host-time"]
-    if one.differs and not one.is_everywhere:
-        words += [word for name in one.cells[:_MAX_CELLS] for word in ("--cells", name)]
+    if one.differs and not _is_whole(one):
+        words += [word for name in one.cells for word in ("--cells", name)]
     return shlex.join(words)
 
 
+def _is_whole(one: ScanChange) -> bool:
+    """Whether the whole grid shows it as well as its cells by name."""
+    return one.is_everywhere or len(one.cells) > _MAX_CELLS
+
+
 def _without_places(text: str) -> str:
-    """Builds by their short ids: where the clone lies is the reader's own."""
+    """Builds by their short ids, files below their sources: where clone and cache lie is the reader's own."""
+    text = re.sub(r"/[^\s(]*/commits/[0-9a-f]{40}/", "", text)
     return re.sub(r"git:\S*@([0-9a-f]{9})[0-9a-f]*", r"\1", text)
 
 

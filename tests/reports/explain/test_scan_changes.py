@@ -6,7 +6,7 @@ import json
 import re
 import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from exhausters.scan.scan import scan
 from exhausters.scan.state import SCAN, ScanFolder, scan_folder
 from exhausters.scan.summary import FAILED, CommitSummary, summary_of
 from exhausters.sweep.grid import load_grid
-from exhausters.sweep.record import RunRecord
+from exhausters.sweep.record import CRASHED, RunRecord
 from exhausters.sweep.store import sweep_writer
 from exhausters.sweep.stored_cells import load_cells
 from reports.detect.config import Config
@@ -31,7 +31,7 @@ from tests.scan.made_up import CORE, IMPORTED, commit_file
 from tests.sweep.samples import a_grid, a_record, a_target
 
 _GRID = a_grid(leave_pages=["all", 64])
-# Subject, number of steps, Python calls per step; None for a commit that does not boot.
+# Subject, number of steps (0: it crashes), Python calls per step (None: it cannot be prepared).
 _STORY: list[tuple[str, int, float | None]] = [
     ("base", 5, 1000.0),
     ("Refactor (#1)", 5, 1004.0),
@@ -69,16 +69,22 @@ class _StoredRuns:
     def _record(self, place: int, steps: int, calls: float, target: str) -> RunRecord:
         metrics = {"steps_to_drain": steps, "python_calls": steps * calls, "python_calls_per_step": calls}
         record = a_record(_GRID.cells[place], **metrics)
+        if not steps:
+            record = replace(record, result=replace(record.result, outcome=CRASHED, reason="BootError: no"))
         log = DecisionLog(tuple(StepRecord(step=step, mode=IDLE) for step in range(steps)))
         return replace(record, target=target, result=replace(record.result, log=log))
 
 
 @pytest.fixture(name="folder", scope="module")
 def _folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return _scanned(tmp_path_factory, _STORY)
+
+
+def _scanned(tmp_path_factory: pytest.TempPathFactory, told: Sequence[tuple[str, int, float | None]]) -> Path:
     repository = tmp_path_factory.mktemp("repository")
     subprocess.run(["git", "init", "-q", "-b", "main", str(repository)], check=True)
     story = {}
-    for day, (subject, steps, calls) in enumerate(_STORY, start=1):
+    for day, (subject, steps, calls) in enumerate(told, start=1):
         commit = commit_file(repository, f"python/{CORE}", str(day), day=day, message=subject)
         story[commit] = steps, calls
     history = read_history(repository, since="2026-05-02", until="main")
@@ -126,6 +132,31 @@ def test_what_is_taken_back_is_named(report: ScanReport) -> None:
     assert "decides again as before" in by_subject["Mend admission (#7)"]
     assert "(Admit later, again (#6))" in by_subject["Mend admission (#7)"]
     assert by_subject["Count twice (#5)"] == ""
+
+
+def test_a_crash_is_not_as_before(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """What crashes once more takes nothing back; what mends the second crash takes back that one."""
+    told = [
+        ("base", 5, 1000.0),
+        ("Crash (#1)", 0, 1000.0),
+        ("Mend (#2)", 5, 1000.0),
+        ("Crash otherwise (#3)", 0, 1000.0),
+        ("Mend again (#4)", 5, 1000.0),
+    ]
+    report = scan_report(_scanned(tmp_path_factory, told), Config())
+    undone = {one.head.subject: one.undoes for one in report.changes}
+    assert undone["Crash (#1)"] == undone["Crash otherwise (#3)"] == ""
+    assert "(Crash (#1))" in undone["Mend (#2)"]
+    assert "(Crash otherwise (#3))" in undone["Mend again (#4)"]
+
+
+def test_files_are_named_below_their_sources(report: ScanReport) -> None:
+    """Where the cache of this machine lies is in no document."""
+    place = f"/home/somebody/.cache/exhausters/commits/{'0a' * 20}/sglang/srt/layers/x.py"
+    crashed = replace(report.changes[0], sentence=f"crashed (ImportError: no name ({place}))")
+    text = render_scan(replace(report, changes=(crashed,)), repository="../sglang")
+    assert "(sglang/srt/layers/x.py)" in text
+    assert "somebody" not in text
 
 
 def test_a_change_behind_a_broken_commit_may_be_its_own(report: ScanReport) -> None:
