@@ -135,7 +135,7 @@ def test_every_rank_must_come_up(make: _MakeRanks) -> None:
     rank.link.send(Started())
     followers.await_started()
     rank.link.send(StepReport())
-    with pytest.raises(RankFailedError, match="^rank 1: StepReport before its start$"):
+    with pytest.raises(RankFailedError, match=r"^rank 1: StepReport before its start$"):
         followers.await_started()
 
 
@@ -184,7 +184,7 @@ def test_the_last_stage_is_behind_by_its_lag(make: _MakeRanks) -> None:
 
 
 def test_a_stage_that_is_behind_does_not_stop_the_first(make: _MakeRanks) -> None:
-    """A later stage that hears nothing, because it waits for the first one, gets all of it later, in order."""
+    """A later stage that hears nothing, because it waits for the first, gets all of it later, in order."""
     followers, (rank,) = make(_STAGES)
     large = "x" * 100_000  # more than the link holds
     for number in range(20):
@@ -193,7 +193,8 @@ def test_a_stage_that_is_behind_does_not_stop_the_first(make: _MakeRanks) -> Non
 
 
 @pytest.mark.parametrize(
-    ("error", "kind"), [(LevelError("leave_rows=-1"), ExhaustersError), (PressureError("short"), PressureError)]
+    ("error", "kind"),
+    [(LevelError("leave_rows=-1"), ExhaustersError), (PressureError("short"), PressureError)],
 )
 def test_what_a_rank_could_not_do_is_raised_here(
     make: _MakeRanks, error: Exception, kind: type[Exception]
@@ -220,12 +221,12 @@ def test_a_rank_that_fails_is_named_with_its_own_words(make: _MakeRanks) -> None
 
 
 def test_a_rank_that_ends_without_a_word_is_named(make: _MakeRanks) -> None:
-    """A rank that is gone is named where it is heard and where it is told, and ending it again is harmless."""
+    """A rank that is gone is named where it is heard and where it is told; ending it again is harmless."""
     followers, (rank,) = make()
     rank.end()
-    with pytest.raises(RankFailedError, match="^rank 1 has ended$"):
+    with pytest.raises(RankFailedError, match=r"^rank 1 has ended$"):
         followers.gather()
-    with pytest.raises(RankFailedError, match="^rank 1 has ended$"):
+    with pytest.raises(RankFailedError, match=r"^rank 1 has ended$"):
         followers.go(0)
     followers.end()
     assert str(followers.explain("Broken pipe")).startswith("rank 1 failed: its process ended: ended")
