@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
+from exhausters.engine.api import DECODE_ROLE, PREFILL_ROLE, BatchView, DraftListener
 from exhausters.engine.clock import VirtualClock
 from exhausters.errors import SeamError
 from exhausters.observe.forward_time import ConstantForwardTime
 from exhausters.observe.recorder import Recorder
 from exhausters.observe.step_record import DECODE, IDLE, PREFILL
 from exhausters.pressure import PressureSet
+from exhausters.workloads import Transfer
+from exhausters.workloads.transfer import DRIVEN, STALLS
 from tests.fakes.fake_engine import ScriptRunner
+from tests.fakes.fake_pair import PairedRunner
 
 
 def _recorder(t: Any) -> Recorder:
@@ -126,3 +131,156 @@ def test_a_failed_start_can_be_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
         recorder.start()
     recorder.stop()
     assert "evict" not in vars(engine.scheduler.trie)
+
+
+def of_a_pair(t: Any, transfer: Transfer) -> Any:
+    """A request of one engine of a pair, whose transfer ends after three steps."""
+    recorder = _recorder(t)
+    recorder.start()
+    t.observers.append(recorder)
+    t.start_req(rid="a", prompt_len=40, max_new_tokens=3, transfer=transfer)
+    outputs = []
+    if t.transfers.role == PREFILL_ROLE:
+        t.transfers.answer("a")
+    for step in range(6):
+        if step == 3:
+            t.transfers.arrive("a")
+        yield
+        outputs.append(recorder.outputs["a"])
+    recorder.stop()
+    return outputs, recorder.log
+
+
+@pytest.mark.parametrize(
+    ("role", "transfer", "outputs", "modes"),
+    [
+        (PREFILL_ROLE, Transfer(steps=0, fate=DRIVEN), [0, 0, 0, 1, 1, 1], [PREFILL] + [IDLE] * 5),
+        (
+            DECODE_ROLE,
+            Transfer(steps=0, fate=STALLS),
+            [0, 0, 0, 2, 3, 3],
+            [IDLE] * 3 + [PREFILL, DECODE, IDLE],
+        ),
+    ],
+)
+def test_a_first_token_counts_when_it_has_arrived(
+    role: str, transfer: Transfer, outputs: list[int], modes: list[str]
+) -> None:
+    """The token of a prefill is emitted by the transfer that brings it to the other engine, not before."""
+    found, log = PairedRunner(role).run(of_a_pair, transfer)
+    assert found == outputs
+    assert [one.mode for one in log] == modes
+    assert [one.arrived_rids for one in log] == [("a",) if step == 3 else () for step in range(6)]
+    assert [one.arrived_tokens for one in log] == [0, 0, 0, 40, 0, 0]
+
+
+class _Drafts:
+    """The drafts of an engine that verifies two of them for each request."""
+
+    verified_tokens = tokens_per_decode = 3
+
+    def __init__(self) -> None:
+        self.listener: DraftListener | None = None
+
+    def reserved_tokens(self, requests: Sequence[Any]) -> int:
+        return 0
+
+    def watch(self, listener: DraftListener) -> Any:
+        self.listener = listener
+        return lambda: setattr(self, "listener", None)
+
+
+def drafted(t: Any, emitted: Sequence[tuple[int, ...]]) -> Any:
+    drafts = t.engine.drafts
+    recorder = _recorder(t)
+    recorder.start()
+    t.observers.append(recorder)
+    for rid in "ab":
+        t.start_req(rid=rid, prompt_len=16, prompt_token=ord(rid), max_new_tokens=9)
+    yield
+    outputs = []
+    for one in emitted:
+        drafts.listener.on_verified(one)
+        yield
+        outputs.append(dict(recorder.outputs))
+    recorder.stop()
+    return outputs, drafts.listener, [one.emitted_tokens for one in recorder.log]
+
+
+def test_accepted_drafts_are_outputs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each request of a decode has as many outputs more as were accepted of its drafts, itself included."""
+    runner = ScriptRunner()
+    monkeypatch.setattr(runner.engine, "drafts", _Drafts())
+    outputs, listener, emitted = runner.run(drafted, [(3, 1), (2, 2)])
+    assert outputs == [{"a": 4, "b": 2}, {"a": 6, "b": 4}]
+    assert emitted == [(), (3, 1), (2, 2)]
+    assert listener is None
+
+
+@pytest.fixture(name="overlapped")
+def _overlapped_recorder() -> Recorder:
+    """A recorder of an engine whose results are looked at a step later, told by hand of a first prefill."""
+    runner = ScriptRunner()
+    runner.engine.is_overlapped = True
+    recorder = Recorder(
+        engine=runner.engine,
+        clock=VirtualClock(),
+        pressure=PressureSet(runner.engine),
+        forward_time=ConstantForwardTime(),
+    )
+    recorder.on_run_batch(
+        BatchView(mode=PREFILL, rids=("a", "b"), tokens=(16, 16), prefix_tokens=(0, 0), chunked_rid="b")
+    )
+    recorder.on_step()
+    return recorder
+
+
+def test_a_preempted_request_loses_the_token_that_nobody_has_seen(overlapped: Recorder) -> None:
+    """What the last step computed for it is dropped; a request without such a token drops nothing."""
+    assert overlapped.outputs == {"a": 1}
+    overlapped.on_preemption(own_tokens={"a": 16, "b": 8})
+    overlapped.on_run_batch(BatchView(mode=IDLE))
+    overlapped.on_step()
+    newest = overlapped.newest
+    assert newest is not None
+    assert (newest.preempted_rids, newest.preempted_tokens) == (("a", "b"), 24)
+    assert (newest.dropped_rids, newest.retracted_rids) == (("a",), ())
+    assert overlapped.outputs["a"] == 0
+
+
+def test_a_retracted_request_loses_it_too(overlapped: Recorder) -> None:
+    """A retraction drops the same token, and says which requests were given up."""
+    overlapped.on_retraction(own_tokens={"b": 8, "a": 16}, aborted=1)
+    assert overlapped.memory_aborts == 1
+    overlapped.on_step()
+    newest = overlapped.newest
+    assert newest is not None
+    assert (newest.retracted_rids, newest.retracted_tokens, newest.dropped_rids) == (("b", "a"), 24, ("a",))
+    assert overlapped.outputs["a"] == 0
+
+
+def test_a_decode_engine_keeps_the_kv_of_what_it_retracts() -> None:
+    """Its KV is brought back later, so that the next decode reads all of it again."""
+    read = []
+
+    class _Model(ConstantForwardTime):
+        def forward_ns(self, shape: Any) -> int:
+            read.append(shape.kv_tokens_read)
+            return 1
+
+    runner = PairedRunner(DECODE_ROLE)
+    recorder = Recorder(
+        engine=runner.engine,
+        clock=VirtualClock(),
+        pressure=PressureSet(runner.engine),
+        forward_time=_Model(),
+    )
+    decode = BatchView(mode=DECODE, rids=("a",), tokens=(1,))
+    recorder.on_run_batch(
+        BatchView(mode=PREFILL, rids=("a",), tokens=(16,), prefix_tokens=(0,), chunked_rid=None)
+    )
+    recorder.on_step()
+    recorder.on_retraction(own_tokens={"a": 16}, aborted=0)
+    recorder.on_run_batch(decode)
+    recorder.on_step()
+    assert read == [16, 17]
