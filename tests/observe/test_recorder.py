@@ -7,7 +7,14 @@ from typing import Any
 
 import pytest
 
-from exhausters.engine.api import DECODE_ROLE, PREFILL_ROLE, BatchView, DraftListener
+from exhausters.engine.api import (
+    DECODE_ROLE,
+    PREFILL_ROLE,
+    Arrival,
+    BatchView,
+    DraftListener,
+    TransferEvents,
+)
 from exhausters.engine.clock import VirtualClock
 from exhausters.errors import SeamError
 from exhausters.observe.forward_time import ConstantForwardTime
@@ -284,3 +291,21 @@ def test_a_decode_engine_keeps_the_kv_of_what_it_retracts() -> None:
     recorder.on_run_batch(decode)
     recorder.on_step()
     assert read == [16, 17]
+
+
+def test_what_is_sent_a_second_time_brings_no_token(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first token of a request that is sent again has come already: only its KV comes."""
+    runner = PairedRunner(DECODE_ROLE)
+    recorder = Recorder(
+        engine=runner.engine,
+        clock=VirtualClock(),
+        pressure=PressureSet(runner.engine),
+        forward_time=ConstantForwardTime(),
+    )
+    again = TransferEvents(arrived=(Arrival(rid="a", kv_tokens=16, brings_token=False),))
+    monkeypatch.setattr(runner.engine.transfers, "take_events", lambda: again)
+    recorder.on_step()
+    assert recorder.outputs["a"] == 0
+    newest = recorder.newest
+    assert newest is not None
+    assert (newest.arrived_rids, newest.arrived_tokens) == ((), 16)

@@ -14,6 +14,8 @@ from exhausters.sweep.cell import Cell
 from exhausters.sweep.drain import run_cell
 from exhausters.sweep.record import DRAINED, STALLED, STALLED_BY, CellResult
 from exhausters.sweep.run_options import CHECKED, COUNTED, DECIDE, DrainLimits, RunOptions
+from exhausters.worker.protocol import RunScript, ScriptSucceeded
+from exhausters.worker.script_ref import script_ref
 from exhausters.workloads import Request, Segment, Transfer, Workload
 from exhausters.workloads.transfer import STALLS
 from tests.fakes.fake_engine import ScriptRunner
@@ -70,7 +72,7 @@ def test_work_is_counted_when_nothing_is_met_for_the_first_time(monkeypatch: pyt
 
 
 def test_a_cell_is_run_once_before_its_work_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a worker makes only once is made by the first run of a cell, and only that one is added."""
+    """What a worker makes only once is made by a run before a cell's first count, and by no other."""
     made = _counters(monkeypatch, False, False)
     runs: list[int] = []
     one_pass = drain.one_pass
@@ -80,11 +82,13 @@ def test_a_cell_is_run_once_before_its_work_is_counted(monkeypatch: pytest.Monke
         return one_pass(*args, **keywords)
 
     monkeypatch.setattr(drain, "one_pass", noted)
-    engine = ScriptRunner()
-    first = _run(engine, COUNTED)
-    assert runs == [0, 1]
-    again = _run(engine, COUNTED)
-    assert first.log == again.log
+    options = RunOptions(passes=(COUNTED,))
+    message = RunScript(script=script_ref(run_cell), args=(Cell(workload="mine"), _PLAIN, options))
+    first, again = ScriptRunner().serve([message, message])
+    assert runs == [0, 1, 2]
+    assert isinstance(first, ScriptSucceeded)
+    assert isinstance(again, ScriptSucceeded)
+    assert first.value.log == again.value.log
 
 
 def test_a_count_is_given_up_when_everything_is_always_new(monkeypatch: pytest.MonkeyPatch) -> None:
