@@ -40,7 +40,8 @@ def test_what_a_phase_throws_away_at_once_counts(meter: AllocationMeter) -> None
     """The most that a phase holds beyond what it began with is counted, by phase, and none between steps."""
     meter.enter("form")
     bytes(_LARGE)
-    meter.enter("run")
+    meter.enter("run")  # allocates nothing: the most before it is none of its own
+    meter.enter("form")
     kept = bytes(_LARGE)
     meter.leave()
     counted = meter.python_bytes

@@ -17,7 +17,7 @@ from exhausters.engine.api import (
 )
 from exhausters.engine.clock import VirtualClock
 from exhausters.errors import SeamError
-from exhausters.observe.forward_time import ConstantForwardTime
+from exhausters.observe.forward_time import ConstantForwardTime, ForwardShape
 from exhausters.observe.recorder import Recorder
 from exhausters.observe.step_record import DECODE, IDLE, PREFILL
 from exhausters.pressure import PressureSet
@@ -197,9 +197,22 @@ class _Drafts:
         return lambda: setattr(self, "listener", None)
 
 
-def drafted(t: Any, emitted: Sequence[tuple[int, ...]]) -> Any:
+class _Reads:
+    """Keeps the KV tokens that each forward reads."""
+
+    name = "reads/1"
+
+    def __init__(self) -> None:
+        self.read: list[int] = []
+
+    def forward_ns(self, shape: ForwardShape) -> int:
+        self.read.append(shape.kv_tokens_read)
+        return 1
+
+
+def drafted(t: Any, emitted: Sequence[tuple[int, ...]], model: _Reads) -> Any:
     drafts = t.engine.drafts
-    recorder = _recorder(t)
+    recorder = Recorder(engine=t.engine, clock=t.clock, pressure=t.pressure, forward_time=model)
     recorder.start()
     t.observers.append(recorder)
     for rid in "ab":
@@ -217,10 +230,12 @@ def drafted(t: Any, emitted: Sequence[tuple[int, ...]]) -> Any:
 def test_accepted_drafts_are_outputs(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each request of a decode has as many outputs more as were accepted of its drafts, itself included."""
     runner = ScriptRunner()
+    model = _Reads()
     monkeypatch.setattr(runner.engine, "drafts", _Drafts())
-    outputs, listener, emitted = runner.run(drafted, [(3, 1), (2, 2)])
+    outputs, listener, emitted = runner.run(drafted, [(3, 1), (2, 2)], model)
     assert outputs == [{"a": 4, "b": 2}, {"a": 6, "b": 4}]
     assert emitted == [(), (3, 1), (2, 2)]
+    assert model.read == [32, 34, 34 + 4]  # of the first decode four tokens are kept
     assert listener is None
 
 
@@ -268,19 +283,13 @@ def test_a_retracted_request_loses_it_too(overlapped: Recorder) -> None:
 
 def test_a_decode_engine_keeps_the_kv_of_what_it_retracts() -> None:
     """Its KV is brought back later, so that the next decode reads all of it again."""
-    read = []
-
-    class _Model(ConstantForwardTime):
-        def forward_ns(self, shape: Any) -> int:
-            read.append(shape.kv_tokens_read)
-            return 1
-
+    model = _Reads()
     runner = PairedRunner(DECODE_ROLE)
     recorder = Recorder(
         engine=runner.engine,
         clock=VirtualClock(),
         pressure=PressureSet(runner.engine),
-        forward_time=_Model(),
+        forward_time=model,
     )
     decode = BatchView(mode=DECODE, rids=("a",), tokens=(1,))
     recorder.on_run_batch(
@@ -290,7 +299,7 @@ def test_a_decode_engine_keeps_the_kv_of_what_it_retracts() -> None:
     recorder.on_retraction(own_tokens={"a": 16}, aborted=0)
     recorder.on_run_batch(decode)
     recorder.on_step()
-    assert read == [16, 17]
+    assert model.read == [16, 17]
 
 
 def test_what_is_sent_a_second_time_brings_no_token(monkeypatch: pytest.MonkeyPatch) -> None:
