@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from exhausters.engine.settings import CANARIES
-from exhausters.errors import ConservationError, ExhaustersError, HostError
+from exhausters.errors import BootError, ConservationError, ExhaustersError, HostError
 from exhausters.fuzz.cases import Case
 from exhausters.fuzz.operations import (
     Abort,
@@ -95,6 +95,8 @@ def fails(file: Path, case: Case, target: PreparedTarget, lease: Lease) -> bool:
     script = ScriptRef(module="__main__", qualname=SCRIPT_NAME, file=str(path), import_root=str(path.parent))
     try:
         lease.host(target, case.engine).run(script)
+    except BootError:  # the script has not run
+        return False
     except (AssertionError, ConservationError, HostError):
         return True
     except ExhaustersError:
