@@ -48,8 +48,10 @@ class ReachOfRuns:
                 for side in self._sides
             ]
         )
-        if every is None or compared is None:
-            return every
+        if every is None:
+            return None
+        if compared is None:  # no lines of a run that is compared: nothing is confirmed
+            return replace(every, reached=0, only_guards=0, only_tried=every.reached)
         return replace(
             every,
             reached=compared.reached,
