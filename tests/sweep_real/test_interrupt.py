@@ -108,7 +108,7 @@ def test_a_consumer_that_stops(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     ended = LocalExecutor(1).run(tasks)
     assert next(ended).cell.workload == "shared_prefix:requests=8"
     workers = set(psutil.Process().children(recursive=True)) - before
-    assert len(workers) == 3  # the worker, its supervisor, and what they were forked from
+    assert len(workers) == 4  # the worker, its supervisor, and the two that they were forked from
     started = time.monotonic()
     ended.close()
     assert time.monotonic() - started < 30

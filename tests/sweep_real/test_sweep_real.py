@@ -134,7 +134,8 @@ def test_worker_killed_in_the_middle(tmp_path: Path) -> None:
         assert run.stdout is not None
         while "[1/3]" not in (line := run.stderr.readline()):
             assert line, f"the sweep ended at once, with {run.wait()}"
-        template = psutil.Process(run.pid).children()[0]
+        base = psutil.Process(run.pid).children()[0]
+        template = base.children()[0]
         supervisor = template.children()[0]
         worker = supervisor.children()[0]
         time.sleep(1)  # into the long cell

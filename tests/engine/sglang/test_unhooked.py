@@ -70,6 +70,23 @@ def test_each_iteration_steps_the_hook_before_it_receives(receives: str) -> None
     assert hooks[0].seen == [scheduler, "step", "batch"]
 
 
+def test_a_function_that_is_given_the_receiver_stays_one() -> None:
+    """A commit of May 2026 calls `self.recv_requests(receiver)`: it steps as others, and gets no `self`."""
+    module = _module(receives="itself")
+    module.Scheduler.recv_requests = staticmethod(lambda receiver: [receiver])
+    hooks: list[_Hook] = []
+
+    def make(scheduler: Any) -> _Hook:
+        hooks.append(_Hook(scheduler))
+        return hooks[-1]
+
+    unhooked.install(module, make)
+    scheduler = module.Scheduler()
+    scheduler.init_ipc_channels(7)
+    assert scheduler.recv_requests("the receiver") == ["the receiver"]
+    assert hooks[0].seen == [scheduler, "step"]
+
+
 @pytest.mark.parametrize("name", ["init_ipc_channels", "run_batch", "recv_requests"])
 def test_a_scheduler_without_the_method_is_refused_by_its_name(name: str) -> None:
     """What cannot be stepped is refused before it boots, and nothing of it is changed."""
