@@ -49,11 +49,8 @@ def _module(*, receives: str) -> Any:
     return SimpleNamespace(Scheduler=Scheduler, SchedulerRequestReceiver=Receiver)
 
 
-@pytest.mark.parametrize("receives", ["itself", "a part of it"])
-def test_each_iteration_steps_the_hook_before_it_receives(receives: str) -> None:
-    """The hook is made once there are channels, stepped before each receiving, and shown each batch."""
-    module = _module(receives=receives)
-    assert not unhooked.has_hook(module.Scheduler)
+def _started(module: Any) -> tuple[Any, list[_Hook]]:
+    """A scheduler of the module that has its channels, and the hooks that were made of it."""
     hooks: list[_Hook] = []
 
     def make(scheduler: Any) -> _Hook:
@@ -63,6 +60,15 @@ def test_each_iteration_steps_the_hook_before_it_receives(receives: str) -> None
     unhooked.install(module, make)
     scheduler = module.Scheduler()
     scheduler.init_ipc_channels(7)
+    return scheduler, hooks
+
+
+@pytest.mark.parametrize("receives", ["itself", "a part of it"])
+def test_each_iteration_steps_the_hook_before_it_receives(receives: str) -> None:
+    """The hook is made once there are channels, stepped before each receiving, and shown each batch."""
+    module = _module(receives=receives)
+    assert not unhooked.has_hook(module.Scheduler)
+    scheduler, hooks = _started(module)
     receiver = scheduler if receives == "itself" else module.SchedulerRequestReceiver()
     assert receiver.recv_requests() == ["received"]
     assert scheduler.run_batch("batch", more=3) == ("batch", 3)
@@ -74,15 +80,7 @@ def test_a_function_that_is_given_the_receiver_stays_one() -> None:
     """A commit of May 2026 calls `self.recv_requests(receiver)`: it steps as others, and gets no `self`."""
     module = _module(receives="itself")
     module.Scheduler.recv_requests = staticmethod(lambda receiver: [receiver])
-    hooks: list[_Hook] = []
-
-    def make(scheduler: Any) -> _Hook:
-        hooks.append(_Hook(scheduler))
-        return hooks[-1]
-
-    unhooked.install(module, make)
-    scheduler = module.Scheduler()
-    scheduler.init_ipc_channels(7)
+    scheduler, hooks = _started(module)
     assert scheduler.recv_requests("the receiver") == ["the receiver"]
     assert hooks[0].seen == [scheduler, "step"]
 
