@@ -155,8 +155,10 @@ class LocalExecutor:
                     yield found
         finally:
             is_kept = owner is self._kept and not unfinished
-            if not is_kept:
-                # After Ctrl-C, or when the consumer stopped, threads are in the middle of runs.
+            if unfinished:
+                # After Ctrl-C, or when the consumer stopped, threads are in the middle of runs and boots.
+                if self._bases is not None:
+                    self._bases.interrupt()
                 owner.interrupt()
             pool.shutdown(wait=True, cancel_futures=True)
             if not is_kept:

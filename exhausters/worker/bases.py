@@ -30,10 +30,19 @@ class Base:
         self._run_dir = Path(tempfile.mkdtemp(prefix="exhausters-"))
         environment = worker_environment(target, self._run_dir)
         config = BaseConfig(engine=target.engine, clock=settings.clock, run_dir=str(self._run_dir))
-        with (self._run_dir / "base.log").open("wb") as log:
-            self._server = ForkServer(
-                lambda control: start_server("base", target, environment, control, log), config
-            )
+        try:
+            with (self._run_dir / "base.log").open("wb") as log:
+                self._server = ForkServer(
+                    lambda control: start_server("base", target, environment, control, log), config
+                )
+        except BaseException:
+            shutil.rmtree(self._run_dir, ignore_errors=True)
+            raise
+
+    @property
+    def has_gone(self) -> bool:
+        """Whether a fork was asked for in vain."""
+        return self._server.has_gone
 
     @staticmethod
     def is_possible(target: PreparedTarget, settings: HostSettings) -> bool:
@@ -68,6 +77,7 @@ class Bases:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._kept: list[Base] = []  # longest unused first
+        self._lost: list[object] = []  # what a base was needed for that has gone
         self._is_interrupted = False
 
     def of(self, target: PreparedTarget, settings: HostSettings) -> Base | None:
@@ -78,6 +88,15 @@ class Bases:
             if self._is_interrupted:
                 return None
             found = next((one for one in self._kept if one.fits(target, settings)), None)
+            if found is not None and found.has_gone:
+                # Once more: it may have been killed. What cannot import once will not the next time.
+                needs = _needs(target, settings)
+                if needs in self._lost:
+                    return None
+                self._lost.append(needs)
+                self._kept.remove(found)
+                found.close()
+                found = None
             if found is None:
                 while len(self._kept) >= MAX_BASES:
                     self._kept.pop(0).close()

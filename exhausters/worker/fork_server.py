@@ -16,10 +16,14 @@ import sys
 import tempfile
 import traceback
 from collections.abc import Callable
-from typing import Any, NoReturn
+from contextlib import suppress
+from typing import Any, NoReturn, TypeVar
+
+_Loaded = TypeVar("_Loaded")
 
 READY = b"ready"
-MESSAGE_BYTES = 65_536
+# Room for an environment; below what the kernel sends as one packet by default (net.core.wmem_default).
+MESSAGE_BYTES = 200_000
 # A supervisor is given the ends of its two sockets, and its log.
 FORK_FDS = 3
 
@@ -34,9 +38,10 @@ def serve_forks(
         become: what a fork goes on as, with its files and its request; does not return.
         run_dir: folder of this process.
     """
-    control.send(READY)
+    with suppress(OSError):  # nobody is left: the next lines find out
+        control.send(READY)
     while True:
-        message, fds, _, _ = socket.recv_fds(control, MESSAGE_BYTES, FORK_FDS)
+        message, fds = _request(control)
         if not message:
             shutil.rmtree(run_dir, ignore_errors=True)
             # No interpreter shutdown: an engine's imports may leave threads that would hold it up.
@@ -53,6 +58,36 @@ def serve_forks(
             control.close()
             _end_as(become, fds, asked)
         _answer(control, child, fds)
+
+
+def load_or_end(control: socket.socket, load: Callable[[], _Loaded], *, run_dir: str) -> _Loaded:
+    """Return what is loaded. If that fails, end; and if nobody is left who would, delete `run_dir` before."""
+    try:
+        return load()
+    except BaseException:
+        traceback.print_exc()
+        sys.stderr.flush()
+        if not _is_asked(control):
+            shutil.rmtree(run_dir, ignore_errors=True)
+        os._exit(1)
+
+
+def _request(control: socket.socket) -> tuple[bytes, list[int]]:
+    try:
+        message, fds, _, _ = socket.recv_fds(control, MESSAGE_BYTES, FORK_FDS)
+    except OSError:  # the other end has gone with something unread
+        return b"", []
+    return message, fds
+
+
+def _is_asked(control: socket.socket) -> bool:
+    """Whether the other end is there."""
+    try:
+        return bool(control.recv(1, socket.MSG_DONTWAIT | socket.MSG_PEEK))
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
 
 
 def start_anew(log_fd: int, tmp: str) -> None:

@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import BinaryIO, Protocol
 
 from exhausters.targets import PreparedTarget
+from exhausters.worker.fork_server import MESSAGE_BYTES
 
 SUPERVISOR = Path(__file__).with_name("supervisor.py")
-_MESSAGE_BYTES = 65_536
 _END_TIMEOUT_SECONDS = 10.0
 # What a supervisor starts in the worker. By name: it is imported in the target's environment only.
 PROGRAM = "exhausters.scripted.serve"
@@ -62,17 +62,38 @@ class ForkServer:
     """The process and the socket to it.
 
     It imports while the caller goes on, and the first fork waits for that.
+
+    Attributes:
+        has_gone: whether a fork was asked for in vain.
     """
 
-    def __init__(self, start: Callable[[socket.socket], ServerProcess], config: object) -> None:
-        """Start it with its end of the socket, and send it the config."""
+    def __init__(
+        self, start: Callable[[socket.socket], ServerProcess], config: object, *, is_lazy: bool = False
+    ) -> None:
+        """Start it with its end of the socket, and send it the config; if lazy, for the first fork."""
         # One packet is one message.
-        self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self._lock, self._is_ready = threading.Lock(), False
-        with theirs:
-            self._process = start(theirs)
+        self._control, self._theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._start, self._config = start, config
+        self._lock, self._is_ready, self.has_gone = threading.Lock(), False, False
+        self._process: ServerProcess | None = None
+        self._interrupted = threading.Event()
+        if not is_lazy:
+            self._begin()
+
+    def _begin(self) -> None:
+        """Start it; raises OSError if it cannot be started, or must not be any more."""
+        if self._interrupted.is_set():
+            raise InterruptedError
+        try:
+            with self._theirs:
+                self._process = self._start(self._theirs)
+        except BaseException:
+            self._control.close()
+            raise
+        if self._interrupted.is_set():  # while it was being started
+            self._process.kill()
         with suppress(OSError):  # it has gone: the first fork finds out
-            self._control.send(pickle.dumps(config))
+            self._control.send(pickle.dumps(self._config))
 
     def fork(
         self, asked: Mapping[str, object], fds: Sequence[int], *, timeout_seconds: float
@@ -84,31 +105,38 @@ class ForkServer:
         """
         with self._lock:
             try:
+                if self._process is None:
+                    self._begin()
                 self._control.settimeout(timeout_seconds)
                 if not self._is_ready:
-                    self._is_ready = bool(self._control.recv(_MESSAGE_BYTES))
+                    self._is_ready = bool(self._control.recv(MESSAGE_BYTES))
                 socket.send_fds(self._control, [json.dumps(asked).encode()], fds)
-                answer, handles, _, _ = socket.recv_fds(self._control, _MESSAGE_BYTES, 1)
+                answer, handles, _, _ = socket.recv_fds(self._control, MESSAGE_BYTES, 1)
             except OSError:
                 # Also when it was too slow: a late answer would be taken for the next one.
                 self.interrupt()
                 answer, handles = b"", []
-        return (json.loads(answer)["pid"], handles[0]) if answer and handles else None
+        self.has_gone = not answer or not handles
+        return None if self.has_gone else (json.loads(answer)["pid"], handles[0])
 
     def reap(self, pid: int) -> None:
         """Let the number of a fork that has ended be used again; harmless when the server has gone."""
         with self._lock, suppress(OSError):
             self._control.send(json.dumps({"reap": pid}).encode())
-            self._control.recv(_MESSAGE_BYTES)
+            self._control.recv(MESSAGE_BYTES)
 
     def interrupt(self) -> None:
         """End it at once, from any thread; its forks live on."""
-        self._process.kill()
+        self._interrupted.set()
+        if self._process is not None:
+            self._process.kill()
 
     def close(self) -> None:
         """End it."""
         self.interrupt()
-        self._process.wait()
+        if self._process is not None:
+            self._process.wait()
+        self._theirs.close()
         self._control.close()
 
 

@@ -122,7 +122,7 @@ class Template:
     def __init__(self, target: PreparedTarget, settings: HostSettings, base: Base | None = None) -> None:
         """Start it; it imports while the caller goes on, and the first fork waits for that.
 
-        With a base, one that fits, it is forked from it, once that has imported.
+        With a base, one that fits, it is forked from that when it is asked for its own first fork.
         """
         self._needs = _needs(target, settings)
         self._run_dir = Path(tempfile.mkdtemp(prefix="exhausters-"))
@@ -138,15 +138,19 @@ class Template:
         )
 
         def start(control: socket.socket) -> ServerProcess:
-            forked = None
-            if base is not None:
-                forked = base.fork(
-                    environment, control.fileno(), log.fileno(), timeout_seconds=_IMPORT_TIMEOUT_SECONDS
-                )
-            return forked or start_server("template", target, environment, control, log)
+            with (self._run_dir / "template.log").open("wb") as log:
+                forked = None
+                if base is not None:
+                    forked = base.fork(
+                        environment, control.fileno(), log.fileno(), timeout_seconds=_IMPORT_TIMEOUT_SECONDS
+                    )
+                return forked or start_server("template", target, environment, control, log)
 
-        with (self._run_dir / "template.log").open("wb") as log:
-            self._server = ForkServer(start, config)
+        try:
+            self._server = ForkServer(start, config, is_lazy=base is not None)
+        except BaseException:
+            shutil.rmtree(self._run_dir, ignore_errors=True)
+            raise
 
     @staticmethod
     def is_possible(settings: HostSettings) -> bool:

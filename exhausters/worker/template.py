@@ -13,7 +13,7 @@ import socket
 from typing import Any
 
 from exhausters.worker import supervisor
-from exhausters.worker.fork_server import MESSAGE_BYTES, serve_forks, start_anew
+from exhausters.worker.fork_server import MESSAGE_BYTES, load_or_end, serve_forks, start_anew
 from exhausters.worker.protocol import WorkerConfig
 
 
@@ -26,7 +26,8 @@ def main(control_fd: int, program: str, *, common: object = None) -> None:
     control = socket.socket(fileno=control_fd)
     module: Any = importlib.import_module(program)
     config: WorkerConfig = pickle.loads(control.recv(MESSAGE_BYTES))
-    loaded = module.load(config) if common is None else module.load(config, common)
+    given = () if common is None else (common,)
+    loaded = load_or_end(control, lambda: module.load(config, *given), run_dir=config.run_dir)
 
     def become_supervisor(fds: list[int], asked: dict[str, Any]) -> None:
         data_fd, life_fd, log_fd = fds

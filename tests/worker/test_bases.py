@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
 import tempfile
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -17,18 +20,22 @@ from exhausters.sweep.execute import imported_sources
 from exhausters.sweep.record import CellResult
 from exhausters.sweep.run_options import COUNTED, RunOptions
 from exhausters.sweep.workers import boot
+from exhausters.targets import NEWEST_RELEASE, prepare
 from exhausters.worker import bases as module
-from exhausters.worker.bases import Bases
+from exhausters.worker.bases import Base, Bases
 from exhausters.worker.host import Host
 from exhausters.worker.templates import Templates
 from exhausters.workloads import parse_workload
-from tests.conftest import newest_release
 from tests.fakes.fake_target import fake_target
 from tests.observe_real.test_observe_real import expect_same_numbers
 from tests.worker import scripts_failures as scripts
+from tests.worker.footprint import wait_until
 from tests.worker.test_templates import below_this_process
 
 _SETTINGS = HostSettings(engine={"page_size": 16, "max_total_tokens": 4096, "max_running_requests": 64})
+
+# Of other environments, and from before the scripted hook.
+_OTHERS = ("0.5.22", "0.5.18", "0.5.13", "0.5.9")
 
 
 @pytest.fixture(autouse=True, name="folder")
@@ -74,10 +81,66 @@ def test_a_few_bases_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     with Bases() as bases:
         template = Host.template(fake_target(), _SETTINGS, bases)
         assert template is not None
-        with template:
+        with template, Host(fake_target(), _SETTINGS, template=template):
             assert bases.of(fake_target(), replace(_SETTINGS, clock="real")) is not None
             with Host(fake_target(), _SETTINGS, template=template) as host:
                 assert host.run(scripts.variables, "SGLANG_ASKED") == {"SGLANG_ASKED": None}
+
+
+def test_a_base_that_was_lost_is_made_anew_once() -> None:
+    """A night's scan gets over a base that was killed; one that cannot import is not tried for each boot."""
+    with Bases() as bases:
+        for is_last in (False, True):
+            base = bases.of(fake_target(), _SETTINGS)
+            assert base is not None
+            base.interrupt()
+            template = Host.template(fake_target(), _SETTINGS, bases)
+            assert template is not None
+            with template, Host(fake_target(), _SETTINGS, template=template):
+                assert base.has_gone
+            assert (bases.of(fake_target(), _SETTINGS) is None) == is_last
+
+
+def test_variables_that_imports_set_are_those_of_the_template(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What an import puts below the base's temporary folder is below the template's in its forks."""
+    monkeypatch.setenv("EXHAUSTERS_FAKE_SETS", "FAKE_CACHE")
+    with Bases() as bases:
+        template = Host.template(fake_target(), _SETTINGS, bases)
+        assert template is not None
+        with template, Host(fake_target(), _SETTINGS, template=template) as host:
+            found = host.run(scripts.variables, "FAKE_CACHE")["FAKE_CACHE"]
+            assert found.startswith(str(template._run_dir))
+
+
+def test_whoever_waits_for_a_base_is_let_go(folder: Path) -> None:
+    """Ctrl-C during an import of a minute ends the wait at once: the boot goes on without a base."""
+    with Bases() as bases:
+        base = bases.of(fake_target(), _SETTINGS)
+        template = Host.template(fake_target(), _SETTINGS, bases)
+        assert base is not None
+        assert template is not None
+        process = base._server._process
+        assert isinstance(process, subprocess.Popen)
+        process.send_signal(signal.SIGSTOP)
+        with template:
+            waiting = threading.Thread(
+                target=lambda: Host(fake_target(), _SETTINGS, template=template).close()
+            )
+            waiting.start()
+            assert wait_until(lambda: any(folder.glob("*/template.log"))), "it waits for the base by now"
+            bases.interrupt()
+            waiting.join(timeout=60)
+            assert not waiting.is_alive()
+
+
+def test_a_base_whose_host_has_gone_leaves_nothing() -> None:
+    """Whenever that is: before it has imported, too."""
+    base = Base(fake_target(), _SETTINGS)
+    base._server._control.close()
+    process = base._server._process
+    assert process is not None
+    assert process.wait() == 0
+    assert not base._run_dir.exists()
 
 
 def test_a_base_that_has_gone_costs_nothing_but_time() -> None:
@@ -103,9 +166,12 @@ def test_what_cannot_be_imported_is_told_as_without_a_base() -> None:
 
 
 @pytest.mark.real
-def test_a_worker_of_a_base_decides_works_and_imports_as_a_started_one() -> None:
+@pytest.mark.parametrize(
+    "version", [NEWEST_RELEASE, *(pytest.param(one, marks=pytest.mark.releases) for one in _OTHERS)]
+)
+def test_a_worker_of_a_base_decides_works_and_imports_as_a_started_one(version: str) -> None:
     """Decisions, calls and operators of the real scheduler are equal, and so is what is known of imports."""
-    cell, release = Cell(workload="agents"), newest_release()
+    cell, release = Cell(workload="agents"), prepare(f"release:{version}")
 
     def measure(host: Host) -> CellResult:
         result: CellResult = host.run(

@@ -36,7 +36,7 @@ from exhausters.engine.sglang.draft_script import DraftScript
 from exhausters.engine.sglang.engine import SGLangEngine
 from exhausters.engine.sglang.environment import set_environment
 from exhausters.engine.sglang.facts import require_rust_core
-from exhausters.engine.sglang.import_watch import is_watching, watch_imports
+from exhausters.engine.sglang.import_watch import asked_for, is_watching, watch_imports
 from exhausters.engine.sglang.null_models import DRAFT, VERIFIER, write_model_folder
 from exhausters.engine.sglang.rooms import Rooms
 from exhausters.engine.sglang.server_args import known_names, server_arguments
@@ -103,14 +103,14 @@ def load(settings: HostSettings, source_dirs: tuple[str, ...]) -> None:
 
 
 def _require_unshadowed(source_dirs: Sequence[str]) -> None:
-    """Raise SeamError for a folder with a module of a name that `load_common` has imported from elsewhere.
+    """Raise SeamError for a folder with a module of a name that `load_common` has looked for elsewhere.
 
     A worker that imports everything itself takes the folder's.
     """
     for folder in source_dirs:
         own = {name.partition(".")[0] for name in os.listdir(folder)} - {""}
-        if others := sorted(own & {name for name in sys.modules if "." not in name}):
-            raise SeamError(f"{folder} has {', '.join(others)}, which was imported from elsewhere already")
+        if others := sorted(own & asked_for()):
+            raise SeamError(f"{folder} has {', '.join(others)}, which was looked for elsewhere already")
 
 
 def _define_torchvision_operators() -> None:

@@ -85,6 +85,13 @@ def is_watching() -> bool:
     return _watch() is not None
 
 
+def asked_for() -> set[str]:
+    """Return the first parts of all names that were imported, or looked up in vain."""
+    watch = _watch()
+    absent = () if watch is None else watch.absent
+    return {name.partition(".")[0] for name in (*list(sys.modules), *absent)}
+
+
 def imported_sources() -> ImportedSources:
     """Return what was imported since `watch_imports`; no file if that was never called."""
     watch = _watch()
