@@ -16,8 +16,6 @@ from exhausters.scan.summary import BROKEN, DECISIONS, FAILED, SCANNED, WORK, Co
 Say = Callable[[str], None]
 # The time left is told from so many of the last commits: a machine that others use is not as fast all night.
 _RECENT = 20
-# With so many failures in a row that can pass, it is the network or the disk, and the rest would fail too.
-_MOST_IN_A_ROW = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +70,7 @@ def scan(
     stop_after_seconds: float | None = None,
     coarse: int = COARSE,
 ) -> Totals:
-    """Scan until nothing is left, time is up, or one commit after another cannot be tried.
+    """Scan until nothing is left, or until a commit ends after `stop_after_seconds`.
 
     Args:
         history: the line.
@@ -84,7 +82,6 @@ def scan(
     """
     began, distance = time.monotonic(), remembered()
     took: list[float] = []
-    in_a_row = 0
     plan, known_imports = plan_of(history, state, distance, coarse), len(state.imported)
     while stop_after_seconds is None or time.monotonic() - began < stop_after_seconds:
         if len(state.imported) != known_imports:
@@ -99,10 +96,6 @@ def scan(
         outcome = f"{summary.status}: {summary.reason}" if summary.reason else f"{summary.seconds:.0f} s"
         say(f"{chosen.phase}: {chosen.commit.title}: {outcome}")
         say(f"  {progress(history, state, plan, sum(took) / len(took))}")
-        in_a_row = in_a_row + 1 if summary.can_pass else 0
-        if in_a_row == _MOST_IN_A_ROW:
-            say(f"  stopped: {in_a_row} commits in a row could not be tried; call the same command again")
-            break
     return totals_of(history, plan_of(history, state, distance, coarse), state.summaries)
 
 
